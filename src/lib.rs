@@ -1,0 +1,6 @@
+//! leftoff keeps people's place.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so"))]
+
+pub mod limits;
+pub mod progress;
+pub mod time;

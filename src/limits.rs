@@ -1,0 +1,92 @@
+//! Every bound of the protocol and of memory in one place, each with its unit, related by compile-time assertions.
+//!
+//! A bound that an operator may change lives in the configuration with its default here; a bound that peers must agree on, or that protects
+//! a decoder, is a constant of the protocol.
+
+/// Longest id (profile, title, device, series, session), in bytes of UTF-8.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// Largest position that a report may carry, in milliseconds (about 116 days).
+pub const POSITION_MS_MAX: u64 = 10_000_000_000;
+
+/// A position may exceed its own event's duration by this much and is then clamped to it, in milliseconds.
+pub const POSITION_OVER_DURATION_MS_MAX: u64 = 5_000;
+
+/// Places kept in a register: the way back.
+pub const PLACES_COUNT_MAX: usize = 8;
+
+/// Titles in a profile. Checked where an event is recorded, never at a merge.
+pub const TITLES_PER_PROFILE_COUNT_MAX: usize = 10_000;
+
+/// Grace window of the last activity, in milliseconds. A constant of the protocol: peers that differ refuse each other in the hello.
+pub const ACTIVITY_WINDOW_MS: u64 = 5_000;
+
+/// Largest difference between a stamp and the receiver's clock before the stamp is refused, in milliseconds (default of `max_clock_drift`).
+pub const CLOCK_DRIFT_MS_MAX: u64 = 60_000;
+
+/// Highest stamp or version that can be encoded: 2^53 - 1, exact in a JavaScript number.
+pub const STAMP_MAX: u64 = (1 << 53) - 1;
+
+/// Low bits of a stamp that hold its counter.
+pub const STAMP_COUNTER_BITS: u32 = 10;
+
+/// Reports of one playhead that are remembered to recognise a retry.
+pub const PLAYHEAD_REPORTS_REMEMBERED: usize = 32;
+
+/// Earlier places of one playhead that are remembered for reports that arrive late.
+pub const PLAYHEAD_MOVES_REMEMBERED: usize = 4;
+
+/// Encoded register, in bytes, without its key: eight places, ids of full length, every field present.
+pub const REGISTER_BYTES_MAX: usize = 640;
+
+/// Encoded register with its key, in bytes.
+pub const RECORD_BYTES_MAX: usize = REGISTER_BYTES_MAX + 2 * (ID_BYTES_MAX + 2) + 16;
+
+/// Events in one batch.
+pub const EVENTS_PER_BATCH_COUNT_MAX: usize = 1_000;
+
+/// Body of one batch of events over HTTP, in bytes.
+pub const EVENTS_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Payload of one log frame, in bytes.
+pub const LOG_FRAME_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes that wait for one group commit before it is started without waiting for more.
+pub const GROUP_COMMIT_BYTES: usize = 1 << 20;
+
+/// Value in the engine, in bytes: far below the size at which sled moves items to files that it never syncs.
+pub const PAGE_BYTES_MAX: usize = 4 << 10;
+
+/// Frame between replicas, in bytes, header included.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Live frame that gathers changes while another is in flight, in bytes.
+pub const LIVE_FRAME_BYTES: usize = 64 << 10;
+
+/// Unacknowledged record bytes in flight to one peer.
+pub const IN_FLIGHT_BYTES_MAX: usize = 4 << 20;
+
+/// Refused keys listed in one acknowledgement; further ones are listed in the next.
+pub const REFUSED_PER_ACK_COUNT_MAX: usize = 256;
+
+/// Addresses of other nodes that one frame passes on.
+pub const PEERS_PER_FRAME_COUNT_MAX: usize = 256;
+
+/// Profiles in one token.
+pub const PROFILES_PER_TOKEN_COUNT_MAX: usize = 64;
+
+/// Token in a hello, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+
+/// Ranges open at once in one reconciliation.
+pub const RECONCILE_RANGES_COUNT_MAX: usize = 4_096;
+
+/// Rounds of one reconciliation before it is given up and begun anew.
+pub const RECONCILE_ROUNDS_COUNT_MAX: u32 = 16;
+
+const _: () = assert!(REGISTER_BYTES_MAX < PAGE_BYTES_MAX / 4, "a page must hold several of the largest registers");
+const _: () = assert!(RECORD_BYTES_MAX < LIVE_FRAME_BYTES, "every record fits a live frame");
+const _: () = assert!(LIVE_FRAME_BYTES < FRAME_BYTES_MAX, "a live frame is a frame");
+const _: () = assert!(FRAME_BYTES_MAX < LOG_FRAME_BYTES_MAX, "a frame from a peer fits one log frame");
+const _: () = assert!(POSITION_MS_MAX < STAMP_MAX, "positions are exact in JavaScript");
+const _: () = assert!(EVENTS_PER_BATCH_COUNT_MAX * RECORD_BYTES_MAX < LOG_FRAME_BYTES_MAX, "a batch of events fits one log frame");

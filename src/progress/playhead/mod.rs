@@ -1,0 +1,475 @@
+//! The playhead: one device in one title, turning its reports into deltas.
+//!
+//! Every playhead belongs to one place, the one it started from or the one its last deliberate move opened, and its reports count there and
+//! nowhere else. That is the whole defence against positions that jump back: a device that is behind reports into its own, older place.
+//!
+//! Pure: the caller supplies the event's time, the node's next stamp, and a view of the register when one is wanted. A stale view is allowed;
+//! deltas are joined blind.
+
+mod recent;
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use self::recent::Recent;
+use super::{Activity, Event, EventKind, KnownDuration, KnownSeries, Place, Places, PlaybackState, Position, Progress, Speed, Version};
+use crate::limits::PLAYHEAD_MOVES_REMEMBERED;
+use crate::time::{Hlc, WallTime};
+
+/// A jump by more than this is a deliberate move; by at most this, a step.
+const STEP_MS: u64 = 60_000;
+/// A new playhead may be this far ahead of the newest place and still belong to it.
+const AHEAD_MS: u64 = 10 * 60_000;
+/// Watching for this long where nobody else watches takes over.
+const TAKE_OVER_MS: i64 = 10 * 60_000;
+/// Reports further apart than this are not one stretch of watching.
+const GAP_MS: i64 = 60_000;
+/// How long a view serves a playhead in an older place.
+const VIEW_MS: i64 = 60_000;
+/// A rewatch begins within this much of the start, or within 2 % of the title.
+const REWATCH_MS: u64 = 2 * 60_000;
+/// Events younger than this are live: stamped by the node's clock.
+const LIVE_MS: i64 = 60_000;
+
+/// What the register last showed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct View {
+    /// Its places.
+    pub places: Places,
+    /// Whether its newest place is completed.
+    pub completed: bool,
+    /// The title's length, in milliseconds, if it is known and not doubted.
+    pub duration_ms: Option<u64>,
+    /// The profile's erasure, under which new deltas are begun.
+    pub epoch: Hlc,
+}
+
+impl View {
+    /// The view of a register (none: nothing recorded) in a profile last erased at `erased`.
+    pub fn of(register: Option<&Progress>, erased: Hlc) -> Self {
+        match register {
+            Some(register) if register.epoch >= erased => Self {
+                places: register.places,
+                completed: register.completed(),
+                duration_ms: register.trusted_duration_ms(),
+                epoch: register.epoch,
+            },
+            _ => Self { epoch: erased, ..Self::default() },
+        }
+    }
+}
+
+/// What became of one report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What to store and to pass on; nothing for a repeat.
+    pub delta: Option<Progress>,
+    /// The place that the report counted in.
+    pub version: Version,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    position: Position,
+    at: WallTime,
+    stamp: Hlc,
+    state: PlaybackState,
+    rank: u8,
+    speed: Speed,
+}
+
+/// A place that the playhead was in before a move.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    until: WallTime,
+    version: Version,
+    position: Position,
+}
+
+/// The state machine of one device in one title.
+#[derive(Clone, Debug)]
+pub struct Playhead {
+    epoch: Hlc,
+    version: Version,
+    // The furthest position known in its own place: from the last view, and from its own reports.
+    reached: Position,
+    last: Option<Last>,
+    stepped_back: bool,
+    rewatch_from: Option<Position>,
+    playing_since: Option<WallTime>,
+    newest: Version,
+    newest_touched: Hlc,
+    viewed_at: WallTime,
+    left: Vec<Left>,
+    recent: Recent,
+}
+
+impl Playhead {
+    /// Starts where the first report of a device belongs: only places that were there at the event's time count.
+    ///
+    /// The place within 60 s whose position is nearest; else the newest, if the report is up to 10 min ahead of it; else the highest below the
+    /// report; else the oldest. So a device that opens a title where it was last week counts where it was last week, and lowers nothing.
+    pub fn start(event: &Event, at: WallTime, live: Option<Hlc>, view: &View) -> Self {
+        let stamp = live.unwrap_or_else(|| derived_stamp(event, at));
+        let place = start_place(view, event.position, stamp);
+        let mut playhead = Self { reached: place.position, ..Self::start_placed(view.epoch, place.version, at) };
+        playhead.look(at, view);
+        playhead
+    }
+
+    /// Starts in the place that the client itself names.
+    pub fn start_placed(epoch: Hlc, version: Version, at: WallTime) -> Self {
+        Self {
+            epoch,
+            version,
+            reached: Position::ZERO,
+            last: None,
+            stepped_back: false,
+            rewatch_from: None,
+            playing_since: None,
+            newest: version,
+            newest_touched: Hlc::ZERO,
+            viewed_at: at,
+            left: Vec::new(),
+            recent: Recent::default(),
+        }
+    }
+
+    /// Whether the report should come with a fresh view: at `PLAY` and `SEEK`, and once a minute while in an older place.
+    pub fn wants_view(&self, event: &Event, at: WallTime) -> bool {
+        event.placed.is_none()
+            && (matches!(event.kind, EventKind::Play | EventKind::Seek) || (self.newest > self.version && at.millis_since(self.viewed_at) >= VIEW_MS))
+    }
+
+    /// Tells the playhead that a newer place was opened elsewhere, so that it asks for a view with its next report.
+    pub fn notice(&mut self, newest: Version) {
+        if newest > self.newest {
+            self.newest = newest;
+            self.viewed_at = WallTime::ZERO;
+        }
+    }
+
+    /// The place it is in.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where its last report stood, if it has reported.
+    pub fn last_position(&self) -> Option<Position> {
+        self.last.map(|last| last.position)
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.recent.bytes() + self.left.capacity() * size_of::<Left>()
+    }
+
+    /// The same playhead by a clock that is `offset_ms` ahead of its own; versions that `own` says its device made move too.
+    pub fn restamp(&mut self, offset_ms: i64, own: impl Fn(Version) -> bool) {
+        let moved = |version: Version| if own(version) { Version::from_u64(version.as_hlc().shifted(offset_ms).as_u64()) } else { version };
+        self.version = moved(self.version);
+        self.newest = moved(self.newest);
+        if let Some(last) = &mut self.last {
+            last.at = last.at.shifted(offset_ms);
+            last.stamp = last.stamp.shifted(offset_ms);
+        }
+        self.playing_since = self.playing_since.map(|since| since.shifted(offset_ms));
+        self.viewed_at = self.viewed_at.shifted(offset_ms);
+        for left in &mut self.left {
+            left.until = left.until.shifted(offset_ms);
+            left.version = moved(left.version);
+        }
+    }
+
+    /// Takes a report and says what it changes.
+    ///
+    /// `at` is the event's time by the node's clock; `live` is the node's next stamp if the event is live ([`Playhead::is_live`]); `view` is
+    /// wanted when [`wants_view`](Self::wants_view) says so. Never fails: what cannot count is a repeat.
+    pub fn report(&mut self, event: &Event, at: WallTime, live: Option<Hlc>, view: Option<&View>) -> Report {
+        if let Some(view) = view {
+            self.look(at, view);
+        }
+        if self.recent.repeats(event) {
+            return self.nothing(at);
+        }
+        let in_order = self.last.is_none_or(|last| at >= last.at);
+        // A report that comes late is dated by its own time even if it is live: the node's next stamp would let it overtake what follows it.
+        let mut stamp = live.filter(|_| in_order).unwrap_or_else(|| derived_stamp(event, at));
+        if let Some(last) = self.last.filter(|_| in_order) {
+            stamp = stamp.max(last.stamp.next());
+        }
+        match (event.placed, in_order) {
+            (Some((version, stepped_back)), _) => self.report_placed(event, at, stamp, in_order, version, stepped_back),
+            (None, true) => self.report_in_order(event, at, stamp, view),
+            (None, false) => self.report_late(event, at, stamp),
+        }
+    }
+
+    /// Whether an event is live: younger than 60 s.
+    pub fn is_live(now: WallTime, at: WallTime) -> bool {
+        now.millis_since(at) < LIVE_MS
+    }
+
+    fn look(&mut self, at: WallTime, view: &View) {
+        self.epoch = self.epoch.max(view.epoch);
+        let newest = view.places.newest().copied().unwrap_or_default();
+        self.newest = newest.version;
+        self.newest_touched = newest.touched;
+        self.viewed_at = at;
+        if let Some(own) = view.places.find(self.version) {
+            self.reached = self.reached.max(own.position);
+        }
+    }
+
+    fn nothing(&self, at: WallTime) -> Report {
+        let version = self.left.iter().find(|left| at < left.until).map_or(self.version, |left| left.version);
+        Report { delta: None, version }
+    }
+
+    fn report_in_order(&mut self, event: &Event, at: WallTime, stamp: Hlc, view: Option<&View>) -> Report {
+        if self.is_idle(event) {
+            if self.last.is_none() {
+                self.remember(event, at, stamp, event.kind.state_after().rank());
+            }
+            return self.nothing(at);
+        }
+        if event.kind == EventKind::Play && !event.restart {
+            self.play(event, at, stamp, view);
+        }
+        if self.is_move(event, at) || self.takes_over(event, at) {
+            self.open(at, self.version.opened_at(stamp), event.position);
+        } else {
+            self.step(event);
+        }
+        let rank = self.rank(event, stamp);
+        self.note_playing(event, at);
+        self.remember(event, at, stamp, rank);
+        self.reached = self.reached.max(event.position);
+        if event.position >= self.reached {
+            self.stepped_back = false;
+        }
+        self.counted(event, stamp, self.version, rank, self.stepped_back)
+    }
+
+    // A report that does not advance is no activity: an idle screen says where it stands, again and again.
+    fn is_idle(&self, event: &Event) -> bool {
+        let standing = match event.kind {
+            EventKind::Heartbeat => true,
+            EventKind::Pause | EventKind::Stop => self.last.is_none_or(|last| last.state == event.kind.state_after()),
+            EventKind::Play | EventKind::Seek | EventKind::End => false,
+        };
+        match self.last {
+            Some(last) => standing && last.position == event.position,
+            None => standing && event.position <= self.reached,
+        }
+    }
+
+    // `PLAY` is where a player is opened. One that is opened far from where it stood, near another place, belongs to that place from here on;
+    // otherwise a screen that resumes where another device left off would go on counting in the place it had before.
+    fn play(&mut self, event: &Event, at: WallTime, stamp: Hlc, view: Option<&View>) {
+        self.rewatch_from = None;
+        let Some(view) = view else { return };
+        if let Some(last) = self.last
+            && last.position.as_millis().abs_diff(event.position.as_millis()) > STEP_MS
+            && let Some(place) = near_place(view, event.position, stamp).or_else(|| shortly_ahead(view, event.position, stamp))
+            && place.version != self.version
+        {
+            self.enter(at, place.version, place.position);
+        }
+        let newest = view.places.newest().copied().unwrap_or_default();
+        let length_ms = view.duration_ms.unwrap_or(newest.position.as_millis());
+        let position_ms = event.position.as_millis();
+        if view.completed && newest.touched.wall() <= at && position_ms <= REWATCH_MS.max(length_ms / 50) && position_ms < length_ms / 2 {
+            self.rewatch_from = Some(event.position);
+        }
+    }
+
+    fn is_move(&self, event: &Event, at: WallTime) -> bool {
+        match event.kind {
+            EventKind::Play => event.restart,
+            EventKind::Seek if self.is_jump(event.position, at) => true,
+            _ => self.rewatch_from.is_some_and(|from| event.position > from),
+        }
+    }
+
+    fn is_jump(&self, to: Position, at: WallTime) -> bool {
+        let (from, played_ms) = match self.last {
+            Some(last) if last.state == PlaybackState::Playing => {
+                let elapsed_ms = at.millis_since(last.at).max(0) as f64;
+                (last.position, (elapsed_ms * f64::from(last.speed.as_f32())) as u64)
+            }
+            Some(last) => (last.position, 0),
+            None => (self.reached, 0),
+        };
+        let (from, to) = (from.as_millis(), to.as_millis());
+        to.saturating_add(STEP_MS) < from || to > from.saturating_add(played_ms).saturating_add(STEP_MS)
+    }
+
+    fn takes_over(&self, event: &Event, at: WallTime) -> bool {
+        event.kind.state_after() == PlaybackState::Playing
+            && self.newest > self.version
+            && self.still_playing(at).is_some_and(|since| at.millis_since(since) >= TAKE_OVER_MS)
+            && at.millis_since(self.newest_touched.wall()) >= TAKE_OVER_MS
+            // What `notice` told is only a version; when that place was touched is known from a view.
+            && self.viewed_at != WallTime::ZERO
+    }
+
+    fn still_playing(&self, at: WallTime) -> Option<WallTime> {
+        let last = self.last.filter(|last| last.state == PlaybackState::Playing && at.millis_since(last.at) <= GAP_MS)?;
+        self.playing_since.or(Some(last.at))
+    }
+
+    fn note_playing(&mut self, event: &Event, at: WallTime) {
+        let playing = event.kind.state_after() == PlaybackState::Playing;
+        self.playing_since = playing.then(|| self.still_playing(at).unwrap_or(at));
+    }
+
+    fn step(&mut self, event: &Event) {
+        if event.kind == EventKind::Seek {
+            let from = self.last.map_or(self.reached, |last| last.position);
+            self.stepped_back |= event.position < from && event.position < self.reached;
+        }
+    }
+
+    // Leaves the present place for a new one.
+    fn open(&mut self, at: WallTime, version: Version, position: Position) {
+        self.enter(at, version, position);
+        self.newest = self.newest.max(version);
+    }
+
+    fn enter(&mut self, at: WallTime, version: Version, reached: Position) {
+        let position = self.last.map_or(self.reached, |last| last.position);
+        self.leave(Left { until: at, version: self.version, position });
+        self.version = version;
+        self.reached = reached;
+        self.stepped_back = false;
+        self.rewatch_from = None;
+        self.playing_since = None;
+    }
+
+    fn leave(&mut self, left: Left) {
+        if self.left.len() == PLAYHEAD_MOVES_REMEMBERED {
+            self.left.remove(0);
+        }
+        let index = self.left.partition_point(|earlier| earlier.until <= left.until);
+        self.left.insert(index, left);
+    }
+
+    fn rank(&self, event: &Event, stamp: Hlc) -> u8 {
+        let rank = event.kind.state_after().rank();
+        match self.last {
+            Some(last) if last.stamp.window() == stamp.window() => rank.max(last.rank),
+            _ => rank,
+        }
+    }
+
+    fn remember(&mut self, event: &Event, at: WallTime, stamp: Hlc, rank: u8) {
+        self.last = Some(Last { position: event.position, at, stamp, state: event.kind.state_after(), rank, speed: event.speed });
+    }
+
+    // A report from before the last one: it counts in the place the playhead had at that time, and a late move descends from there.
+    fn report_late(&mut self, event: &Event, at: WallTime, stamp: Hlc) -> Report {
+        let rank = event.kind.state_after().rank();
+        let index = self.left.iter().position(|left| at < left.until);
+        let (own, from) = index.map_or((self.version, self.reached), |index| (self.left[index].version, self.left[index].position));
+        let jumped = event.kind == EventKind::Seek && from.as_millis().abs_diff(event.position.as_millis()) > STEP_MS;
+        let mut version = own;
+        if jumped || (event.kind == EventKind::Play && event.restart) {
+            version = own.opened_at(stamp);
+            self.leave(Left { until: at, version: own, position: from });
+            if index.is_none() {
+                self.version = version;
+                self.reached = event.position.max(self.last.map_or(Position::ZERO, |last| last.position));
+            } else if let Some(left) = self.left.iter_mut().find(|left| at < left.until) {
+                (left.version, left.position) = (version, event.position);
+            }
+            self.newest = self.newest.max(version);
+        } else if index.is_none() {
+            self.reached = self.reached.max(event.position);
+        }
+        self.counted(event, stamp, version, rank, false)
+    }
+
+    fn report_placed(&mut self, event: &Event, at: WallTime, stamp: Hlc, in_order: bool, version: Version, stepped_back: bool) -> Report {
+        let rank = if in_order { self.rank(event, stamp) } else { event.kind.state_after().rank() };
+        if in_order {
+            if version == self.version && self.last.is_some() && self.is_idle(event) {
+                return self.nothing(at);
+            }
+            if version != self.version {
+                self.open(at, version, event.position);
+            }
+            self.stepped_back = stepped_back;
+            self.note_playing(event, at);
+            self.remember(event, at, stamp, rank);
+            self.reached = self.reached.max(event.position);
+        }
+        self.counted(event, stamp, version, rank, stepped_back)
+    }
+
+    fn counted(&self, event: &Event, stamp: Hlc, version: Version, rank: u8, stepped_back: bool) -> Report {
+        let state = event.kind.state_after();
+        let place = Place { version, position: event.position, touched: stamp, ended: state == PlaybackState::Ended };
+        let delta = Progress {
+            epoch: self.epoch,
+            places: Places::single(place),
+            furthest: event.position,
+            activity: Some(Activity {
+                stamp,
+                rank,
+                device: event.device.clone(),
+                state,
+                version,
+                position: event.position,
+                speed: event.speed,
+                stepped_back,
+            }),
+            duration: event.duration_ms.map(|ms| KnownDuration { stamp, ms }),
+            series: event.series.clone().map(|id| KnownSeries { stamp, id }),
+            hidden: Hlc::ZERO,
+        };
+        Report { delta: Some(delta), version }
+    }
+}
+
+/// The stamp of an event that is not live: its own time, and ten bits of a hash of device and event, so that every node derives the same.
+pub(crate) fn derived_stamp(event: &Event, at: WallTime) -> Hlc {
+    // Keyed with zeros: a constant of the protocol, not a secret.
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    for part in [event.device.as_str(), event.title.as_str()] {
+        hasher.write(part.as_bytes());
+        hasher.write_u8(0xff);
+    }
+    hasher.write(&[event.kind as u8]);
+    hasher.write(&event.position.as_millis().to_le_bytes());
+    Hlc::from_wall_with_low_bits(at, hasher.finish())
+}
+
+fn known<'a>(view: &'a View, stamp: Hlc) -> impl Iterator<Item = &'a Place> + Clone {
+    view.places.as_slice().iter().filter(move |place| place.version.as_hlc() <= stamp)
+}
+
+// Of equals the newest, which comes first.
+fn near_place(view: &View, position: Position, stamp: Hlc) -> Option<Place> {
+    let distance = |place: &Place| place.position.as_millis().abs_diff(position.as_millis());
+    known(view, stamp).filter(|place| distance(place) <= STEP_MS).min_by_key(|place| distance(place)).copied()
+}
+
+fn shortly_ahead(view: &View, position: Position, stamp: Hlc) -> Option<Place> {
+    let newest = known(view, stamp).next()?;
+    position.as_millis().checked_sub(newest.position.as_millis()).filter(|ahead| *ahead <= AHEAD_MS).map(|_| *newest)
+}
+
+fn start_place(view: &View, position: Position, stamp: Hlc) -> Place {
+    // The highest; of equals the newest, which comes first (`max_by_key` would keep the last).
+    let below = || {
+        let candidates = known(view, stamp).filter(|place| place.position <= position);
+        candidates.copied().reduce(|best, place| if place.position > best.position { place } else { best })
+    };
+    near_place(view, position, stamp)
+        .or_else(|| shortly_ahead(view, position, stamp))
+        .or_else(below)
+        .or_else(|| known(view, stamp).last().copied())
+        .unwrap_or_default()
+}

@@ -3,4 +3,5 @@
 
 pub mod limits;
 pub mod progress;
+pub mod store;
 pub mod time;

@@ -1,0 +1,220 @@
+//! Records: what is appended to the log, and the same bytes on the wire.
+//!
+//! A record is a register's state (or a delta, which is a state with little in it) with its ids, or a profile's tombstone. A [`Batch`] is
+//! records already encoded: encoding happens once, on the caller's thread, and log and wire copy the bytes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::progress::codec::{DecodeError, Reader, put_id, put_varint};
+use crate::progress::{ProfileId, Progress, TitleId};
+use crate::time::Hlc;
+
+/// Who a replica is: drawn at random when its folder is made, and anew when the folder is restored from a backup.
+#[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct ReplicaId(pub [u8; 16]);
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One life of a replica's sequence numbers: drawn at random with its id, and anew when they may have been lost.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+/// The sequence number of a record at one replica, counted from 1. Never used twice within an epoch; numbers may be skipped.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Seq(pub u64);
+
+/// How far one has read another replica's changes: everything that arrived there up to and including `seq` is in this log.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct PeerCursor {
+    /// The other replica.
+    pub peer: ReplicaId,
+    /// The life of its sequence numbers.
+    pub epoch: Epoch,
+    /// The last one covered.
+    pub seq: Seq,
+}
+
+/// Where a record came from: it is not sent back there.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Origin {
+    /// Recorded here, or arrived by a way that says nothing about who has it.
+    #[default]
+    Local,
+    /// Arrived from a peer.
+    Peer(ReplicaId),
+}
+
+/// A record, decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A register's state, or a delta of it.
+    Register {
+        /// Whose.
+        profile: ProfileId,
+        /// Of which title.
+        title: TitleId,
+        /// The state.
+        state: Progress,
+    },
+    /// The erasure of a profile.
+    Erased {
+        /// Which.
+        profile: ProfileId,
+        /// When.
+        erased: Hlc,
+    },
+}
+
+const REGISTER: u8 = 1;
+const ERASED: u8 = 2;
+
+impl Record {
+    /// Appends the record's bytes: kind u8, profile id, then title id, length and register, or a u64 stamp.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Register { profile, title, state } => put_register(out, profile, title, state),
+            Self::Erased { profile, erased } => put_erased(out, profile, *erased),
+        }
+    }
+
+    /// Reads one record; leaves what follows it.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = reader.u8("record kind")?;
+        let profile = ProfileId::new(reader.id("profile")?).map_err(|_| DecodeError::Invalid { field: "profile" })?;
+        match kind {
+            REGISTER => {
+                let title = TitleId::new(reader.id("title")?).map_err(|_| DecodeError::Invalid { field: "title" })?;
+                let length = reader.length(crate::limits::REGISTER_BYTES_MAX, "register length")?;
+                let state = Progress::from_bytes(reader.bytes(length, "register")?)?;
+                Ok(Self::Register { profile, title, state })
+            }
+            ERASED => {
+                let raw = reader.u64("erased")?;
+                let erased = Hlc::from_u64(raw);
+                if erased.as_u64() != raw || erased == Hlc::ZERO {
+                    return Err(DecodeError::Invalid { field: "erased" });
+                }
+                Ok(Self::Erased { profile, erased })
+            }
+            _ => Err(DecodeError::Invalid { field: "record kind" }),
+        }
+    }
+
+    /// Whose record it is.
+    pub fn profile(&self) -> &ProfileId {
+        match self {
+            Self::Register { profile, .. } | Self::Erased { profile, .. } => profile,
+        }
+    }
+}
+
+fn put_register(out: &mut Vec<u8>, profile: &ProfileId, title: &TitleId, state: &Progress) {
+    out.push(REGISTER);
+    put_id(out, profile.as_str());
+    put_id(out, title.as_str());
+    let start = out.len();
+    // Registers are nearly always shorter than 128 bytes, so their length is one byte; a longer one is moved up by one.
+    out.push(0);
+    state.encode(out);
+    let length = out.len() - start - 1;
+    if length < 0x80 {
+        out[start] = length as u8;
+    } else {
+        let mut prefix = Vec::with_capacity(2);
+        put_varint(&mut prefix, length as u64);
+        out.splice(start..=start, prefix);
+    }
+}
+
+fn put_erased(out: &mut Vec<u8>, profile: &ProfileId, erased: Hlc) {
+    out.push(ERASED);
+    put_id(out, profile.as_str());
+    out.extend_from_slice(&erased.as_u64().to_le_bytes());
+}
+
+/// Records on their way into the log, already encoded, from one origin.
+///
+/// Becomes durable whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub(crate) origin: Origin,
+    pub(crate) unshared: bool,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) count: u32,
+    pub(crate) cursor: Option<PeerCursor>,
+    pub(crate) floor_day: Option<u32>,
+}
+
+impl Batch {
+    /// An empty batch of records from here.
+    pub fn local() -> Self {
+        Self::default()
+    }
+
+    /// An empty batch of records from a peer.
+    pub fn from_peer(peer: ReplicaId) -> Self {
+        Self { origin: Origin::Peer(peer), ..Self::default() }
+    }
+
+    /// Keeps the batch's registers apart from the joined state, as deltas shared with nobody, until [`Store::share`](super::Store) moves them.
+    #[must_use]
+    pub fn unshared(mut self) -> Self {
+        self.unshared = true;
+        self
+    }
+
+    /// Adds a register's state or delta.
+    pub fn register(&mut self, profile: &ProfileId, title: &TitleId, state: &Progress) {
+        put_register(&mut self.bytes, profile, title, state);
+        self.count += 1;
+    }
+
+    /// Adds a profile's tombstone.
+    pub fn erased(&mut self, profile: &ProfileId, erased: Hlc) {
+        put_erased(&mut self.bytes, profile, erased);
+        self.count += 1;
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: &Record) {
+        record.encode(&mut self.bytes);
+        self.count += 1;
+    }
+
+    /// Notes that with this batch, everything up to the cursor has arrived from its peer.
+    pub fn set_cursor(&mut self, cursor: PeerCursor) {
+        self.cursor = Some(cursor);
+    }
+
+    /// Raises the expiry floor to a day (days since the Unix epoch); lower ones change nothing.
+    pub fn raise_floor(&mut self, day: u32) {
+        self.floor_day = self.floor_day.max(Some(day));
+    }
+
+    /// Records in the batch.
+    pub fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is nothing to append.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.cursor.is_none() && self.floor_day.is_none()
+    }
+
+    /// Encoded records, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}

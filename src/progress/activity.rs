@@ -112,10 +112,7 @@ impl Ord for Activity {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |a: &Self| (a.stamp.window(), a.rank, a.stamp);
         let rest = |a: &Self| (a.position, a.state, a.version, a.speed.as_f32().to_bits(), a.stepped_back);
-        key(self)
-            .cmp(&key(other))
-            .then_with(|| self.device.cmp(&other.device))
-            .then_with(|| rest(self).cmp(&rest(other)))
+        key(self).cmp(&key(other)).then_with(|| self.device.cmp(&other.device)).then_with(|| rest(self).cmp(&rest(other)))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeviceId, IdError, PlaybackState, Position, ProfileId, SeriesId, SessionId, Speed, TitleId, Version};
 use crate::limits::{CLOCK_DRIFT_MS_MAX, POSITION_MS_MAX, POSITION_OVER_DURATION_MS_MAX, STAMP_MAX};
-use crate::time::{HybridClock, Hlc, WallTime};
+use crate::time::{Hlc, HybridClock, WallTime};
 
 /// What happened in a player.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -79,7 +79,13 @@ pub struct PlaybackEvent {
 
 impl PlaybackEvent {
     /// A report with nothing optional in it.
-    pub fn new(profile_id: impl Into<String>, title_id: impl Into<String>, device_id: impl Into<String>, kind: EventKind, position_ms: u64) -> Self {
+    pub fn new(
+        profile_id: impl Into<String>,
+        title_id: impl Into<String>,
+        device_id: impl Into<String>,
+        kind: EventKind,
+        position_ms: u64,
+    ) -> Self {
         Self {
             profile_id: profile_id.into(),
             title_id: title_id.into(),
@@ -111,7 +117,9 @@ pub enum Refusal {
         source: IdError,
     },
     /// The position lies too far beyond the event's own duration: probably another cut, which is another title.
-    #[error("position_ms {position_ms} is more than {POSITION_OVER_DURATION_MS_MAX} ms beyond the event's own duration_ms {duration_ms}; another cut is another title_id")]
+    #[error(
+        "position_ms {position_ms} is more than {POSITION_OVER_DURATION_MS_MAX} ms beyond the event's own duration_ms {duration_ms}; another cut is another title_id"
+    )]
     PositionBeyondDuration {
         /// The position.
         position_ms: u64,
@@ -134,7 +142,9 @@ pub enum Refusal {
     #[error("speed must be above 0 and at most 16")]
     Speed,
     /// The version lies too far in this node's future.
-    #[error("version {version} is {ahead_ms} ms ahead of this node's clock, at most {bound_ms} ms are accepted; take the time from server_time_ms")]
+    #[error(
+        "version {version} is {ahead_ms} ms ahead of this node's clock, at most {bound_ms} ms are accepted; take the time from server_time_ms"
+    )]
     VersionAhead {
         /// The version.
         version: u64,

@@ -115,6 +115,7 @@ fn position(register: &Progress, policy: Policy) -> Position {
 impl Progress {
     /// Whether the title is removed from the continue-watching row: hidden at or after its last activity.
     pub fn is_hidden(&self) -> bool {
-        self.hidden > crate::time::Hlc::ZERO && self.hidden >= self.activity.as_ref().map_or(crate::time::Hlc::ZERO, |activity| activity.stamp)
+        self.hidden > crate::time::Hlc::ZERO
+            && self.hidden >= self.activity.as_ref().map_or(crate::time::Hlc::ZERO, |activity| activity.stamp)
     }
 }

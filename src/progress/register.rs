@@ -124,7 +124,10 @@ impl Progress {
     /// Whether the newest place was played to its end, or at least to 95 % of a known length.
     pub fn completed(&self) -> bool {
         self.newest().is_some_and(|place| {
-            place.ended || self.trusted_duration_ms().is_some_and(|ms| ms > 0 && u128::from(place.position.as_millis()) * 100 >= u128::from(ms) * 95)
+            place.ended
+                || self
+                    .trusted_duration_ms()
+                    .is_some_and(|ms| ms > 0 && u128::from(place.position.as_millis()) * 100 >= u128::from(ms) * 95)
         })
     }
 
@@ -151,7 +154,11 @@ impl Progress {
     #[must_use]
     pub fn restamped(&self, offset_ms: i64, own: impl Fn(Version) -> bool) -> Self {
         let moved = |version: Version| {
-            if version == Version::FIRST || !own(version) { version } else { Version::from_u64(version.as_hlc().shifted(offset_ms).as_u64()) }
+            if version == Version::FIRST || !own(version) {
+                version
+            } else {
+                Version::from_u64(version.as_hlc().shifted(offset_ms).as_u64())
+            }
         };
         Self {
             epoch: self.epoch,

@@ -37,7 +37,12 @@ pub(super) fn continue_watching(registers: &BTreeMap<TitleId, Progress>, limit: 
             }
         }
     }
-    row.extend(series.into_values().filter(|(latest, .., hidden)| *hidden == Hlc::ZERO || hidden < latest).map(|(_, title, register, _)| (title, register)));
+    row.extend(
+        series
+            .into_values()
+            .filter(|(latest, .., hidden)| *hidden == Hlc::ZERO || hidden < latest)
+            .map(|(_, title, register, _)| (title, register)),
+    );
     row.retain(|(_, register)| register.activity.is_some() && !register.completed() && !barely_begun(register));
     row.sort_by(|(one, a), (other, b)| acted(b).cmp(&acted(a)).then_with(|| one.cmp(other)));
     row.truncate(limit.min(ROW_COUNT_MAX));

@@ -139,7 +139,8 @@ impl Playhead {
     /// Whether the report should come with a fresh view: at `PLAY` and `SEEK`, and once a minute while in an older place.
     pub fn wants_view(&self, event: &Event, at: WallTime) -> bool {
         event.placed.is_none()
-            && (matches!(event.kind, EventKind::Play | EventKind::Seek) || (self.newest > self.version && at.millis_since(self.viewed_at) >= VIEW_MS))
+            && (matches!(event.kind, EventKind::Play | EventKind::Seek)
+                || (self.newest > self.version && at.millis_since(self.viewed_at) >= VIEW_MS))
     }
 
     /// Tells the playhead that a newer place was opened elsewhere, so that it asks for a view with its next report.

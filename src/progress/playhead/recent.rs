@@ -41,6 +41,8 @@ impl Recent {
 fn pack(event: &Event) -> Option<[u8; 10]> {
     // Times beyond the year 2248 are nobody's; taken as that year, they only make a wrong clock's retries look more alike.
     let at_ms = event.at?.as_millis().min((1 << AT_BITS) - 1);
-    let packed = u128::from(event.kind as u8) | u128::from(event.position.as_millis()) << KIND_BITS | u128::from(at_ms) << (KIND_BITS + POSITION_BITS);
+    let packed = u128::from(event.kind as u8)
+        | u128::from(event.position.as_millis()) << KIND_BITS
+        | u128::from(at_ms) << (KIND_BITS + POSITION_BITS);
     packed.to_le_bytes().first_chunk().copied()
 }

@@ -93,3 +93,39 @@ impl std::fmt::Debug for KeyHasher {
         f.write_str("KeyHasher")
     }
 }
+
+/// A range of the key space, both ends included.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct KeyRange {
+    /// Its first key.
+    pub first: RegisterKey,
+    /// Its last key.
+    pub last: RegisterKey,
+}
+
+impl KeyRange {
+    /// The whole key space.
+    pub const ALL: Self = Self { first: RegisterKey(0), last: RegisterKey(u128::MAX) };
+
+    /// The registers of one profile hash.
+    pub const fn of_profile(profile_hash: u64) -> Self {
+        Self { first: RegisterKey::first_of(profile_hash), last: RegisterKey::last_of(profile_hash) }
+    }
+
+    /// The keys of one slot.
+    pub const fn of_slot(slot: Slot) -> Self {
+        let first = (slot.0 as u128) << 118;
+        Self { first: RegisterKey(first), last: RegisterKey(first | ((1 << 118) - 1)) }
+    }
+
+    /// Whether a key lies in the range.
+    pub const fn contains(&self, key: RegisterKey) -> bool {
+        self.first.0 <= key.0 && key.0 <= self.last.0
+    }
+
+    /// What this range and another have in common.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let both = Self { first: self.first.max(other.first), last: self.last.min(other.last) };
+        (both.first <= both.last).then_some(both)
+    }
+}

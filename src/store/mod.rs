@@ -4,8 +4,24 @@
 //! from another; everything else may be called from anywhere. What is read is durable: a record becomes visible when the flush that synced
 //! it has returned.
 
+pub mod engine;
+mod error;
+mod feed;
+mod fingerprint;
+mod front;
 mod key;
+pub mod log;
+mod options;
 mod record;
+mod report;
+mod view;
 
-pub use key::{KeyHasher, RegisterKey, SLOT_COUNT, Slot};
+pub use error::{AppendError, CloseError, FlushError, FoldError, OpenError, ReadError};
+pub use feed::{Feed, FeedStep};
+pub use fingerprint::{Fingerprint, Fingerprints, LEAF_COUNT};
+pub use front::{Store, day_of};
+pub use key::{KeyHasher, KeyRange, RegisterKey, SLOT_COUNT, Slot};
+pub use options::{FoldBudget, FoldStep, Fresh, StoreOptions};
 pub use record::{Batch, Epoch, Origin, PeerCursor, Record, ReplicaId, Seq};
+pub use report::{Damage, OpenReport, StoreFigures};
+pub use view::{Appended, Applied, ScanItem, Stored, StoredProfile};

@@ -78,7 +78,7 @@ pub enum Record {
 }
 
 const REGISTER: u8 = 1;
-const ERASED: u8 = 2;
+pub(super) const ERASED: u8 = 2;
 
 impl Record {
     /// Appends the record's bytes: kind u8, profile id, then title id, length and register, or a u64 stamp.

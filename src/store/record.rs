@@ -193,6 +193,12 @@ impl Batch {
         self.count += 1;
     }
 
+    /// Adds one record that is already encoded, as [`Record::decode`] read it.
+    pub(crate) fn copy(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.count += 1;
+    }
+
     /// Notes that with this batch, everything up to the cursor has arrived from its peer.
     pub fn set_cursor(&mut self, cursor: PeerCursor) {
         self.cursor = Some(cursor);

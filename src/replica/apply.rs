@@ -1,0 +1,164 @@
+//! Applying what a peer sent: checked record by record, then appended like anything else.
+
+use super::{Core, Grant};
+use crate::limits::{FRAME_BYTES_MAX, POSITION_MS_MAX};
+use crate::progress::codec::Reader;
+use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
+use crate::store::{AppendError, Batch, PeerCursor, Record, ReplicaId, Seq};
+use crate::time::{ClockError, Hlc, HybridClock, WallTime};
+
+/// Why one record of a peer was not taken. The peer keeps it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RefusedReason {
+    /// A stamp is further ahead of this replica's clock than is accepted; offer it again when it is due.
+    TooFarAhead,
+    /// The profile is not in the peer's token.
+    NotEntitled,
+    /// A value is beyond its bound.
+    OutOfBounds,
+}
+
+/// One record that was not taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RefusedRecord {
+    /// Whose.
+    pub profile: ProfileId,
+    /// Of which title; none for an erasure.
+    pub title: Option<TitleId>,
+    /// Why.
+    pub reason: RefusedReason,
+    /// When to offer it again, in milliseconds from now; zero: not at all.
+    pub retry_ms: u64,
+}
+
+/// What became of a peer's records.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AppliedRecords {
+    /// The number to wait for: the records, and the cursor with them, are kept when it is durable. None: there was nothing to append.
+    pub last: Option<Seq>,
+    /// What was not taken.
+    pub refused: Vec<RefusedRecord>,
+}
+
+/// Why nothing of a peer's frame was taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The peer sent bytes that are no records: its link must end.
+    #[error("the peer's records cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    /// The peer says there are more or fewer records than there are: its link must end.
+    #[error("the peer announced {announced} records and sent {sent}")]
+    Count {
+        /// What it announced.
+        announced: u32,
+        /// What it sent.
+        sent: u32,
+    },
+    /// The store takes nothing now, or nothing any more. Apply the same again later.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Core {
+    /// Takes records from a peer, and with them the cursor that they bring this replica to.
+    ///
+    /// With a grant, only records of its profiles are taken, and only within bounds. They are kept, and may be acknowledged to the peer, when
+    /// [`AppliedRecords::last`] is durable.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was taken.
+    pub fn apply(
+        &self,
+        now: WallTime,
+        from: ReplicaId,
+        records: &[u8],
+        count: u32,
+        cursor: Option<PeerCursor>,
+        grant: Option<&Grant>,
+    ) -> Result<AppliedRecords, ApplyError> {
+        debug_assert!(records.len() <= FRAME_BYTES_MAX, "frames are bounded where they are read");
+        let now = self.corrected(now);
+        let mut reader = Reader::new(records);
+        let mut batch = Batch::from_peer(from);
+        let mut refused = Vec::new();
+        let mut highest = Hlc::ZERO;
+        let mut sent = 0;
+        while !reader.is_empty() {
+            let before = reader;
+            let record = Record::decode(&mut reader)?;
+            sent += 1;
+            match self.judge(now, &record, grant) {
+                Ok(stamp) => {
+                    highest = highest.max(stamp);
+                    batch.copy(before.since(&reader));
+                }
+                Err((reason, retry_ms)) => refused.push(refusal(record, reason, retry_ms)),
+            }
+        }
+        if sent != count {
+            return Err(ApplyError::Count { announced: count, sent });
+        }
+        if let Some(cursor) = cursor {
+            batch.set_cursor(cursor);
+        }
+        if batch.is_empty() {
+            return Ok(AppliedRecords { last: None, refused });
+        }
+        self.store.admit(batch.bytes())?;
+        let last = self.store.append(batch)?.last;
+        self.clock.observe(highest);
+        self.wake_committer();
+        Ok(AppliedRecords { last: Some(last), refused })
+    }
+
+    /// Joins a peer's expiry floor (days since the Unix epoch): before any of its records.
+    pub fn raise_floor(&self, day: u32) -> Result<(), AppendError> {
+        if self.options.ttl_days.is_none() || day <= self.store.floor_day() {
+            return Ok(());
+        }
+        let mut batch = Batch::local();
+        batch.raise_floor(day);
+        self.store.append(batch)?;
+        self.wake_committer();
+        Ok(())
+    }
+
+    /// Raises the expiry floor as time passes, where a time to live is set.
+    pub fn expire(&self, now: WallTime) -> Result<(), AppendError> {
+        const DAY_MS: u64 = 86_400_000;
+        let today = u32::try_from(self.corrected(now).as_millis() / DAY_MS).unwrap_or(u32::MAX);
+        self.options.ttl_days.map_or(Ok(()), |ttl| self.raise_floor(today.saturating_sub(ttl)))
+    }
+
+    fn judge(&self, now: WallTime, record: &Record, grant: Option<&Grant>) -> Result<Hlc, (RefusedReason, u64)> {
+        if grant.is_some_and(|grant| !grant.holds(record.profile()) || !grant.write) {
+            return Err((RefusedReason::NotEntitled, 0));
+        }
+        let stamp = match record {
+            Record::Register { state, .. } if grant.is_some() && !within_bounds(state) => return Err((RefusedReason::OutOfBounds, 0)),
+            Record::Register { state, .. } => state.highest_stamp(),
+            Record::Erased { erased, .. } => *erased,
+        };
+        match HybridClock::check(stamp, now, self.options.drift_ms_max) {
+            Ok(()) => Ok(stamp),
+            Err(ClockError::TooFarAhead { ahead_ms, bound_ms }) => Err((RefusedReason::TooFarAhead, ahead_ms - bound_ms + 1)),
+        }
+    }
+}
+
+fn within_bounds(state: &Progress) -> bool {
+    let position_max = state.places.as_slice().iter().map(|place| place.position).chain([state.furthest]).max().unwrap_or_default();
+    let acted = state.activity.as_ref().map_or(0, |activity| activity.position.as_millis());
+    let duration_ms = state.duration.map_or(0, |known| known.ms);
+    position_max.as_millis().max(acted).max(duration_ms) <= POSITION_MS_MAX
+}
+
+fn refusal(record: Record, reason: RefusedReason, retry_ms: u64) -> RefusedRecord {
+    match record {
+        Record::Register { profile, title, .. } => RefusedRecord { profile, title: Some(title), reason, retry_ms },
+        Record::Erased { profile, .. } => RefusedRecord { profile, title: None, reason, retry_ms },
+    }
+}

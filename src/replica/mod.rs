@@ -1,0 +1,279 @@
+//! A replica: the store, the playheads of its clients, its clock, and those who wait and watch, behind one thread-free type.
+//!
+//! [`Core`] starts no thread and reads no clock. Its shell calls [`Core::flush`] from one thread and [`Core::fold_step`] from another; a
+//! simulator calls both from its event loop. Everything else may be called from anywhere, with the time.
+
+mod apply;
+mod clock;
+mod grant;
+mod offsets;
+mod playheads;
+mod record;
+mod share;
+mod waiters;
+mod watchers;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+
+pub use self::apply::{AppliedRecords, ApplyError, RefusedReason, RefusedRecord};
+pub use self::grant::{Authority, Grant, TokenError};
+pub use self::record::{RecordError, Recorded};
+pub use self::waiters::{AckMode, NotDurable, Then};
+pub use self::watchers::{Change, Notify, Wake, WatchId};
+
+use self::clock::SharedClock;
+use self::offsets::Offsets;
+use self::playheads::Playheads;
+use self::waiters::Waiters;
+use self::watchers::Watchers;
+use crate::limits::CLOCK_DRIFT_MS_MAX;
+use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId};
+use crate::store::{Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, ReplicaId, Seq, Store, StoredProfile};
+use crate::time::{Hlc, WallTime};
+
+/// How a replica behaves. Checked by whoever reads it from outside; every value is a sound one.
+#[derive(Clone, Debug)]
+pub struct CoreOptions {
+    /// How far ahead of this replica's clock a stamp or a version may be, in milliseconds. Default 60,000.
+    pub drift_ms_max: u64,
+    /// Playheads remembered for clients that run none. About 300 bytes each. Default 2,000,000.
+    pub playheads_count_max: usize,
+    /// Devices whose clock offset is remembered. About 60 bytes each. Default 1,000,000.
+    pub offsets_count_max: usize,
+    /// When an event counts as kept.
+    pub ack: AckMode,
+    /// How long a register lives after its newest stamp, in days; none: for ever. Must be equal in the whole cluster.
+    pub ttl_days: Option<u32>,
+    /// Whether what is recorded while no peer's clock is known is kept apart, to be re-stamped before it is shared: for devices.
+    pub keeps_unshared: bool,
+}
+
+impl Default for CoreOptions {
+    fn default() -> Self {
+        Self {
+            drift_ms_max: CLOCK_DRIFT_MS_MAX,
+            playheads_count_max: 2_000_000,
+            offsets_count_max: 1_000_000,
+            ack: AckMode::Local,
+            ttl_days: None,
+            keeps_unshared: false,
+        }
+    }
+}
+
+/// Where to resume a title, as this replica answers it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The resume point.
+    pub point: ResumePoint,
+    /// The register that it was read from, if anything is recorded.
+    pub register: Option<Progress>,
+    /// The number under which the register last changed here; zero if nothing is recorded.
+    pub arrived: Seq,
+}
+
+/// Store, playheads, clock, waiters and watchers of one replica.
+#[derive(Debug)]
+pub struct Core {
+    store: Store,
+    options: CoreOptions,
+    clock: SharedClock,
+    playheads: Playheads,
+    offsets: Offsets,
+    waiters: Waiters,
+    watchers: Watchers,
+    waker: OnceLock<Waker>,
+    // Erasures that are in the log but not yet durable: what is recorded after one must be begun under it.
+    erasing: Mutex<BTreeMap<ProfileId, Hlc>>,
+    // Read while recording, written while what is unshared is moved: nothing is recorded by the old clock in between.
+    sharing: RwLock<bool>,
+    not_ready: Mutex<BTreeMap<&'static str, String>>,
+}
+
+struct Waker(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
+impl Core {
+    /// A replica over an open store.
+    pub fn new(store: Store, options: CoreOptions) -> Self {
+        Self {
+            clock: SharedClock::resuming_after(store.highest_stamp()),
+            playheads: Playheads::new(options.playheads_count_max),
+            offsets: Offsets::new(options.offsets_count_max),
+            waiters: Waiters::new(options.ack, store.durable()),
+            watchers: Watchers::default(),
+            waker: OnceLock::new(),
+            erasing: Mutex::default(),
+            sharing: RwLock::new(!options.keeps_unshared),
+            not_ready: Mutex::default(),
+            store,
+            options,
+        }
+    }
+
+    /// The store beneath.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How it behaves.
+    pub fn options(&self) -> &CoreOptions {
+        &self.options
+    }
+
+    /// Playheads remembered.
+    pub fn playheads_count(&self) -> usize {
+        self.playheads.count()
+    }
+
+    /// Sets what is called when there is something to flush. Once; later calls change nothing.
+    pub fn set_waker(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        // A second waker would mean two committers, which the store's own lock makes harmless.
+        let _ = self.waker.set(Waker(wake));
+    }
+
+    fn wake_committer(&self) {
+        if let Some(Waker(wake)) = self.waker.get() {
+            wake();
+        }
+    }
+
+    /// Makes what was appended durable and visible, then calls those who wait for it and those who watch. Whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// After a failure nothing is acknowledged any more; only reopening the store tells what survived.
+    pub fn flush(&self) -> Result<bool, FlushError> {
+        let watched = self.watchers.any();
+        let mut changed = false;
+        let flushed = self.store.flush(&mut |applied| {
+            changed |= applied.changed;
+            self.note(applied, watched);
+        });
+        match flushed {
+            Ok(Some(durable)) => {
+                self.erasing.lock().unwrap_or_else(PoisonError::into_inner).retain(|profile, erased| self.store.erased(profile) < *erased);
+                self.waiters.durable(durable);
+                if changed {
+                    self.watchers.wake();
+                }
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(error) => {
+                self.set_not_ready("store", error.to_string());
+                self.waiters.fail(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn note(&self, applied: &Applied<'_>, watched: bool) {
+        if let Some(opened) = applied.opened {
+            self.playheads.shard(applied.key.profile_hash()).notice(applied.key, opened);
+        }
+        match applied.record {
+            Record::Erased { profile, .. } => {
+                if applied.changed {
+                    self.playheads.shard(applied.key.profile_hash()).forget_profile(applied.key.profile_hash());
+                    self.watchers.notify(profile, &Change::Erased { seq: applied.seq });
+                }
+            }
+            Record::Register { profile, title, .. } if watched && applied.changed => {
+                self.watchers.notify(profile, &Change::Register { title: title.clone(), seq: applied.seq });
+            }
+            Record::Register { .. } => {}
+        }
+    }
+
+    /// Does a bounded piece of the work of folding the log into the engine.
+    pub fn fold_step(&self, budget: FoldBudget) -> Result<FoldStep, FoldError> {
+        self.store.fold_step(budget)
+    }
+
+    /// Calls `then` when everything up to `seq` is kept (see [`AckMode`]), or when it never will be.
+    pub fn when_durable(&self, seq: Seq, then: Then) {
+        self.waiters.wait(seq, then);
+    }
+
+    /// Takes note that another node of the region has synced everything up to `seq`.
+    pub fn peer_synced(&self, peer: ReplicaId, seq: Seq) {
+        self.waiters.replicated(peer, seq);
+    }
+
+    /// Where to resume a title. Durable here; nothing recorded: start at 0.
+    pub fn resume_point(&self, profile: &ProfileId, title: &TitleId, policy: Policy) -> Result<Answer, ReadError> {
+        let stored = self.store.register(profile, title)?;
+        let (register, arrived) = stored.map_or((None, Seq(0)), |stored| (Some(stored.progress), stored.arrived));
+        Ok(Answer { point: ResumePoint::read(register.as_ref(), policy), register, arrived })
+    }
+
+    /// Everything durable of one profile.
+    pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
+        self.store.profile(profile)
+    }
+
+    /// Calls `notify` with each change in a profile from now on.
+    pub fn watch(&self, profile: &ProfileId, notify: Notify) -> WatchId {
+        self.watchers.watch(profile.clone(), notify)
+    }
+
+    /// Calls `wake` after each flush that changed something.
+    pub fn on_change(&self, wake: Wake) -> WatchId {
+        self.watchers.on_change(wake)
+    }
+
+    /// Ends a watch of either kind. A call under way may still arrive.
+    pub fn unwatch(&self, id: WatchId) {
+        self.watchers.unwatch(id);
+    }
+
+    /// Notes a reason why this replica must not acknowledge or serve. One reason a cause; a new one replaces it.
+    pub fn set_not_ready(&self, cause: &'static str, reason: String) {
+        self.not_ready.lock().unwrap_or_else(PoisonError::into_inner).insert(cause, reason);
+    }
+
+    /// Takes a reason back.
+    pub fn set_ready(&self, cause: &'static str) {
+        self.not_ready.lock().unwrap_or_else(PoisonError::into_inner).remove(cause);
+    }
+
+    /// Why this replica must not acknowledge or serve; empty when it is ready.
+    pub fn not_ready(&self) -> Vec<(&'static str, String)> {
+        let reasons = self.not_ready.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(cause, reason)| (*cause, reason.clone())).collect()
+    }
+
+    /// The time by this replica's corrected clock.
+    pub fn corrected(&self, now: WallTime) -> WallTime {
+        self.clock.corrected(now)
+    }
+
+    /// How far this machine's clock is known to be behind, in milliseconds; 0 for a node.
+    pub fn clock_offset_ms(&self) -> i64 {
+        self.clock.offset_ms()
+    }
+
+    /// Sets what an earlier run of a device learned of its clock. Before anything is recorded.
+    pub fn set_clock_offset_ms(&self, offset_ms: i64) {
+        self.clock.set_offset_ms(offset_ms);
+    }
+
+    /// The next stamp of this replica's clock.
+    pub fn tick(&self, now: WallTime) -> Hlc {
+        self.clock.tick(self.corrected(now))
+    }
+
+    /// The erasure that a profile's new registers are begun under, also one that is not yet durable.
+    fn erased(&self, profile: &ProfileId) -> Hlc {
+        let erasing = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = if erasing.is_empty() { Hlc::ZERO } else { erasing.get(profile).copied().unwrap_or_default() };
+        pending.max(self.store.erased(profile))
+    }
+}

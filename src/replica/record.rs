@@ -1,0 +1,207 @@
+//! Recording: events in, deltas into the log.
+
+use std::sync::PoisonError;
+
+use super::{Core, NotDurable};
+use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
+use crate::progress::{Event, PlaybackEvent, Playhead, ProfileId, Progress, Refusal, Report, TitleId, Version, View, event_time};
+use crate::store::{AppendError, Batch, ReadError, RegisterKey, Seq};
+use crate::time::{Hlc, WallTime};
+
+/// What became of a batch of events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// For each event the place it counted in, or why it was refused.
+    pub outcomes: Vec<Result<Version, Refusal>>,
+    /// The last number the batch took, if it changed anything: it is kept when this one is durable.
+    pub last: Option<Seq>,
+}
+
+/// Why nothing of a batch was recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The store takes nothing now, or nothing any more. Nothing was recorded.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// What the events build on could not be read. Nothing was recorded.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The replica must not acknowledge anything now. Nothing was recorded.
+    #[error("not ready: {reason}")]
+    NotReady {
+        /// Why.
+        reason: String,
+    },
+    /// It was recorded and could not be kept.
+    #[error(transparent)]
+    NotDurable(#[from] NotDurable),
+}
+
+/// A device's clock that agrees with ours this well is taken as right. Delays on the way would otherwise date every event a little later
+/// each time it is sent, and a repeated import would never quite be the same.
+const OFFSET_IGNORED_MS: i64 = 2_000;
+
+/// Room asked of the store for each event: the largest record of one place.
+const EVENT_BYTES: usize = 512;
+
+impl Core {
+    /// Records a batch of events, one by one: each counts or is refused by itself.
+    ///
+    /// `now` is this machine's clock, `sent_at` the device's when it sent the batch, if it said so. The events are kept when
+    /// [`Recorded::last`] is durable; until then they are neither visible nor acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of the batch was recorded.
+    pub fn record(&self, now: WallTime, sent_at: Option<WallTime>, events: &[PlaybackEvent]) -> Result<Recorded, RecordError> {
+        self.admit(events.len() * EVENT_BYTES)?;
+        let now = self.corrected(now);
+        let sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
+        let checked: Vec<Result<Event, Refusal>> = events.iter().map(|raw| Event::check(now, self.options.drift_ms_max, raw)).collect();
+        if sent_at.is_none() {
+            for event in checked.iter().flatten() {
+                if let Some(at) = event.at {
+                    self.offsets.observe(self.device_hash(event), now, at);
+                }
+            }
+        }
+        let mut batch = if *sharing { Batch::local() } else { Batch::local().unshared() };
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in checked {
+            outcomes.push(match event {
+                Ok(event) => self.record_one(now, sent_at, &event, &mut batch)?,
+                Err(refusal) => Err(refusal),
+            });
+        }
+        let last = if batch.is_empty() { None } else { Some(self.store.append(batch)?.last) };
+        drop(sharing);
+        if last.is_some() {
+            self.wake_committer();
+        }
+        Ok(Recorded { outcomes, last })
+    }
+
+    /// Removes a title from the continue-watching row; new activity shows it again. In effect when the number returned is durable.
+    pub fn hide(&self, now: WallTime, profile: &ProfileId, title: &TitleId) -> Result<Seq, RecordError> {
+        self.admit(EVENT_BYTES)?;
+        let sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = if *sharing { Batch::local() } else { Batch::local().unshared() };
+        batch.register(profile, title, &Progress::hiding(self.erased(profile), self.tick(now)));
+        let last = self.store.append(batch)?.last;
+        drop(sharing);
+        self.wake_committer();
+        Ok(last)
+    }
+
+    /// Erases a profile: here when the number returned is durable, and everywhere that it reaches. Nothing brings it back.
+    pub fn erase(&self, now: WallTime, profile: &ProfileId) -> Result<Seq, RecordError> {
+        self.admit(EVENT_BYTES)?;
+        let profile_hash = self.store.hasher().profile(profile);
+        // Held throughout: no event of the profile can slip between the stamp and the forgetting of its playheads.
+        let mut shard = self.playheads.shard(profile_hash);
+        let erased = self.tick(now);
+        let mut batch = Batch::local();
+        batch.erased(profile, erased);
+        let last = self.store.append(batch)?.last;
+        self.erasing.lock().unwrap_or_else(PoisonError::into_inner).insert(profile.clone(), erased);
+        shard.forget_profile(profile_hash);
+        drop(shard);
+        self.wake_committer();
+        Ok(last)
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), RecordError> {
+        if let Some((_, reason)) = self.not_ready().into_iter().next() {
+            return Err(RecordError::NotReady { reason });
+        }
+        // Asked before a playhead changes: a batch refused afterwards would be taken for a repeat when it is sent again.
+        Ok(self.store.admit(bytes)?)
+    }
+
+    fn device_hash(&self, event: &Event) -> u64 {
+        let mut bytes = [0; 2 * crate::limits::ID_BYTES_MAX + 1];
+        let (profile, device) = (event.profile.as_str().as_bytes(), event.device.as_str().as_bytes());
+        bytes[..profile.len()].copy_from_slice(profile);
+        bytes[profile.len()] = 0xff;
+        let length = profile.len() + 1 + device.len();
+        bytes[profile.len() + 1..length].copy_from_slice(device);
+        self.store.hasher().bytes(&bytes[..length])
+    }
+
+    fn record_one(
+        &self,
+        now: WallTime,
+        sent_at: Option<WallTime>,
+        event: &Event,
+        batch: &mut Batch,
+    ) -> Result<Result<Version, Refusal>, RecordError> {
+        let device = self.device_hash(event);
+        let offset_ms = match (event.at, sent_at) {
+            (None, _) => 0,
+            (Some(_), Some(sent_at)) => now.millis_since(sent_at),
+            (Some(_), None) => self.offsets.offset_ms(device, now),
+        };
+        let offset_ms = if offset_ms.abs() <= OFFSET_IGNORED_MS { 0 } else { offset_ms };
+        let at = event_time(now, event.at, offset_ms);
+        let hasher = self.store.hasher();
+        let profile_hash = hasher.profile(&event.profile);
+        let key = hasher.register_in(profile_hash, &event.profile, &event.title);
+        let mut shard = self.playheads.shard(profile_hash);
+        let erased = self.erased(&event.profile);
+        if was_erased(event, at, erased) {
+            return Ok(Ok(event.placed.map_or(Version::FIRST, |(version, _)| version)));
+        }
+        let live = Playhead::is_live(now, at).then(|| self.clock.tick(now));
+        let report = if let Some(playhead) = shard.find(key, device) {
+            let view = if playhead.wants_view(event, at) { Some(self.view(event, erased)?) } else { None };
+            playhead.report(event, at, live, view.as_ref())
+        } else {
+            let (playhead, report) = match self.first_report(event, at, live, erased, key)? {
+                Ok(first) => first,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            shard.insert(key, device, playhead);
+            report
+        };
+        if let Some(delta) = &report.delta {
+            batch.register(&event.profile, &event.title, delta);
+        }
+        Ok(Ok(report.version))
+    }
+
+    fn first_report(
+        &self,
+        event: &Event,
+        at: WallTime,
+        live: Option<Hlc>,
+        erased: Hlc,
+        key: RegisterKey,
+    ) -> Result<Result<(Playhead, Report), Refusal>, RecordError> {
+        let register = self.store.register(&event.profile, &event.title)?;
+        if register.is_none() {
+            let count = self.store.title_count(&event.profile)?;
+            if count >= TITLES_PER_PROFILE_COUNT_MAX {
+                return Ok(Err(Refusal::TooManyTitles { count, bound: TITLES_PER_PROFILE_COUNT_MAX }));
+            }
+        }
+        let view = View::of(register.as_ref().map(|stored| &stored.progress), erased);
+        let mut playhead = match event.placed {
+            Some((version, _)) => Playhead::start_placed(view.epoch, version, at),
+            None => Playhead::start(event, at, live, &view),
+        };
+        let report = playhead.report(event, at, live, Some(&view).filter(|_| event.placed.is_none()));
+        Ok(Ok((playhead, report)))
+    }
+
+    fn view(&self, event: &Event, erased: Hlc) -> Result<View, ReadError> {
+        let register = self.store.register(&event.profile, &event.title)?;
+        Ok(View::of(register.as_ref().map(|stored| &stored.progress), erased))
+    }
+}
+
+// Version 0 is the place that a title starts in, also one begun anew after the erasure; its time decides.
+fn was_erased(event: &Event, at: WallTime, erased: Hlc) -> bool {
+    let placed = event.placed.map_or(Version::FIRST, |(version, _)| version);
+    erased != Hlc::ZERO && (at < erased.wall() || (placed != Version::FIRST && placed.as_hlc() <= erased))
+}

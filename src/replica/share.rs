@@ -1,0 +1,93 @@
+//! A device's work that was shared with nobody: kept apart as deltas while no peer's clock is known, moved to right time, then shared.
+//!
+//! A device's clock may be wrong by a day. What it stamped by that clock must not meet other replicas' stamps, or it would win or lose by the
+//! error; nor may it be refused, or real watching would be lost. So until a peer's clock is known, deltas are not joined for good.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use super::{Change, Core, RecordError};
+use crate::limits::PLACES_COUNT_MAX;
+use crate::progress::{Places, Progress, Version};
+use crate::store::{Batch, RegisterKey};
+use crate::time::{Hlc, WallTime};
+
+/// Clocks that agree this well are not moved: the measurement itself is not better.
+const OFFSET_IGNORED_MS: i64 = 250;
+
+impl Core {
+    /// Whether what is recorded now is kept apart.
+    pub fn keeps_apart(&self) -> bool {
+        !*self.sharing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No peer's clock is known any more: what is recorded from here on is kept apart again, if this replica does so at all.
+    pub fn stop_sharing(&self) {
+        if self.options.keeps_unshared {
+            *self.sharing.write().unwrap_or_else(PoisonError::into_inner) = false;
+        }
+    }
+
+    /// A peer's clock is known: moves everything that was shared with nobody by `offset_ms`, shares it, and goes on by the corrected clock.
+    ///
+    /// `offset_ms` is what the peer's clock is ahead of this replica's *corrected* one. Returns the offset of the machine's clock as it is now
+    /// known; keep it for the next start. Watchers get a reset if anything moved. Durable on return.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was moved or shared; try again with the next connection.
+    pub fn share_unshared(&self, now: WallTime, offset_ms: i64) -> Result<i64, RecordError> {
+        let mut sharing = self.sharing.write().unwrap_or_else(PoisonError::into_inner);
+        let offset_ms = if offset_ms.abs() <= OFFSET_IGNORED_MS { 0 } else { offset_ms };
+        if *sharing && offset_ms == 0 {
+            return Ok(self.clock.offset_ms());
+        }
+        let failed = |error: crate::store::FlushError| super::NotDurable { reason: error.to_string() };
+        self.flush().map_err(failed)?;
+        let unshared = self.store.unshared();
+        let hasher = *self.store.hasher();
+        let mut known = BTreeMap::new();
+        for (profile, title, _) in &unshared {
+            let key = hasher.register(profile, title);
+            known.insert(key, self.store.shared_register(profile, title)?.map_or_else(Places::default, |stored| stored.progress.places));
+        }
+        let own = |key: RegisterKey, version: Version| known.get(&key).is_some_and(|places| is_own(places, version));
+        let latest = Hlc::from_wall(self.corrected(now).shifted(offset_ms));
+        let mut batch = Batch::local();
+        for (profile, title, delta) in &unshared {
+            let key = hasher.register(profile, title);
+            let moved = if offset_ms == 0 { delta.clone() } else { delta.restamped(offset_ms, |version| own(key, version)) };
+            batch.register(profile, title, &not_after(moved, latest, |version| own(key, version)));
+        }
+        if !unshared.is_empty() {
+            self.store.share(batch)?;
+            self.flush().map_err(failed)?;
+        }
+        if offset_ms != 0 {
+            self.playheads.restamp(offset_ms, own);
+            self.clock.shift(offset_ms, self.store.shared_highest_stamp());
+            self.clock.set_offset_ms(self.clock.offset_ms() + offset_ms);
+            self.watchers.notify_all(&Change::Reset);
+        }
+        *sharing = true;
+        drop(sharing);
+        self.watchers.wake();
+        Ok(self.clock.offset_ms())
+    }
+}
+
+/// Whether a version in an unshared delta was made by this device: it is not among the register's shared places, and did not fall out of them.
+fn is_own(shared: &Places, version: Version) -> bool {
+    let places = shared.as_slice();
+    let fell_out = places.len() == PLACES_COUNT_MAX && places.last().is_some_and(|oldest| version < oldest.version);
+    version != Version::FIRST && !fell_out && shared.find(version).is_none()
+}
+
+/// The same delta with nothing of this device's in the future: a clock that was put right between two recordings moves some stamps too far.
+fn not_after(delta: Progress, latest: Hlc, own: impl Fn(Version) -> bool) -> Progress {
+    if delta.highest_stamp() <= latest {
+        return delta;
+    }
+    let ahead_ms = delta.highest_stamp().wall().millis_since(latest.wall());
+    delta.restamped(-ahead_ms, own)
+}

@@ -1,0 +1,107 @@
+//! Those who want to know of changes: of one profile, or that there were any at all.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::progress::{ProfileId, TitleId};
+use crate::store::Seq;
+
+/// What changed in a watched profile. Read the register for its state: a slow watcher then sees the newest, once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// A register changed.
+    Register {
+        /// Which title.
+        title: TitleId,
+        /// The change's number at this replica.
+        seq: Seq,
+    },
+    /// The profile was erased.
+    Erased {
+        /// The change's number at this replica.
+        seq: Seq,
+    },
+    /// What was read before may have been moved in time (a device's unshared work was re-stamped): read everything again.
+    Reset,
+}
+
+/// A watch, to end it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct WatchId(u64);
+
+/// Called with each change, on the thread that made it durable: hand it on, do not work there.
+pub type Notify = Arc<dyn Fn(&Change) + Send + Sync>;
+
+/// Called when something changed that peers may want.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct Watchers {
+    next: AtomicU64,
+    profiles: RwLock<HashMap<ProfileId, Vec<(WatchId, Notify)>>>,
+    profiles_count: AtomicUsize,
+    wakes: RwLock<Vec<(WatchId, Wake)>>,
+}
+
+impl Watchers {
+    pub(super) fn watch(&self, profile: ProfileId, notify: Notify) -> WatchId {
+        let id = self.id();
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        profiles.entry(profile).or_default().push((id, notify));
+        self.profiles_count.store(profiles.len(), Ordering::Release);
+        id
+    }
+
+    pub(super) fn unwatch(&self, id: WatchId) {
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        profiles.retain(|_, watches| {
+            watches.retain(|(own, _)| *own != id);
+            !watches.is_empty()
+        });
+        self.profiles_count.store(profiles.len(), Ordering::Release);
+        drop(profiles);
+        self.wakes.write().unwrap_or_else(PoisonError::into_inner).retain(|(own, _)| *own != id);
+    }
+
+    pub(super) fn on_change(&self, wake: Wake) -> WatchId {
+        let id = self.id();
+        self.wakes.write().unwrap_or_else(PoisonError::into_inner).push((id, wake));
+        id
+    }
+
+    /// Whether anybody watches any profile: the usual answer on a node without sockets is no, and costs one load.
+    pub(super) fn any(&self) -> bool {
+        self.profiles_count.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn notify(&self, profile: &ProfileId, change: &Change) {
+        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        for (_, notify) in profiles.get(profile).into_iter().flatten() {
+            notify(change);
+        }
+    }
+
+    pub(super) fn notify_all(&self, change: &Change) {
+        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        for (_, notify) in profiles.values().flatten() {
+            notify(change);
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        for (_, wake) in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake();
+        }
+    }
+
+    fn id(&self) -> WatchId {
+        WatchId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Debug for Watchers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watchers").finish_non_exhaustive()
+    }
+}

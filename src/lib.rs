@@ -3,5 +3,6 @@
 
 pub mod limits;
 pub mod progress;
+pub mod replica;
 pub mod store;
 pub mod time;

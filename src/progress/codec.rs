@@ -66,11 +66,6 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    /// The bytes read between this reader and a copy of it that has gone on.
-    pub fn since(&self, later: &Self) -> &'a [u8] {
-        self.rest.get(..self.rest.len().saturating_sub(later.rest.len())).unwrap_or_default()
-    }
-
     /// Whether everything has been read.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()

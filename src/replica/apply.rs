@@ -93,7 +93,7 @@ impl Core {
             match self.judge(now, &record, grant) {
                 Ok(stamp) => {
                     highest = highest.max(stamp);
-                    batch.copy(before.since(&reader));
+                    batch.copy(before.bytes_until(&reader));
                 }
                 Err((reason, retry_ms)) => refused.push(refusal(record, reason, retry_ms)),
             }

@@ -8,12 +8,14 @@ use crate::time::{Hlc, HybridClock, WallTime};
 #[derive(Debug, Default)]
 pub(super) struct SharedClock {
     last: AtomicU64,
+    // The highest stamp that came from elsewhere.
+    observed: AtomicU64,
     offset_ms: AtomicI64,
 }
 
 impl SharedClock {
     pub(super) fn resuming_after(last: Hlc) -> Self {
-        Self { last: AtomicU64::new(last.as_u64()), offset_ms: AtomicI64::new(0) }
+        Self { last: AtomicU64::new(last.as_u64()), ..Self::default() }
     }
 
     pub(super) fn corrected(&self, now: WallTime) -> WallTime {
@@ -41,12 +43,14 @@ impl SharedClock {
     }
 
     pub(super) fn observe(&self, stamp: Hlc) {
+        self.observed.fetch_max(stamp.as_u64(), Ordering::Relaxed);
         self.last.fetch_max(stamp.as_u64(), Ordering::Relaxed);
     }
 
-    /// Moves the clock: only with the stamps it made and has shared with nobody. Never behind `floor`, the highest stamp that is shared.
-    pub(super) fn shift(&self, offset_ms: i64, floor: Hlc) {
+    /// Moves the clock: only with the stamps it made and has shared with nobody. Never behind a stamp from elsewhere.
+    pub(super) fn shift(&self, offset_ms: i64) {
         let last = Hlc::from_u64(self.last.load(Ordering::Relaxed)).shifted(offset_ms);
-        self.last.store(last.max(floor).as_u64(), Ordering::Relaxed);
+        self.last.store(last.as_u64().max(self.observed.load(Ordering::Relaxed)), Ordering::Relaxed);
+        self.offset_ms.fetch_add(offset_ms, Ordering::Relaxed);
     }
 }

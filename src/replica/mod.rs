@@ -10,6 +10,8 @@ mod offsets;
 mod playheads;
 mod record;
 mod share;
+#[cfg(test)]
+mod tests;
 mod waiters;
 mod watchers;
 
@@ -28,8 +30,8 @@ use self::playheads::Playheads;
 use self::waiters::Waiters;
 use self::watchers::Watchers;
 use crate::limits::CLOCK_DRIFT_MS_MAX;
-use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId};
-use crate::store::{Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, ReplicaId, Seq, Store, StoredProfile};
+use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId, Version};
+use crate::store::{Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, StoredProfile};
 use crate::time::{Hlc, WallTime};
 
 /// How a replica behaves. Checked by whoever reads it from outside; every value is a sound one.
@@ -74,7 +76,6 @@ pub struct Answer {
 }
 
 /// Store, playheads, clock, waiters and watchers of one replica.
-#[derive(Debug)]
 pub struct Core {
     store: Store,
     options: CoreOptions,
@@ -91,11 +92,38 @@ pub struct Core {
     not_ready: Mutex<BTreeMap<&'static str, String>>,
 }
 
+/// What a flush made visible, acted on when the store's locks are free again: whoever is told may read.
+#[derive(Default)]
+struct Notes {
+    changed: bool,
+    opened: Vec<(RegisterKey, Version)>,
+    erased: Vec<(RegisterKey, ProfileId, Seq)>,
+    changes: Vec<(ProfileId, TitleId, Seq)>,
+}
+
+impl Notes {
+    fn take(&mut self, applied: &Applied<'_>, watched: bool) {
+        self.changed |= applied.changed;
+        if let Some(opened) = applied.opened.filter(|opened| *opened != Version::FIRST) {
+            self.opened.push((applied.key, opened));
+        }
+        if !applied.changed || !(watched || applied.is_tombstone()) {
+            return;
+        }
+        // The store has decoded it before; bytes that do not decode are not applied.
+        match applied.record() {
+            Ok(Record::Erased { profile, .. }) => self.erased.push((applied.key, profile, applied.seq)),
+            Ok(Record::Register { profile, title, .. }) => self.changes.push((profile, title, applied.seq)),
+            Err(_) => {}
+        }
+    }
+}
+
 struct Waker(Box<dyn Fn() + Send + Sync>);
 
-impl std::fmt::Debug for Waker {
+impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Waker")
+        f.debug_struct("Core").field("id", &self.store.id()).field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -151,14 +179,11 @@ impl Core {
     /// After a failure nothing is acknowledged any more; only reopening the store tells what survived.
     pub fn flush(&self) -> Result<bool, FlushError> {
         let watched = self.watchers.any();
-        let mut changed = false;
-        let flushed = self.store.flush(&mut |applied| {
-            changed |= applied.changed;
-            self.note(applied, watched);
-        });
-        match flushed {
+        let mut notes = Notes::default();
+        match self.store.flush(&mut |applied| notes.take(applied, watched)) {
             Ok(Some(durable)) => {
-                self.erasing.lock().unwrap_or_else(PoisonError::into_inner).retain(|profile, erased| self.store.erased(profile) < *erased);
+                let changed = notes.changed;
+                self.act_on(notes);
                 self.waiters.durable(durable);
                 if changed {
                     self.watchers.wake();
@@ -174,21 +199,21 @@ impl Core {
         }
     }
 
-    fn note(&self, applied: &Applied<'_>, watched: bool) {
-        if let Some(opened) = applied.opened {
-            self.playheads.shard(applied.key.profile_hash()).notice(applied.key, opened);
+    fn act_on(&self, notes: Notes) {
+        for (key, newest) in notes.opened {
+            self.playheads.shard(key.profile_hash()).notice(key, newest);
         }
-        match applied.record {
-            Record::Erased { profile, .. } => {
-                if applied.changed {
-                    self.playheads.shard(applied.key.profile_hash()).forget_profile(applied.key.profile_hash());
-                    self.watchers.notify(profile, &Change::Erased { seq: applied.seq });
-                }
+        for (key, profile, seq) in notes.erased {
+            self.playheads.shard(key.profile_hash()).forget_profile(key.profile_hash());
+            let mut erasing = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+            if erasing.get(&profile).is_some_and(|erased| self.store.erased(&profile) >= *erased) {
+                erasing.remove(&profile);
             }
-            Record::Register { profile, title, .. } if watched && applied.changed => {
-                self.watchers.notify(profile, &Change::Register { title: title.clone(), seq: applied.seq });
-            }
-            Record::Register { .. } => {}
+            drop(erasing);
+            self.watchers.notify(&profile, &Change::Erased { seq });
+        }
+        for (profile, title, seq) in notes.changes {
+            self.watchers.notify(&profile, &Change::Register { title, seq });
         }
     }
 

@@ -127,7 +127,8 @@ impl Shard {
         }
         let key = words(key);
         let next = self.first.get(&key).copied().unwrap_or(NONE);
-        let entry = Some(Entry { key, device, next, used: true, playhead });
+        // Unmarked until it reports again: a flood of devices that report once does not push out those that play.
+        let entry = Some(Entry { key, device, next, used: false, playhead });
         let index = if let Some(index) = self.free.pop() {
             self.entries[index as usize] = entry;
             index

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use super::{Core, NotDurable};
 use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
 use crate::progress::{Event, PlaybackEvent, Playhead, ProfileId, Progress, Refusal, Report, TitleId, Version, View, event_time};
-use crate::store::{AppendError, Batch, ReadError, RegisterKey, Seq};
+use crate::store::{AppendError, Batch, ReadError, Seq};
 use crate::time::{Hlc, WallTime};
 
 /// What became of a batch of events.
@@ -157,7 +157,7 @@ impl Core {
             let view = if playhead.wants_view(event, at) { Some(self.view(event, erased)?) } else { None };
             playhead.report(event, at, live, view.as_ref())
         } else {
-            let (playhead, report) = match self.first_report(event, at, live, erased, key)? {
+            let (playhead, report) = match self.first_report(event, at, live, erased)? {
                 Ok(first) => first,
                 Err(refusal) => return Ok(Err(refusal)),
             };
@@ -176,7 +176,6 @@ impl Core {
         at: WallTime,
         live: Option<Hlc>,
         erased: Hlc,
-        key: RegisterKey,
     ) -> Result<Result<(Playhead, Report), Refusal>, RecordError> {
         let register = self.store.register(&event.profile, &event.title)?;
         if register.is_none() {

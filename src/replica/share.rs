@@ -65,8 +65,7 @@ impl Core {
         }
         if offset_ms != 0 {
             self.playheads.restamp(offset_ms, own);
-            self.clock.shift(offset_ms, self.store.shared_highest_stamp());
-            self.clock.set_offset_ms(self.clock.offset_ms() + offset_ms);
+            self.clock.shift(offset_ms);
             self.watchers.notify_all(&Change::Reset);
         }
         *sharing = true;

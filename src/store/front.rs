@@ -102,7 +102,23 @@ impl Store {
         &self.hasher
     }
 
-    /// Hands a batch to the log. It is durable, and visible, when a later [`Store::flush`] has returned.
+    /// Whether a batch of this size would be taken now. Changes nothing: it is asked before the caller changes state of its own.
+    pub fn admit(&self, bytes: usize) -> Result<(), AppendError> {
+        if bytes > LOG_FRAME_BYTES_MAX {
+            return Err(AppendError::TooLarge { bytes, bound: LOG_FRAME_BYTES_MAX });
+        }
+        let state = self.state();
+        if let Some(reason) = &state.closed {
+            return Err(AppendError::Closed(reason.clone()));
+        }
+        if state.pending_bytes > self.options.pending_bytes_max {
+            return Err(AppendError::Overloaded { what: "buffer before the log", retry_ms: 20 });
+        }
+        Ok(())
+    }
+
+    /// Hands a batch to the log. Its caller has asked [`Store::admit`]: a batch that was admitted is not refused for want of room, which may
+    /// be exceeded by what was admitted at the same time. It is durable, and visible, when a later [`Store::flush`] has returned.
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
         self.append_as(batch, false)
     }
@@ -114,9 +130,6 @@ impl Store {
         let mut state = self.state();
         if let Some(reason) = &state.closed {
             return Err(AppendError::Closed(reason.clone()));
-        }
-        if state.pending_bytes > self.options.pending_bytes_max {
-            return Err(AppendError::Overloaded { what: "buffer before the log", retry_ms: 20 });
         }
         let count = (batch.count() as u64).max(1);
         let first = Seq(state.next);
@@ -353,6 +366,13 @@ impl Store {
     /// The tombstones of erased profiles.
     pub fn tombstones(&self) -> Vec<(ProfileId, Hlc)> {
         self.state().tombstones.iter().map(|(profile, (erased, _))| (profile.clone(), *erased)).collect()
+    }
+
+    /// A register without what was shared with nobody.
+    pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
+        let state = self.state();
+        let found = state.registers.get(&self.hasher.register(profile, title)).filter(|(owner, _, progress, _)| state.keeps(owner, progress));
+        Ok(found.map(|(_, _, progress, arrived)| Stored { progress: progress.clone(), arrived: *arrived }))
     }
 
     /// Deltas that were shared with nobody.

@@ -1,0 +1,245 @@
+//! The replica over a store in memory: what is recorded is read back when it is durable, and not before.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::progress::{EventKind, PlaybackEvent, Refusal};
+use crate::store::{Epoch, Feed, Fresh, StoreOptions};
+
+const NOW: WallTime = WallTime::from_millis(1_790_000_000_000);
+
+fn core_with(id: u8, options: CoreOptions) -> Core {
+    let fresh = Fresh { id: ReplicaId([id; 16]), epoch: Epoch(u64::from(id)) };
+    Core::new(Store::in_memory(StoreOptions::small(), fresh), options)
+}
+
+fn core() -> Core {
+    core_with(1, CoreOptions { playheads_count_max: 10_000, ..CoreOptions::default() })
+}
+
+fn device_core() -> Core {
+    core_with(2, CoreOptions { keeps_unshared: true, playheads_count_max: 10_000, ..CoreOptions::default() })
+}
+
+fn event(device: &str, kind: EventKind, position_ms: u64) -> PlaybackEvent {
+    PlaybackEvent::new("p", "film", device, kind, position_ms)
+}
+
+fn ids() -> (ProfileId, TitleId) {
+    (ProfileId::new("p").unwrap(), TitleId::new("film").unwrap())
+}
+
+fn position(core: &Core) -> u64 {
+    let (profile, title) = ids();
+    core.resume_point(&profile, &title, Policy::Continue).unwrap().point.position.as_millis()
+}
+
+fn record(core: &Core, now: WallTime, events: &[PlaybackEvent]) -> Recorded {
+    let recorded = core.record(now, None, events).unwrap();
+    core.flush().unwrap();
+    recorded
+}
+
+fn exchange(from: &Core, to: &Core, now: WallTime) -> AppliedRecords {
+    let mut out = Vec::new();
+    let step = from.store().next_changes(&mut Feed::after(Seq(0)), to.store().id(), 1 << 20, &|_| true, &mut out).unwrap();
+    let applied = to.apply(now, from.store().id(), &out, step.count, None, None).unwrap();
+    to.flush().unwrap();
+    applied
+}
+
+#[test]
+fn what_is_recorded_is_read_when_it_is_durable_and_not_before() {
+    let core = core();
+    let recorded = core.record(NOW, None, &[event("tv", EventKind::Play, 0), event("tv", EventKind::Pause, 60_000)]).unwrap();
+    assert_eq!(recorded.outcomes, [Ok(Version::FIRST), Ok(Version::FIRST)]);
+    assert_eq!(position(&core), 0);
+    let kept = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&kept);
+    core.when_durable(recorded.last.unwrap(), Box::new(move |result| count.store(if result.is_ok() { 1 } else { 2 }, Ordering::Relaxed)));
+    assert_eq!(kept.load(Ordering::Relaxed), 0);
+    core.flush().unwrap();
+    assert_eq!(kept.load(Ordering::Relaxed), 1);
+    assert_eq!(position(&core), 60_000);
+}
+
+#[test]
+fn a_bad_event_is_refused_and_the_rest_of_its_batch_is_kept() {
+    let core = core();
+    let mut long = event("tv", EventKind::Heartbeat, 90_000);
+    long.duration_ms = Some(60_000);
+    let recorded = record(&core, NOW, &[event("tv", EventKind::Play, 1_000), long, event("", EventKind::Pause, 1), event("tv", EventKind::Pause, 7_000)]);
+    assert!(matches!(recorded.outcomes[1], Err(Refusal::PositionBeyondDuration { .. })));
+    assert!(matches!(recorded.outcomes[2], Err(Refusal::Id { field: "device_id", .. })));
+    assert_eq!(position(&core), 7_000);
+}
+
+#[test]
+fn a_screen_that_plays_on_in_an_old_place_learns_of_the_jump_and_takes_over_only_after_ten_minutes() {
+    let core = core();
+    record(&core, NOW, &[event("tv", EventKind::Play, 3_000_000)]);
+    let later = |s: i64| NOW.shifted(s * 1_000);
+    record(&core, later(10), &[event("phone", EventKind::Play, 3_000_000), event("phone", EventKind::Seek, 600_000)]);
+    assert_eq!(position(&core), 600_000);
+    for step in 2..=60 {
+        record(&core, later(step * 10), &[event("tv", EventKind::Heartbeat, 3_000_000 + step as u64 * 10_000)]);
+        assert_eq!(position(&core), 600_000, "after {step} heartbeats");
+    }
+    for step in 61..=80 {
+        record(&core, later(step * 10), &[event("tv", EventKind::Heartbeat, 3_000_000 + step as u64 * 10_000)]);
+    }
+    assert_eq!(position(&core), 3_800_000, "somebody is really watching there");
+}
+
+#[test]
+fn what_is_recorded_right_after_an_erasure_is_begun_under_it() {
+    let core = core();
+    let (profile, _) = ids();
+    record(&core, NOW, &[event("tv", EventKind::Play, 500_000)]);
+    core.erase(NOW.shifted(1_000), &profile).unwrap();
+    core.record(NOW.shifted(2_000), None, &[event("tv", EventKind::Play, 4_000)]).unwrap();
+    core.flush().unwrap();
+    assert_eq!(position(&core), 4_000);
+    let mut old = event("tv", EventKind::Heartbeat, 900_000);
+    old.at_ms = Some(NOW.as_millis() - 60_000);
+    let recorded = core.record(NOW.shifted(3_000), Some(NOW.shifted(3_000)), &[old]).unwrap();
+    assert_eq!((recorded.outcomes[0].is_ok(), recorded.last), (true, None), "from before the erasure: accepted, and nothing");
+}
+
+#[test]
+fn watchers_hear_of_changes_of_their_profile_and_of_no_other() {
+    let core = core();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&heard);
+    let watch = core.watch(&ids().0, Arc::new(move |change: &Change| sink.lock().unwrap().push(change.clone())));
+    record(&core, NOW, &[event("tv", EventKind::Play, 1_000), PlaybackEvent::new("other", "film", "tv", EventKind::Play, 0)]);
+    assert!(matches!(heard.lock().unwrap()[..], [Change::Register { .. }]));
+    core.unwatch(watch);
+    record(&core, NOW, &[event("tv", EventKind::Pause, 2_000)]);
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_stamp_from_too_far_in_the_future_is_refused_by_name_and_told_when_to_return() {
+    let (here, there) = (core(), core_with(3, CoreOptions::default()));
+    record(&there, NOW.shifted(90_000), &[event("tv", EventKind::Play, 1_000)]);
+    let applied = exchange(&there, &here, NOW);
+    let [refused] = &applied.refused[..] else { panic!("{:?}", applied.refused) };
+    assert_eq!((refused.title.as_ref().unwrap().as_str(), refused.reason), ("film", RefusedReason::TooFarAhead));
+    assert!((30_000..=30_002).contains(&refused.retry_ms));
+    assert_eq!(exchange(&there, &here, NOW.shifted(30_002)).refused, []);
+    assert_eq!(position(&here), 1_000);
+}
+
+#[test]
+fn a_foreign_profile_is_refused_record_by_record() {
+    let (device, node) = (core_with(3, CoreOptions::default()), core());
+    record(&device, NOW, &[event("tv", EventKind::Play, 1_000), PlaybackEvent::new("other", "film", "tv", EventKind::Play, 9)]);
+    let mut out = Vec::new();
+    let step = device.store().next_changes(&mut Feed::after(Seq(0)), node.store().id(), 1 << 20, &|_| true, &mut out).unwrap();
+    let grant = Grant { account: "a".into(), profiles: [ids().0].into(), read: true, write: true, expires: NOW.shifted(1) };
+    let applied = node.apply(NOW, device.store().id(), &out, step.count, None, Some(&grant)).unwrap();
+    node.flush().unwrap();
+    assert_eq!(applied.refused.len(), 1);
+    assert_eq!((applied.refused[0].profile.as_str(), applied.refused[0].reason), ("other", RefusedReason::NotEntitled));
+    assert_eq!(position(&node), 1_000);
+}
+
+#[test]
+fn garbage_from_a_peer_is_an_error_and_changes_nothing() {
+    let core = core();
+    assert!(matches!(core.apply(NOW, ReplicaId([9; 16]), &[1, 2, 3], 1, None, None), Err(ApplyError::Decode(_))));
+    assert!(matches!(core.apply(NOW, ReplicaId([9; 16]), &[], 1, None, None), Err(ApplyError::Count { announced: 1, sent: 0 })));
+    assert!(!core.flush().unwrap());
+}
+
+#[test]
+fn a_device_whose_clock_is_a_day_slow_loses_nothing_and_its_later_jump_wins() {
+    let (device, node) = (device_core(), core());
+    let day_ms = 86_400_000;
+    record(&node, NOW, &[event("tv", EventKind::Play, 3_000_000)]);
+    let slow = |ms: i64| NOW.shifted(ms - day_ms);
+    record(&device, slow(60_000), &[event("phone", EventKind::Play, 3_000_000)]);
+    record(&device, slow(70_000), &[event("phone", EventKind::Seek, 600_000)]);
+    assert_eq!(position(&device), 600_000, "read at once on the device itself");
+    let offset = device.share_unshared(slow(80_000), day_ms).unwrap();
+    assert_eq!((offset, device.store().unshared().len()), (day_ms, 0));
+    exchange(&device, &node, NOW.shifted(80_000));
+    assert_eq!((position(&device), position(&node)), (600_000, 600_000));
+    let (profile, title) = ids();
+    let version = node.resume_point(&profile, &title, Policy::Continue).unwrap().point.version;
+    assert_eq!(version.as_hlc().wall().millis_since(NOW), 70_000, "dated by the right clock");
+}
+
+#[test]
+fn a_clock_set_back_while_the_device_is_away_puts_nothing_in_the_future() {
+    let (device, node) = (device_core(), core());
+    let day_ms = 86_400_000;
+    record(&node, NOW, &[event("tv", EventKind::Play, 3_000_000)]);
+    exchange(&node, &device, NOW);
+    let slow = |ms: i64| NOW.shifted(ms - day_ms);
+    record(&device, slow(60_000), &[event("phone", EventKind::Play, 3_000_000)]);
+    record(&device, slow(70_000), &[event("phone", EventKind::Seek, 600_000)]);
+    device.share_unshared(slow(80_000), day_ms).unwrap();
+    assert_eq!(exchange(&device, &node, NOW.shifted(80_000)).refused, []);
+    assert_eq!(position(&node), 600_000);
+}
+
+#[test]
+fn a_device_whose_clock_is_a_day_fast_is_not_refused_and_does_not_win_by_it() {
+    let (device, node) = (device_core(), core());
+    let day_ms = 86_400_000;
+    let fast = |ms: i64| NOW.shifted(ms + day_ms);
+    record(&device, fast(0), &[event("phone", EventKind::Play, 0), event("phone", EventKind::Seek, 600_000)]);
+    record(&node, NOW.shifted(5_000), &[event("tv", EventKind::Play, 0), event("tv", EventKind::Seek, 1_200_000)]);
+    device.share_unshared(fast(10_000), -day_ms).unwrap();
+    assert_eq!(exchange(&device, &node, NOW.shifted(10_000)).refused, []);
+    assert_eq!(position(&node), 1_200_000, "the television's jump was the later one");
+    record(&device, fast(20_000), &[event("phone", EventKind::Seek, 1_800_000)]);
+    assert_eq!(exchange(&device, &node, NOW.shifted(20_000)).refused, []);
+    assert_eq!(position(&node), 1_800_000, "and from then on the device's clock is right");
+}
+
+#[test]
+fn unshared_work_survives_between_two_connections_only_once() {
+    let device = device_core();
+    record(&device, NOW, &[event("phone", EventKind::Play, 5_000)]);
+    device.share_unshared(NOW, 0).unwrap();
+    record(&device, NOW.shifted(10_000), &[event("phone", EventKind::Heartbeat, 15_000)]);
+    assert_eq!(device.store().unshared().len(), 0, "connected: shared as it is recorded");
+    device.stop_sharing();
+    record(&device, NOW.shifted(20_000), &[event("phone", EventKind::Heartbeat, 25_000)]);
+    assert_eq!(device.store().unshared().len(), 1);
+    assert_eq!(position(&device), 25_000);
+}
+
+#[test]
+fn hiding_takes_a_title_out_of_the_row_until_it_is_watched_again() {
+    let core = core();
+    let (profile, title) = ids();
+    let row = |core: &Core| core.profile(&profile).unwrap().profile.continue_watching(20).len();
+    record(&core, NOW, &[event("tv", EventKind::Play, 600_000)]);
+    assert_eq!(row(&core), 1);
+    core.hide(NOW.shifted(1_000), &profile, &title).unwrap();
+    core.flush().unwrap();
+    assert_eq!(row(&core), 0);
+    record(&core, NOW.shifted(20_000), &[event("tv", EventKind::Heartbeat, 620_000)]);
+    assert_eq!(row(&core), 1);
+}
+
+#[test]
+fn an_expiry_floor_is_raised_only_where_a_time_to_live_is_set() {
+    let forever = core();
+    forever.raise_floor(30_000).unwrap();
+    forever.flush().unwrap();
+    assert_eq!(forever.store().floor_day(), 0);
+    let month = core_with(1, CoreOptions { ttl_days: Some(30), ..CoreOptions::default() });
+    record(&month, NOW, &[event("tv", EventKind::Play, 600_000)]);
+    month.expire(NOW.shifted(29 * 86_400_000)).unwrap();
+    month.flush().unwrap();
+    assert_eq!(position(&month), 600_000);
+    month.expire(NOW.shifted(31 * 86_400_000)).unwrap();
+    month.flush().unwrap();
+    assert_eq!(position(&month), 0);
+}

@@ -41,11 +41,14 @@ impl EventKind {
 /// One report of a player, as it arrives: unchecked. The same fields in JSON over HTTP and WebSocket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlaybackEvent {
-    /// Whose progress.
+    /// Whose progress. Left out, it is empty, and so refused with its own event and not with the whole batch; like the next two.
+    #[serde(default)]
     pub profile_id: String,
     /// In which title.
+    #[serde(default)]
     pub title_id: String,
     /// On which device.
+    #[serde(default)]
     pub device_id: String,
     /// The show, if the title is an episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,7 +214,9 @@ impl Event {
     /// Checks a report. `now` is the node's clock, `drift_ms_max` how far ahead of it a version may be.
     pub fn check(now: WallTime, drift_ms_max: u64, raw: &PlaybackEvent) -> Result<Self, Refusal> {
         let id = |field| move |source| Refusal::Id { field, source };
-        let position_ms = match raw.duration_ms {
+        // A length of zero is what players say before they know it.
+        let duration_ms = raw.duration_ms.filter(|ms| *ms > 0);
+        let position_ms = match duration_ms {
             Some(duration_ms) if duration_ms > POSITION_MS_MAX => return Err(Refusal::DurationTooLarge { duration_ms }),
             _ if raw.position_ms > POSITION_MS_MAX => return Err(Refusal::PositionTooLarge { position_ms: raw.position_ms }),
             Some(duration_ms) if raw.position_ms > duration_ms + POSITION_OVER_DURATION_MS_MAX => {
@@ -238,8 +243,7 @@ impl Event {
             kind: raw.kind,
             position: Position::from_millis(position_ms),
             restart: raw.restart,
-            // A length of zero is what players say before they know it.
-            duration_ms: raw.duration_ms.filter(|ms| *ms > 0),
+            duration_ms,
             speed,
             at: raw.at_ms.map(WallTime::from_millis),
             placed: raw.version.map(|version| (Version::from_u64(version), raw.stepped_back.unwrap_or(false))),
@@ -253,41 +257,49 @@ pub const DRIFT_MS_MAX_DEFAULT: u64 = CLOCK_DRIFT_MS_MAX;
 /// What one device has shown of the difference between its clock and the node's, from live batches within the last hour.
 ///
 /// A device's clock is never trusted by itself: the smallest `now - at_ms` is the one of its most recent report, whose delay was smallest.
-/// Two half-hour buckets stand for the hour, so a reading counts for between half an hour and an hour after it was made.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// Five quarter-hour buckets stand for the hour, so a reading counts for between an hour and an hour and a quarter after it was made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DeviceOffset {
     bucket: u64,
-    current_ms: Option<i64>,
-    previous_ms: Option<i64>,
+    // The smallest reading of each bucket, the present one first.
+    readings_ms: [i64; OFFSET_BUCKETS],
 }
 
-const OFFSET_BUCKET_MS: u64 = 30 * 60 * 1_000;
+const OFFSET_BUCKETS: usize = 5;
+const OFFSET_BUCKET_MS: u64 = 15 * 60 * 1_000;
+const NO_READING: i64 = i64::MAX;
+
+impl Default for DeviceOffset {
+    fn default() -> Self {
+        Self { bucket: 0, readings_ms: [NO_READING; OFFSET_BUCKETS] }
+    }
+}
 
 impl DeviceOffset {
     /// Takes note of one event's own time.
     pub fn observe(&mut self, now: WallTime, at: WallTime) {
         self.turn(now);
-        let offset_ms = now.millis_since(at);
-        self.current_ms = Some(self.current_ms.map_or(offset_ms, |known| known.min(offset_ms)));
+        self.readings_ms[0] = self.readings_ms[0].min(now.millis_since(at));
     }
 
     /// What to add to the device's time, in milliseconds, if it has shown any within the hour.
     pub fn offset_ms(&mut self, now: WallTime) -> Option<i64> {
         self.turn(now);
-        match (self.current_ms, self.previous_ms) {
-            (Some(current), Some(previous)) => Some(current.min(previous)),
-            (current, previous) => current.or(previous),
-        }
+        self.readings_ms.into_iter().min().filter(|offset_ms| *offset_ms != NO_READING)
     }
 
     fn turn(&mut self, now: WallTime) {
         let bucket = now.as_millis() / OFFSET_BUCKET_MS;
-        if bucket != self.bucket {
-            let follows = bucket == self.bucket + 1;
-            self.previous_ms = if follows { self.current_ms } else { None };
-            self.current_ms = None;
-            self.bucket = bucket;
+        match usize::try_from(bucket.wrapping_sub(self.bucket)) {
+            Ok(0) => return,
+            Ok(turns @ 1..OFFSET_BUCKETS) => {
+                self.readings_ms.rotate_right(turns);
+                self.readings_ms[..turns].fill(NO_READING);
+            }
+            // Long ago, or by a clock that has gone back: nothing to go by.
+            _ => self.readings_ms = [NO_READING; OFFSET_BUCKETS],
         }
+        self.bucket = bucket;
     }
 }
 

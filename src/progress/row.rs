@@ -52,5 +52,5 @@ pub(super) fn continue_watching(registers: &BTreeMap<TitleId, Progress>, limit: 
 fn barely_begun(register: &Progress) -> bool {
     let (_, high) = register.version_and_high();
     // Of a title whose length nobody knows, 2 % are unknown too: the thirty seconds decide.
-    high.as_millis() < BARELY_MS && register.trusted_duration_ms().is_none_or(|ms| high.as_millis() < ms / 50)
+    high.as_millis() < BARELY_MS && register.trusted_duration_ms().is_none_or(|ms| high.as_millis() * 50 < ms)
 }

@@ -23,6 +23,7 @@ impl WallTime {
     }
 
     /// This time moved by a signed number of milliseconds; stops at the epoch and at the end of time.
+    #[must_use]
     pub const fn shifted(self, offset_ms: i64) -> Self {
         Self(self.0.saturating_add_signed(offset_ms))
     }

@@ -7,58 +7,29 @@
 //! deltas are joined blind.
 
 mod recent;
+mod trail;
+mod view;
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
 use self::recent::Recent;
+use self::trail::{Left, Trail};
+pub use self::view::View;
 use super::{Activity, Event, EventKind, KnownDuration, KnownSeries, Place, Places, PlaybackState, Position, Progress, Speed, Version};
-use crate::limits::PLAYHEAD_MOVES_REMEMBERED;
 use crate::time::{Hlc, WallTime};
 
 /// A jump by more than this is a deliberate move; by at most this, a step.
 const STEP_MS: u64 = 60_000;
-/// A new playhead may be this far ahead of the newest place and still belong to it.
-const AHEAD_MS: u64 = 10 * 60_000;
 /// Watching for this long where nobody else watches takes over.
 const TAKE_OVER_MS: i64 = 10 * 60_000;
 /// Reports further apart than this are not one stretch of watching.
 const GAP_MS: i64 = 60_000;
 /// How long a view serves a playhead in an older place.
 const VIEW_MS: i64 = 60_000;
-/// A rewatch begins within this much of the start, or within 2 % of the title.
-const REWATCH_MS: u64 = 2 * 60_000;
 /// Events younger than this are live: stamped by the node's clock.
 const LIVE_MS: i64 = 60_000;
-
-/// What the register last showed.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct View {
-    /// Its places.
-    pub places: Places,
-    /// Whether its newest place is completed.
-    pub completed: bool,
-    /// The title's length, in milliseconds, if it is known and not doubted.
-    pub duration_ms: Option<u64>,
-    /// The profile's erasure, under which new deltas are begun.
-    pub epoch: Hlc,
-}
-
-impl View {
-    /// The view of a register (none: nothing recorded) in a profile last erased at `erased`.
-    pub fn of(register: Option<&Progress>, erased: Hlc) -> Self {
-        match register {
-            Some(register) if register.epoch >= erased => Self {
-                places: register.places,
-                completed: register.completed(),
-                duration_ms: register.trusted_duration_ms(),
-                epoch: register.epoch,
-            },
-            _ => Self { epoch: erased, ..Self::default() },
-        }
-    }
-}
 
 /// What became of one report.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,12 +50,14 @@ struct Last {
     speed: Speed,
 }
 
-/// A place that the playhead was in before a move.
+/// When a report happened, in the three ways in which that matters.
 #[derive(Clone, Copy, Debug)]
-struct Left {
-    until: WallTime,
-    version: Version,
-    position: Position,
+struct Moment {
+    at: WallTime,
+    // `hlc(at)`: what a place opened by the report is versioned by, and the bound on the places that existed by then.
+    hlc: Hlc,
+    // The same, but above the stamp of the playhead's previous report: what the report's delta is stamped with.
+    stamp: Hlc,
 }
 
 /// The state machine of one device in one title.
@@ -101,7 +74,8 @@ pub struct Playhead {
     newest: Version,
     newest_touched: Hlc,
     viewed_at: WallTime,
-    left: Vec<Left>,
+    started: WallTime,
+    trail: Trail,
     recent: Recent,
 }
 
@@ -111,8 +85,7 @@ impl Playhead {
     /// The place within 60 s whose position is nearest; else the newest, if the report is up to 10 min ahead of it; else the highest below the
     /// report; else the oldest. So a device that opens a title where it was last week counts where it was last week, and lowers nothing.
     pub fn start(event: &Event, at: WallTime, live: Option<Hlc>, view: &View) -> Self {
-        let stamp = live.unwrap_or_else(|| derived_stamp(event, at));
-        let place = start_place(view, event.position, stamp);
+        let place = view.start_place(event.position, live.unwrap_or_else(|| derived_stamp(event, at)));
         let mut playhead = Self { reached: place.position, ..Self::start_placed(view.epoch, place.version, at) };
         playhead.look(at, view);
         playhead
@@ -131,16 +104,19 @@ impl Playhead {
             newest: version,
             newest_touched: Hlc::ZERO,
             viewed_at: at,
-            left: Vec::new(),
+            started: at,
+            trail: Trail::default(),
             recent: Recent::default(),
         }
     }
 
-    /// Whether the report should come with a fresh view: at `PLAY` and `SEEK`, and once a minute while in an older place.
+    /// Whether the report should come with a fresh view: at `PLAY` and `SEEK`, once a minute while in an older place, before a take-over (so
+    /// that a view of a minute ago never undoes a move), and for a report from before the playhead's start that its place is too young for.
     pub fn wants_view(&self, event: &Event, at: WallTime) -> bool {
         event.placed.is_none()
             && (matches!(event.kind, EventKind::Play | EventKind::Seek)
-                || (self.newest > self.version && at.millis_since(self.viewed_at) >= VIEW_MS))
+                || (self.newest > self.version && (at.millis_since(self.viewed_at) >= VIEW_MS || self.takes_over(event, at)))
+                || self.precedes_place(at, Hlc::from_wall(at)))
     }
 
     /// Tells the playhead that a newer place was opened elsewhere, so that it asks for a view with its next report.
@@ -163,7 +139,7 @@ impl Playhead {
 
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.recent.bytes() + self.left.capacity() * size_of::<Left>()
+        size_of::<Self>() + self.recent.bytes() + self.trail.bytes()
     }
 
     /// The same playhead by a clock that is `offset_ms` ahead of its own; versions that `own` says its device made move too.
@@ -177,10 +153,8 @@ impl Playhead {
         }
         self.playing_since = self.playing_since.map(|since| since.shifted(offset_ms));
         self.viewed_at = self.viewed_at.shifted(offset_ms);
-        for left in &mut self.left {
-            left.until = left.until.shifted(offset_ms);
-            left.version = moved(left.version);
-        }
+        self.started = self.started.shifted(offset_ms);
+        self.trail.restamp(offset_ms, moved);
     }
 
     /// Takes a report and says what it changes.
@@ -189,27 +163,37 @@ impl Playhead {
     /// wanted when [`wants_view`](Self::wants_view) says so. Never fails: what cannot count is a repeat.
     pub fn report(&mut self, event: &Event, at: WallTime, live: Option<Hlc>, view: Option<&View>) -> Report {
         if let Some(view) = view {
-            self.look(at, view);
+            self.see(event, at, live, view);
         }
         if self.recent.repeats(event) {
             return self.nothing(at);
         }
         let in_order = self.last.is_none_or(|last| at >= last.at);
         // A report that comes late is dated by its own time even if it is live: the node's next stamp would let it overtake what follows it.
-        let mut stamp = live.filter(|_| in_order).unwrap_or_else(|| derived_stamp(event, at));
-        if let Some(last) = self.last.filter(|_| in_order) {
-            stamp = stamp.max(last.stamp.next());
-        }
+        let hlc = live.filter(|_| in_order).unwrap_or_else(|| derived_stamp(event, at));
+        let stamp = self.last.filter(|_| in_order).map_or(hlc, |last| hlc.max(last.stamp.next()));
+        let moment = Moment { at, hlc, stamp };
         match (event.placed, in_order) {
-            (Some((version, stepped_back)), _) => self.report_placed(event, at, stamp, in_order, version, stepped_back),
-            (None, true) => self.report_in_order(event, at, stamp, view),
-            (None, false) => self.report_late(event, at, stamp),
+            (Some((version, stepped_back)), _) => self.report_placed(event, moment, in_order, version, stepped_back),
+            (None, true) => self.report_in_order(event, moment, view),
+            (None, false) => self.report_late(event, moment, view),
         }
     }
 
     /// Whether an event is live: younger than 60 s.
     pub fn is_live(now: WallTime, at: WallTime) -> bool {
         now.millis_since(at) < LIVE_MS
+    }
+
+    fn see(&mut self, event: &Event, at: WallTime, live: Option<Hlc>, view: &View) {
+        if view.epoch > self.epoch {
+            // The profile was erased since: the place belongs to what is gone, and everything remembered of it.
+            *self = match event.placed {
+                Some((version, _)) => Self::start_placed(view.epoch, version, at),
+                None => Self::start(event, at, live, view),
+            };
+        }
+        self.look(at, view);
     }
 
     fn look(&mut self, at: WallTime, view: &View) {
@@ -224,11 +208,20 @@ impl Playhead {
     }
 
     fn nothing(&self, at: WallTime) -> Report {
-        let version = self.left.iter().find(|left| at < left.until).map_or(self.version, |left| left.version);
-        Report { delta: None, version }
+        Report { delta: None, version: self.version_at(at) }
     }
 
-    fn report_in_order(&mut self, event: &Event, at: WallTime, stamp: Hlc, view: Option<&View>) -> Report {
+    fn version_at(&self, at: WallTime) -> Version {
+        self.trail.at(at).map_or(self.version, |left| left.version)
+    }
+
+    // Whether a late report happened before this playhead's first one, and before the place that it would count in was opened.
+    fn precedes_place(&self, at: WallTime, hlc: Hlc) -> bool {
+        at < self.started && self.version_at(at).as_hlc() > hlc
+    }
+
+    fn report_in_order(&mut self, event: &Event, moment: Moment, view: Option<&View>) -> Report {
+        let Moment { at, stamp, .. } = moment;
         if self.is_idle(event) {
             if self.last.is_none() {
                 self.remember(event, at, stamp, event.kind.state_after().rank());
@@ -236,10 +229,10 @@ impl Playhead {
             return self.nothing(at);
         }
         if event.kind == EventKind::Play && !event.restart {
-            self.play(event, at, stamp, view);
+            self.play(event, moment, view);
         }
         if self.is_move(event, at) || self.takes_over(event, at) {
-            self.open(at, self.version.opened_at(stamp), event.position);
+            self.open(at, self.version.opened_at(moment.hlc), event.position);
         } else {
             self.step(event);
         }
@@ -250,10 +243,15 @@ impl Playhead {
         if event.position >= self.reached {
             self.stepped_back = false;
         }
+        if event.kind == EventKind::Stop {
+            // Closed before it went on: a failed start.
+            self.rewatch_from = None;
+        }
         self.counted(event, stamp, self.version, rank, self.stepped_back)
     }
 
-    // A report that does not advance is no activity: an idle screen says where it stands, again and again.
+    // A report that does not advance is no activity: an idle screen says where it stands, again and again. That holds for a heartbeat after
+    // a pause too: players go on sending them while they stand still, and the first one must not turn "paused" into "playing".
     fn is_idle(&self, event: &Event) -> bool {
         let standing = match event.kind {
             EventKind::Heartbeat => true,
@@ -268,32 +266,31 @@ impl Playhead {
 
     // `PLAY` is where a player is opened. One that is opened far from where it stood, near another place, belongs to that place from here on;
     // otherwise a screen that resumes where another device left off would go on counting in the place it had before.
-    fn play(&mut self, event: &Event, at: WallTime, stamp: Hlc, view: Option<&View>) {
-        self.rewatch_from = None;
+    fn play(&mut self, event: &Event, moment: Moment, view: Option<&View>) {
+        // Players say `PLAY` again after buffering; one that was closed in between starts anew.
+        let begun = self.rewatch_from.take().filter(|_| self.last.is_some_and(|last| last.state == PlaybackState::Playing));
         let Some(view) = view else { return };
         if let Some(last) = self.last
             && last.position.as_millis().abs_diff(event.position.as_millis()) > STEP_MS
-            && let Some(place) = near_place(view, event.position, stamp).or_else(|| shortly_ahead(view, event.position, stamp))
+            && let Some(place) = view.resumed_place(event.position, moment.hlc)
             && place.version != self.version
         {
-            self.enter(at, place.version, place.position);
+            self.enter(moment.at, place.version, place.position);
         }
-        let newest = view.places.newest().copied().unwrap_or_default();
-        let length_ms = view.duration_ms.unwrap_or(newest.position.as_millis());
-        let position_ms = event.position.as_millis();
-        if view.completed && newest.touched.wall() <= at && position_ms <= REWATCH_MS.max(length_ms / 50) && position_ms < length_ms / 2 {
-            self.rewatch_from = Some(event.position);
+        if view.begins_again(event.position, moment.hlc) {
+            self.rewatch_from = Some(begun.map_or(event.position, |from| from.min(event.position)));
         }
     }
 
     fn is_move(&self, event: &Event, at: WallTime) -> bool {
         match event.kind {
-            EventKind::Play => event.restart,
+            EventKind::Play if event.restart => true,
             EventKind::Seek if self.is_jump(event.position, at) => true,
             _ => self.rewatch_from.is_some_and(|from| event.position > from),
         }
     }
 
+    #[expect(clippy::cast_sign_loss, reason = "both factors are checked to be positive")]
     fn is_jump(&self, to: Position, at: WallTime) -> bool {
         let (from, played_ms) = match self.last {
             Some(last) if last.state == PlaybackState::Playing => {
@@ -341,20 +338,12 @@ impl Playhead {
 
     fn enter(&mut self, at: WallTime, version: Version, reached: Position) {
         let position = self.last.map_or(self.reached, |last| last.position);
-        self.leave(Left { until: at, version: self.version, position });
+        self.trail.leave(Left { until: at, version: self.version, position });
         self.version = version;
         self.reached = reached;
         self.stepped_back = false;
         self.rewatch_from = None;
         self.playing_since = None;
-    }
-
-    fn leave(&mut self, left: Left) {
-        if self.left.len() == PLAYHEAD_MOVES_REMEMBERED {
-            self.left.remove(0);
-        }
-        let index = self.left.partition_point(|earlier| earlier.until <= left.until);
-        self.left.insert(index, left);
     }
 
     fn rank(&self, event: &Event, stamp: Hlc) -> u8 {
@@ -370,42 +359,69 @@ impl Playhead {
     }
 
     // A report from before the last one: it counts in the place the playhead had at that time, and a late move descends from there.
-    fn report_late(&mut self, event: &Event, at: WallTime, stamp: Hlc) -> Report {
-        let rank = event.kind.state_after().rank();
-        let index = self.left.iter().position(|left| at < left.until);
-        let (own, from) = index.map_or((self.version, self.reached), |index| (self.left[index].version, self.left[index].position));
+    fn report_late(&mut self, event: &Event, moment: Moment, view: Option<&View>) -> Report {
+        let Moment { at, hlc, stamp } = moment;
+        let left = self.trail.at(at);
+        let (mut own, mut from) = left.map_or((self.version, self.reached), |left| (left.version, left.position));
+        let precedes = self.precedes_place(at, hlc);
+        if precedes {
+            // Nobody was in that place yet, so it is placed like the first report of a device (rule 1).
+            let place = view.map_or_else(Place::default, |view| view.start_place(event.position, hlc));
+            (own, from) = (place.version, place.position);
+        }
         let jumped = event.kind == EventKind::Seek && from.as_millis().abs_diff(event.position.as_millis()) > STEP_MS;
         let mut version = own;
         if jumped || (event.kind == EventKind::Play && event.restart) {
-            version = own.opened_at(stamp);
-            self.leave(Left { until: at, version: own, position: from });
-            if index.is_none() {
+            version = own.opened_at(hlc);
+            let now_left = Left { until: at, version: own, position: from };
+            if precedes {
+                self.trail.leave(now_left);
+                self.trail.leave(Left { until: self.started, version, position: event.position });
+            } else if left.is_some() {
+                self.trail.leave_late(now_left, version, event.position);
+            } else {
+                self.trail.leave(now_left);
                 self.version = version;
                 self.reached = event.position.max(self.last.map_or(Position::ZERO, |last| last.position));
-            } else if let Some(left) = self.left.iter_mut().find(|left| at < left.until) {
-                (left.version, left.position) = (version, event.position);
+                self.stepped_back = false;
             }
             self.newest = self.newest.max(version);
-        } else if index.is_none() {
+        } else if left.is_none() && !precedes {
             self.reached = self.reached.max(event.position);
         }
-        self.counted(event, stamp, version, rank, false)
+        self.counted_late(event, stamp, version, false)
     }
 
-    fn report_placed(&mut self, event: &Event, at: WallTime, stamp: Hlc, in_order: bool, version: Version, stepped_back: bool) -> Report {
-        let rank = if in_order { self.rank(event, stamp) } else { event.kind.state_after().rank() };
-        if in_order {
-            if version == self.version && self.last.is_some() && self.is_idle(event) {
-                return self.nothing(at);
-            }
-            if version != self.version {
-                self.open(at, version, event.position);
-            }
-            self.stepped_back = stepped_back;
-            self.note_playing(event, at);
-            self.remember(event, at, stamp, rank);
-            self.reached = self.reached.max(event.position);
+    // A device's own later report beats its earlier one. Inside one window a late pause would win over the heartbeat that followed it, by its
+    // rank; so it is no activity at all, and counts only for its place.
+    fn counted_late(&self, event: &Event, stamp: Hlc, version: Version, stepped_back: bool) -> Report {
+        let rank = event.kind.state_after().rank();
+        let mut report = self.counted(event, stamp, version, rank, stepped_back);
+        let outranks = |last: Last| last.stamp.window() == stamp.window() && rank > last.rank;
+        if self.last.is_some_and(outranks)
+            && let Some(delta) = &mut report.delta
+        {
+            delta.activity = None;
         }
+        report
+    }
+
+    fn report_placed(&mut self, event: &Event, moment: Moment, in_order: bool, version: Version, stepped_back: bool) -> Report {
+        let Moment { at, stamp, .. } = moment;
+        if !in_order {
+            return self.counted_late(event, stamp, version, stepped_back);
+        }
+        if version == self.version && self.last.is_some() && self.is_idle(event) {
+            return self.nothing(at);
+        }
+        if version != self.version {
+            self.open(at, version, event.position);
+        }
+        let rank = self.rank(event, stamp);
+        self.stepped_back = stepped_back;
+        self.note_playing(event, at);
+        self.remember(event, at, stamp, rank);
+        self.reached = self.reached.max(event.position);
         self.counted(event, stamp, version, rank, stepped_back)
     }
 
@@ -445,32 +461,4 @@ pub(crate) fn derived_stamp(event: &Event, at: WallTime) -> Hlc {
     hasher.write(&[event.kind as u8]);
     hasher.write(&event.position.as_millis().to_le_bytes());
     Hlc::from_wall_with_low_bits(at, hasher.finish())
-}
-
-fn known<'a>(view: &'a View, stamp: Hlc) -> impl Iterator<Item = &'a Place> + Clone {
-    view.places.as_slice().iter().filter(move |place| place.version.as_hlc() <= stamp)
-}
-
-// Of equals the newest, which comes first.
-fn near_place(view: &View, position: Position, stamp: Hlc) -> Option<Place> {
-    let distance = |place: &Place| place.position.as_millis().abs_diff(position.as_millis());
-    known(view, stamp).filter(|place| distance(place) <= STEP_MS).min_by_key(|place| distance(place)).copied()
-}
-
-fn shortly_ahead(view: &View, position: Position, stamp: Hlc) -> Option<Place> {
-    let newest = known(view, stamp).next()?;
-    position.as_millis().checked_sub(newest.position.as_millis()).filter(|ahead| *ahead <= AHEAD_MS).map(|_| *newest)
-}
-
-fn start_place(view: &View, position: Position, stamp: Hlc) -> Place {
-    // The highest; of equals the newest, which comes first (`max_by_key` would keep the last).
-    let below = || {
-        let candidates = known(view, stamp).filter(|place| place.position <= position);
-        candidates.copied().reduce(|best, place| if place.position > best.position { place } else { best })
-    };
-    near_place(view, position, stamp)
-        .or_else(|| shortly_ahead(view, position, stamp))
-        .or_else(below)
-        .or_else(|| known(view, stamp).last().copied())
-        .unwrap_or_default()
 }

@@ -1,0 +1,203 @@
+//! Rule 2: deliberate moves, rewatching, and what looks like them.
+
+use leftoff::progress::{EventKind, PlaybackEvent, Version};
+
+use crate::node::{Node, event};
+
+#[test]
+fn a_jump_back_wins_and_leaves_the_way_back() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_590);
+    node.say("tv", EventKind::Heartbeat, 3_600);
+    node.wait(10);
+    let moved = node.say("tv", EventKind::Seek, 600);
+    assert!(moved.version > Version::FIRST);
+    assert_eq!(node.resumes_at(), 600);
+    let places: Vec<_> = node.film().unwrap().places.as_slice().iter().map(|place| place.position.as_millis()).collect();
+    assert_eq!(places, [600_000, 3_600_000]);
+}
+
+#[test]
+fn a_seek_is_measured_from_where_the_playhead_must_be_by_now() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 0);
+    node.wait(300);
+    assert_eq!(node.say("tv", EventKind::Seek, 359).version, Version::FIRST, "300 s of playing and a step");
+    node.wait(300);
+    // After a seek the player is not known to play, so no time counts.
+    assert!(node.say("tv", EventKind::Seek, 420).version > Version::FIRST);
+}
+
+#[test]
+fn time_counts_at_the_speed_of_playing_and_not_while_paused() {
+    let fast = PlaybackEvent { speed: Some(2.0), ..event("tv", EventKind::Play, 0) };
+    let mut node = Node::new();
+    node.tell(&fast);
+    node.wait(100);
+    assert_eq!(node.say("tv", EventKind::Seek, 259).version, Version::FIRST);
+
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 0);
+    node.say("tv", EventKind::Pause, 5);
+    node.wait(100);
+    assert!(node.say("tv", EventKind::Seek, 70).version > Version::FIRST);
+}
+
+#[test]
+fn a_jump_as_the_first_report_of_a_device_is_measured_from_its_place() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_600);
+    node.wait(60);
+    assert_eq!(node.say("phone", EventKind::Seek, 3_650).version, Version::FIRST);
+    assert!(node.say("tablet", EventKind::Seek, 600).version > Version::FIRST);
+    assert_eq!(node.resumes_at(), 600);
+}
+
+#[test]
+fn start_from_the_beginning_is_a_move_and_opening_at_the_beginning_is_none() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_600);
+    node.wait(60);
+    node.say("phone", EventKind::Play, 0);
+    assert_eq!((node.version(), node.resumes_at()), (Version::FIRST, 3_600));
+    node.tell(&PlaybackEvent { restart: true, ..event("phone", EventKind::Play, 0) });
+    assert!(node.version() > Version::FIRST);
+    assert_eq!(node.resumes_at(), 0);
+}
+
+#[test]
+fn a_failed_start_that_reports_zero_changes_nothing() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_600);
+    node.wait(60);
+    node.say("phone", EventKind::Play, 0);
+    node.say("phone", EventKind::Heartbeat, 0);
+    node.say("phone", EventKind::Stop, 0);
+    assert_eq!((node.version(), node.resumes_at()), (Version::FIRST, 3_600));
+}
+
+fn watched_to_the_end() -> Node {
+    let mut node = Node::new();
+    node.tell(&PlaybackEvent { duration_ms: Some(7_200_000), ..event("tv", EventKind::Play, 7_190) });
+    node.wait(10);
+    node.say("tv", EventKind::End, 7_200);
+    assert!(node.film().unwrap().completed());
+    node.wait(86_400);
+    node
+}
+
+#[test]
+fn a_rewatch_moves_when_it_has_advanced() {
+    let mut node = watched_to_the_end();
+    node.say("phone", EventKind::Play, 0);
+    assert!(node.film().unwrap().completed(), "not yet: it may fail");
+    node.wait(10);
+    node.say("phone", EventKind::Heartbeat, 10);
+    assert_eq!((node.film().unwrap().completed(), node.resumes_at()), (false, 10));
+    node.watch("phone", 10, 600);
+    assert_eq!(node.resumes_at(), 600);
+}
+
+#[test]
+fn a_failed_rewatch_reopens_nothing() {
+    let mut node = watched_to_the_end();
+    node.say("phone", EventKind::Play, 0);
+    node.say("phone", EventKind::Heartbeat, 0);
+    node.say("phone", EventKind::Stop, 0);
+    assert!(node.film().unwrap().completed());
+    // Neither now, nor by what the player says much later of the same title.
+    node.wait(3_600);
+    node.say("phone", EventKind::Heartbeat, 7_195);
+    assert_eq!(node.version(), Version::FIRST);
+}
+
+#[test]
+fn a_player_that_says_play_again_after_buffering_rewatches_all_the_same() {
+    let mut node = watched_to_the_end();
+    node.say("phone", EventKind::Play, 0);
+    node.wait(3);
+    assert_eq!(node.say("phone", EventKind::Play, 0).version, Version::FIRST);
+    node.wait(3);
+    assert!(node.say("phone", EventKind::Play, 3).version > Version::FIRST, "PLAY is a report too, and it has advanced");
+}
+
+#[test]
+fn play_near_the_start_of_a_title_that_is_not_completed_is_no_rewatch() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_600);
+    node.wait(86_400);
+    node.say("phone", EventKind::Play, 0);
+    node.watch("phone", 0, 300);
+    assert_eq!((node.version(), node.resumes_at()), (Version::FIRST, 3_600));
+}
+
+#[test]
+fn play_beyond_the_start_of_a_completed_title_is_no_rewatch() {
+    let mut node = watched_to_the_end();
+    node.say("phone", EventKind::Play, 145);
+    node.watch("phone", 145, 205);
+    assert!(node.film().unwrap().completed(), "two minutes or 2 % are 144 s here");
+    node.say("tablet", EventKind::Play, 144);
+    node.watch("tablet", 144, 154);
+    assert!(!node.film().unwrap().completed());
+}
+
+#[test]
+fn a_short_clip_is_begun_again_only_below_its_half() {
+    let mut node = Node::new();
+    node.tell(&PlaybackEvent { duration_ms: Some(100_000), ..event("tv", EventKind::End, 100) });
+    node.wait(60);
+    node.say("phone", EventKind::Play, 50);
+    node.watch("phone", 50, 70);
+    assert!(node.film().unwrap().completed());
+    node.say("tablet", EventKind::Play, 49);
+    node.watch("tablet", 49, 59);
+    assert!(!node.film().unwrap().completed());
+}
+
+#[test]
+fn what_was_completed_after_a_recorded_start_is_not_reopened_by_it() {
+    let mut node = watched_to_the_end();
+    // Two days ago the phone began the film without a network; yesterday it ended on the television; today the phone's queue arrives.
+    node.say_late(2 * 86_400, "phone", EventKind::Play, 0);
+    node.say_late(2 * 86_400 - 600, "phone", EventKind::Heartbeat, 600);
+    assert!(node.film().unwrap().completed());
+}
+
+#[test]
+fn the_end_completes_and_a_jump_back_takes_it_up_again() {
+    let mut node = watched_to_the_end();
+    let ended = node.version();
+    node.say("tv", EventKind::Seek, 7_000);
+    assert!(node.version() > ended);
+    assert_eq!((node.film().unwrap().completed(), node.resumes_at()), (true, 7_000), "7,000 of 7,200 s are above 95 %");
+    node.say("tv", EventKind::Seek, 1_000);
+    assert_eq!((node.film().unwrap().completed(), node.resumes_at()), (false, 1_000));
+}
+
+#[test]
+fn a_late_heartbeat_does_not_undo_a_seek() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_000);
+    node.watch("tv", 3_000, 3_600);
+    node.wait(10);
+    node.say_late(0, "tv", EventKind::Seek, 600);
+    let moved_to = node.version();
+    assert_eq!(node.say_late(5, "tv", EventKind::Heartbeat, 3_605).version, Version::FIRST);
+    assert_eq!((node.version(), node.resumes_at()), (moved_to, 600));
+}
+
+#[test]
+fn a_move_outranks_watching_however_long_in_a_place_opened_before_it() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 0);
+    node.say("phone", EventKind::Play, 0);
+    node.say("phone", EventKind::Seek, 1_200);
+    let moved_to = node.version();
+    for minute in 1..=30 {
+        node.wait(60);
+        node.say("tv", EventKind::Heartbeat, minute * 60);
+        node.say("phone", EventKind::Heartbeat, 1_200 + minute * 60);
+    }
+    assert_eq!((node.version(), node.resumes_at()), (moved_to, 3_000));
+}

@@ -1,6 +1,8 @@
 //! leftoff keeps people's place.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so"))]
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod limits;
 pub mod progress;
 pub mod replica;

@@ -117,6 +117,11 @@ impl Store {
         Ok(())
     }
 
+    /// What it was opened with.
+    pub const fn options(&self) -> &StoreOptions {
+        &self.options
+    }
+
     /// Hands a batch to the log. Its caller has asked [`Store::admit`]: a batch that was admitted is not refused for want of room, which may
     /// be exceeded by what was admitted at the same time. It is durable, and visible, when a later [`Store::flush`] has returned.
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
@@ -398,7 +403,7 @@ impl Store {
     }
 
     /// Flushes, folds and closes, so that the next open is instant and keeps the epoch.
-    pub fn close(self) -> Result<(), CloseError> {
+    pub fn close(&self) -> Result<(), CloseError> {
         self.flush(&mut |_| ())?;
         Ok(())
     }

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "server")]
+pub mod gateway;
 pub mod limits;
 pub mod progress;
 pub mod replica;

@@ -1,0 +1,245 @@
+//! The table of attacks: each token here must be refused, each neighbour of it that is right must pass.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW: WallTime = WallTime::from_millis(1_790_000_000_000);
+const NOW_S: u64 = NOW.as_millis() / 1_000;
+const LEEWAY_MS: u64 = 5_000;
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+struct Keys {
+    ed: KeyPair,
+    other: KeyPair,
+    ec: KeyPair,
+}
+
+impl Keys {
+    fn new() -> Self {
+        let pair = |algorithm| KeyPair::generate_for(algorithm).unwrap();
+        Self { ed: pair(&PKCS_ED25519), other: pair(&PKCS_ED25519), ec: pair(&PKCS_ECDSA_P256_SHA256) }
+    }
+
+    fn verifier(&self, secret: bool) -> TokenVerifier {
+        let mut set = KeySet::default();
+        set.add_pem(self.ed.public_key_pem().as_bytes()).unwrap();
+        set.add_pem(self.ec.public_key_pem().as_bytes()).unwrap();
+        if secret {
+            set.add_secret(SECRET).unwrap();
+        }
+        TokenVerifier::new(set, LEEWAY_MS)
+    }
+
+    fn signed(&self, claims: &Value) -> String {
+        sign(&self.ed, &Header::new(Algorithm::EdDSA), claims)
+    }
+}
+
+fn sign(pair: &KeyPair, header: &Header, claims: &Value) -> String {
+    let pem = pair.serialize_pem();
+    let key = match header.alg {
+        Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()).unwrap(),
+        _ => EncodingKey::from_ed_pem(pem.as_bytes()).unwrap(),
+    };
+    encode(header, claims, &key).unwrap()
+}
+
+fn claims() -> Value {
+    json!({"sub": "acc", "profiles": ["ann", "acc/bob"], "aud": "leftoff", "exp": NOW_S + 60})
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[field] = value;
+    claims
+}
+
+fn without(field: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(field);
+    claims
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for index in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(bits >> (18 - 6 * index) & 63) as usize]));
+        }
+    }
+    text
+}
+
+fn raw(header: &Value, claims: &Value, signature: &[u8]) -> String {
+    format!("{}.{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.to_string().as_bytes()), base64url(signature))
+}
+
+#[test]
+fn a_token_of_the_platform_grants_its_profiles() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    let grant = verifier.verify(NOW, &keys.signed(&claims())).unwrap();
+    assert_eq!(grant.account, "acc");
+    assert_eq!(grant.profiles.iter().map(|profile| profile.as_str().to_owned()).collect::<Vec<_>>(), ["acc/bob", "ann"]);
+    assert!(grant.read && grant.write);
+    assert_eq!(grant.expires.as_millis(), (NOW_S + 60) * 1_000);
+    assert!(verifier.verify(NOW, &sign(&keys.ec, &Header::new(Algorithm::ES256), &claims())).is_ok());
+}
+
+#[test]
+fn scopes_narrow_what_a_token_allows() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    for (scope, read, write) in [
+        (json!("read"), true, false),
+        (json!("write openid"), false, true),
+        (json!(["read", "write"]), true, true),
+        (json!("readwrite"), false, false),
+        (json!(""), false, false),
+        (Value::Null, true, true),
+    ] {
+        let grant = verifier.verify(NOW, &keys.signed(&with("scope", scope.clone()))).unwrap();
+        assert_eq!((grant.read, grant.write), (read, write), "{scope}");
+    }
+}
+
+#[test]
+fn claims_that_do_not_hold_are_refused_even_when_signed() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    for (what, claims) in [
+        ("another audience", with("aud", json!("netflix"))),
+        ("an audience list without us", with("aud", json!(["a", "b"]))),
+        ("no audience", without("aud")),
+        ("no end", without("exp")),
+        ("an end that is no number", with("exp", json!("soon"))),
+        ("a negative end", with("exp", json!(-1))),
+        ("an end beyond all time", with("exp", json!(1e300))),
+        ("ended beyond the leeway", with("exp", json!(NOW_S - 5))),
+        ("begins after the leeway", with("nbf", json!(NOW_S + 6))),
+        ("a beginning that is no number", with("nbf", json!("now"))),
+        ("no account", without("sub")),
+        ("an empty account", with("sub", json!(""))),
+        ("no profiles", without("profiles")),
+        ("profiles that are no list", with("profiles", json!("ann"))),
+        ("a profile that is no id", with("profiles", json!(["a\u{0}"]))),
+        ("too many profiles", with("profiles", json!((0..65).map(|n| format!("p{n}")).collect::<Vec<_>>()))),
+    ] {
+        assert!(verifier.verify(NOW, &keys.signed(&claims)).is_err(), "{what}");
+    }
+    for (what, claims) in [
+        ("an audience list with us", with("aud", json!(["a", "leftoff"]))),
+        ("ended within the leeway", with("exp", json!(NOW_S - 4))),
+        ("begins within the leeway", with("nbf", json!(NOW_S + 5))),
+        ("an end with a fraction", with("exp", json!(NOW_S as f64 + 0.5))),
+        ("no profile at all", with("profiles", json!([]))),
+    ] {
+        assert!(verifier.verify(NOW, &keys.signed(&claims)).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn a_token_without_a_signature_of_ours_is_refused() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    let good = keys.signed(&claims());
+    let (message, signature) = good.rsplit_once('.').unwrap();
+    let (header, payload) = message.split_once('.').unwrap();
+    let forged = base64url(with("profiles", json!(["victim"])).to_string().as_bytes());
+    let hmac = |secret: &[u8]| encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(secret)).unwrap();
+    let long = format!("{good}{}", "A".repeat(TOKEN_BYTES_MAX));
+    for (what, token) in [
+        ("alg none", raw(&json!({"alg": "none", "typ": "JWT"}), &claims(), b"")),
+        ("alg None", raw(&json!({"alg": "None"}), &claims(), b"")),
+        ("alg absent", raw(&json!({"typ": "JWT"}), &claims(), b"x")),
+        ("the signature left out", format!("{message}.")),
+        ("two parts", message.to_owned()),
+        ("other claims under the same signature", format!("{header}.{forged}.{signature}")),
+        ("another key", sign(&keys.other, &Header::new(Algorithm::EdDSA), &claims())),
+        ("a secret where none is configured", hmac(SECRET)),
+        ("the public key as a secret, PEM", hmac(keys.ed.public_key_pem().as_bytes())),
+        ("the public key as a secret, raw", hmac(keys.ed.public_key_raw())),
+        ("ES256 in the header of an EdDSA token", raw(&json!({"alg": "ES256"}), &claims(), signature.as_bytes())),
+        (
+            "a key of its own in the header",
+            raw(&json!({"alg": "EdDSA", "jwk": {"kty": "OKP", "crv": "Ed25519", "x": "AA"}}), &claims(), b"x"),
+        ),
+        ("a kid that is a path", raw(&json!({"alg": "EdDSA", "kid": "../../dev/null"}), &claims(), b"")),
+        ("nothing", String::new()),
+        ("dots", "..".to_owned()),
+        ("garbage", "\u{1f600}.\u{0}.=".to_owned()),
+        ("too long", long),
+    ] {
+        assert!(verifier.verify(NOW, &token).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn an_unknown_critical_extension_is_refused() {
+    let keys = Keys::new();
+    let mut header = Header::new(Algorithm::EdDSA);
+    header.crit = Some(vec!["exp2".to_owned()]);
+    assert!(keys.verifier(false).verify(NOW, &sign(&keys.ed, &header, &claims())).is_err());
+}
+
+#[test]
+fn a_shared_secret_counts_only_where_it_is_configured() {
+    let keys = Keys::new();
+    let token = encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(SECRET)).unwrap();
+    assert!(keys.verifier(true).verify(NOW, &token).is_ok());
+    assert!(keys.verifier(false).verify(NOW, &token).is_err());
+    assert!(KeySet::default().add_secret(b"short").is_err());
+}
+
+#[test]
+fn a_remembered_token_still_expires_and_goes_with_its_key() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    let token = keys.signed(&claims());
+    assert!(verifier.verify(NOW, &token).is_ok());
+    assert!(verifier.verify(NOW, &token).is_ok());
+    assert_eq!(verifier.verify(NOW.shifted(65_000), &token), Err(TokenError::Expired));
+    let mut set = KeySet::default();
+    set.add_pem(keys.other.public_key_pem().as_bytes()).unwrap();
+    verifier.replace_keys(set);
+    assert!(verifier.verify(NOW, &token).is_err());
+}
+
+#[test]
+fn a_key_set_holds_one_algorithm_a_key_and_its_kid_chooses() {
+    let keys = Keys::new();
+    let x = |pair: &KeyPair| base64url(pair.public_key_raw());
+    let jwks = json!({"keys": [
+        {"kty": "OKP", "crv": "Ed25519", "kid": "a", "use": "sig", "alg": "EdDSA", "x": x(&keys.ed)},
+        {"kty": "OKP", "crv": "Ed25519", "kid": "b", "x": x(&keys.other)},
+    ]});
+    let mut set = KeySet::default();
+    set.add_jwks(jwks.to_string().as_bytes()).unwrap();
+    let verifier = TokenVerifier::new(set, LEEWAY_MS);
+    let token = |pair: &KeyPair, kid: Option<&str>| {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::EdDSA) };
+        sign(pair, &header, &claims())
+    };
+    assert!(verifier.verify(NOW, &token(&keys.ed, Some("a"))).is_ok());
+    assert!(verifier.verify(NOW, &token(&keys.other, None)).is_ok());
+    assert!(verifier.verify(NOW, &token(&keys.ed, Some("b"))).is_err());
+    for bad in [
+        json!({"keys": [{"kty": "oct", "k": base64url(SECRET)}]}),
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "RS256", "x": x(&keys.ed)}]}),
+        json!({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}),
+        json!({"keys": 7}),
+    ] {
+        assert!(KeySet::default().add_jwks(bad.to_string().as_bytes()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_private_key_in_place_of_a_public_one_is_told() {
+    let error = KeySet::default().add_pem(Keys::new().ed.serialize_pem().as_bytes()).unwrap_err();
+    assert!(error.contains("private"), "{error}");
+}

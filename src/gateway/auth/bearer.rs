@@ -1,0 +1,57 @@
+//! The token in a request's `Authorization` header, and what it may touch.
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+
+use crate::gateway::GatewayState;
+use crate::gateway::problem::Problem;
+use crate::progress::ProfileId;
+use crate::replica::Grant;
+use crate::time::system;
+
+/// Who asks: a verified grant, or anyone where tokens are off.
+pub(crate) struct Bearer(Option<Grant>);
+
+impl Bearer {
+    /// Whether tokens are off.
+    pub(crate) fn is_anyone(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether the profile may be read. Refused alike whether the profile exists or not.
+    pub(crate) fn may_read(&self, profile: &ProfileId) -> Result<(), Problem> {
+        self.may(profile, |grant| grant.read, "read")
+    }
+
+    /// Whether the profile may be written. Refused alike whether the profile exists or not.
+    pub(crate) fn may_write(&self, profile: &ProfileId) -> Result<(), Problem> {
+        self.may(profile, |grant| grant.write, "write")
+    }
+
+    fn may(&self, profile: &ProfileId, allowed: impl Fn(&Grant) -> bool, scope: &'static str) -> Result<(), Problem> {
+        match &self.0 {
+            Some(grant) if !grant.holds(profile) => Err(Problem::ProfileNotInToken),
+            Some(grant) if !allowed(grant) => Err(Problem::ScopeMissing { scope }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromRequestParts<GatewayState> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &GatewayState) -> Result<Self, Problem> {
+        let Some(authority) = state.authority() else { return Ok(Self(None)) };
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or(Problem::TokenMissing)?;
+        if values.next().is_some() {
+            return Err(Problem::TokenMissing);
+        }
+        let token = value.to_str().ok().and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
+        authority.verify(system::wall_now(), token.ok_or(Problem::TokenMissing)?).map(|grant| Self(Some(grant))).map_err(Problem::Token)
+    }
+}

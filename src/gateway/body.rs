@@ -1,0 +1,285 @@
+//! Bodies: read within bounds, and decoded so that one bad event costs nobody else.
+//!
+//! A batch is decoded at once; only when that fails is it taken apart, event by event, to say which one is wrong and why.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tokio::sync::SemaphorePermit;
+
+use super::GatewayState;
+use super::problem::Problem;
+use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
+use crate::progress::PlaybackEvent;
+use crate::time::WallTime;
+
+/// A body, and the room it takes among the bodies of the gateway.
+pub(super) struct HeldBody<'a> {
+    pub(super) bytes: Vec<u8>,
+    pub(super) room: SemaphorePermit<'a>,
+}
+
+/// Reads a body of JSON. `text/plain` is taken too: browsers may send that across origins without asking first.
+pub(super) async fn read<'a>(state: &'a GatewayState, headers: &HeaderMap, body: Body) -> Result<HeldBody<'a>, Problem> {
+    check_media_type(headers)?;
+    let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
+    if told.is_some_and(|bytes| bytes > EVENTS_BODY_BYTES_MAX) {
+        return Err(Problem::BodyTooLarge);
+    }
+    let room = told.unwrap_or(EVENTS_BODY_BYTES_MAX);
+    let room = state.0.bodies.try_acquire_many(room as u32).map_err(|_| Problem::Overloaded { retry_ms: 1_000 })?;
+    // Half of the request's time is for its body, so that who dribbles is told so and what then is left suffices for the work.
+    let patience = state.options().request_timeout / 2;
+    let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
+    Ok(HeldBody { bytes, room })
+}
+
+async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(expected_bytes);
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
+        let chunk = chunk.map_err(|_| Problem::BodyBroken)?;
+        if bytes.len() + chunk.len() > EVENTS_BODY_BYTES_MAX {
+            return Err(Problem::BodyTooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if media_type == "application/json" || media_type == "text/plain" || media_type.ends_with("+json") {
+        Ok(())
+    } else {
+        Err(Problem::MediaType)
+    }
+}
+
+/// An event that does not count, and why.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(super) struct RefusedEvent {
+    /// Which of the batch, from 0.
+    pub(super) index: u32,
+    /// Why, for programs.
+    pub(super) code: &'static str,
+    /// Why, for people.
+    pub(super) reason: String,
+}
+
+/// A batch, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The device's clock when it sent the batch.
+    pub(super) sent_at: Option<WallTime>,
+    /// The events that could be read.
+    pub(super) events: Vec<PlaybackEvent>,
+    /// Which of the batch each of them is.
+    pub(super) indices: Vec<u32>,
+    /// Those that could not be read.
+    pub(super) refused: Vec<RefusedEvent>,
+}
+
+#[derive(Deserialize)]
+struct Whole {
+    #[serde(default)]
+    sent_at_ms: Option<u64>,
+    events: Vec<PlaybackEvent>,
+}
+
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(default)]
+    sent_at_ms: Option<u64>,
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// Decodes `{sent_at_ms?, events: [..]}`.
+pub(super) fn batch(body: &[u8]) -> Result<Batch, Problem> {
+    match serde_json::from_slice::<Whole>(body) {
+        Ok(whole) => {
+            check_count(whole.events.len())?;
+            let indices = (0..whole.events.len() as u32).collect();
+            Ok(Batch { sent_at: whole.sent_at_ms.map(WallTime::from_millis), events: whole.events, indices, refused: Vec::new() })
+        }
+        Err(_) => apart(body),
+    }
+}
+
+fn check_count(count: usize) -> Result<(), Problem> {
+    if count > EVENTS_PER_BATCH_COUNT_MAX { Err(Problem::TooManyEvents { count }) } else { Ok(()) }
+}
+
+fn apart(body: &[u8]) -> Result<Batch, Problem> {
+    let malformed = |reason: String| Problem::Malformed { reason };
+    let text = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
+    let text = quote_non_numbers(text);
+    let parts: Parts<'_> = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    check_count(parts.events.len())?;
+    let mut batch = Batch { sent_at: parts.sent_at_ms.map(WallTime::from_millis), ..Batch::default() };
+    for (index, raw) in (0..).zip(parts.events) {
+        match serde_json::from_str::<PlaybackEvent>(raw.get()) {
+            Ok(event) => {
+                batch.events.push(event);
+                batch.indices.push(index);
+            }
+            Err(error) => {
+                let (code, reason) = explain(raw.get()).unwrap_or_else(|| ("malformed", error.to_string()));
+                batch.refused.push(RefusedEvent { index, code, reason });
+            }
+        }
+    }
+    Ok(batch)
+}
+
+/// Puts the words `NaN` and `Infinity`, which some encoders write though JSON has no such numbers, into quotes: so the event that has one is
+/// refused, and not all of its batch.
+fn quote_non_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    let mut in_string = false;
+    while let Some(next) = rest.chars().next() {
+        let word = if in_string { None } else { ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| rest.starts_with(word)) };
+        if let Some(word) = word {
+            out.push('"');
+            out.push_str(word);
+            out.push('"');
+            rest = &rest[word.len()..];
+            continue;
+        }
+        let mut taken = next.len_utf8();
+        match next {
+            '"' => in_string = !in_string,
+            // An escaped quote ends no string.
+            '\\' if in_string => taken += rest[taken..].chars().next().map_or(0, char::len_utf8),
+            _ => {}
+        }
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    out
+}
+
+type Fits = fn(&Value) -> bool;
+
+/// What is wrong with an event that could not be read, as far as a single field tells.
+fn explain(raw: &str) -> Option<(&'static str, String)> {
+    let event: Map<String, Value> = serde_json::from_str(raw).ok()?;
+    let is_kind: Fits = |value| serde_json::from_value::<crate::progress::EventKind>(value.clone()).is_ok();
+    let text_or_null: Fits = |value| value.is_null() || value.is_string();
+    let whole_or_null: Fits = |value| value.is_null() || value.is_u64();
+    let number_or_null: Fits = |value| value.is_null() || value.is_number();
+    let bool_or_null: Fits = |value| value.is_null() || value.is_boolean();
+    let fields: [(&str, &str, &str, Fits); 13] = [
+        ("profile_id", "bad_id", "a text", Value::is_string),
+        ("title_id", "bad_id", "a text", Value::is_string),
+        ("device_id", "bad_id", "a text", Value::is_string),
+        ("series_id", "bad_id", "a text", text_or_null),
+        ("session_id", "bad_id", "a text", text_or_null),
+        ("kind", "bad_kind", "one of PLAY, HEARTBEAT, PAUSE, SEEK, STOP, END", is_kind),
+        ("position_ms", "bad_position", "a whole number from 0", Value::is_u64),
+        ("restart", "malformed", "true or false", Value::is_boolean),
+        ("duration_ms", "bad_duration", "a whole number from 0", whole_or_null),
+        ("speed", "bad_speed", "a number above 0 and at most 16", number_or_null),
+        ("at_ms", "bad_time", "a whole number from 0", whole_or_null),
+        ("version", "bad_version", "a whole number from 0", whole_or_null),
+        ("stepped_back", "malformed", "true or false", bool_or_null),
+    ];
+    fields.into_iter().find_map(|(name, code, expected, fits)| match event.get(name) {
+        None if matches!(name, "kind" | "position_ms") => Some((code, format!("{name} is missing"))),
+        Some(value) if !fits(value) => {
+            let shown: String = value.to_string().chars().take(64).collect();
+            Some((code, format!("{name} must be {expected}, not {shown}")))
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"profile_id":"p","title_id":"t","device_id":"d","kind":"PLAY","position_ms":1}"#;
+
+    fn codes(bad: &str) -> Vec<(u32, &'static str)> {
+        let body = format!(r#"{{"sent_at_ms":7,"events":[{GOOD},{bad},{GOOD}]}}"#);
+        let batch = batch(body.as_bytes()).unwrap();
+        assert_eq!(batch.sent_at, Some(WallTime::from_millis(7)));
+        assert_eq!(batch.indices, [0, 2], "the rest is kept: {bad}");
+        batch.refused.into_iter().map(|refused| (refused.index, refused.code)).collect()
+    }
+
+    fn changed(from: &str, to: &str) -> String {
+        assert!(GOOD.contains(from));
+        GOOD.replace(from, to)
+    }
+
+    #[test]
+    fn one_bad_event_is_refused_by_itself() {
+        for (bad, code) in [
+            (changed(r#""profile_id":"p","#, r#""profile_id":{},"#), "bad_id"),
+            (changed(r#""title_id":"t","#, r#""title_id":null,"#), "bad_id"),
+            (changed(r#""device_id":"d","#, r#""device_id":7,"#), "bad_id"),
+            (changed("PLAY", "play"), "bad_kind"),
+            (changed(":1}", ":-1}"), "bad_position"),
+            (changed(":1}", ":1.5}"), "bad_position"),
+            (changed(":1}", ":\"18:42\"}"), "bad_position"),
+            (changed(":1}", ":NaN}"), "bad_position"),
+            (changed(":1}", ":-Infinity}"), "bad_position"),
+            (changed(":1}", ":null}"), "bad_position"),
+            (changed(":1}", ":99999999999999999999999}"), "bad_position"),
+            (changed(":1}", ":1,\"speed\":Infinity}"), "bad_speed"),
+            (changed(":1}", ":1,\"speed\":\"fast\"}"), "bad_speed"),
+            (changed(":1}", ":1,\"at_ms\":-5}"), "bad_time"),
+            (changed(":1}", ":1,\"version\":0.5}"), "bad_version"),
+            (changed(":1}", ":1,\"duration_ms\":[]}"), "bad_duration"),
+            (changed(":1}", ":1,\"restart\":\"yes\"}"), "malformed"),
+            (changed(":1}", ":1e999}"), "malformed"),
+            ("7".to_owned(), "malformed"),
+            ("null".to_owned(), "malformed"),
+            ("[]".to_owned(), "malformed"),
+            ("\"x\"".to_owned(), "malformed"),
+        ] {
+            assert_eq!(codes(&bad), [(1, code)], "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_batch_is_refused_whole() {
+        for body in ["", "{", "[]", "7", "{}", r#"{"events":7}"#, r#"{"events":[],"sent_at_ms":-1}"#, r#"{"events":[]} x"#, "\u{feff}{}"] {
+            assert!(matches!(batch(body.as_bytes()), Err(Problem::Malformed { .. })), "{body}");
+        }
+        assert!(matches!(batch(b"{\"events\":[\"\xff\"]}"), Err(Problem::Malformed { .. })));
+        let deep = format!("{{\"events\":[{}{}]}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(batch(deep.as_bytes()), Ok(_) | Err(Problem::Malformed { .. })));
+    }
+
+    #[test]
+    fn more_events_than_a_batch_may_have_are_refused() {
+        let many = |count: usize| format!("{{\"events\":[{}]}}", vec![GOOD; count].join(","));
+        assert_eq!(batch(many(1_000).as_bytes()).unwrap().events.len(), 1_000);
+        assert!(matches!(batch(many(1_001).as_bytes()), Err(Problem::TooManyEvents { count: 1_001 })));
+        let with_a_bad_one = many(1_001).replacen("PLAY", "?", 1);
+        assert!(matches!(batch(with_a_bad_one.as_bytes()), Err(Problem::TooManyEvents { count: 1_001 })));
+    }
+
+    #[test]
+    fn words_inside_texts_stay_as_they_are() {
+        assert_eq!(quote_non_numbers(r#"{"NaN \" NaN":NaN,"a\\":-Infinity}"#), r#"{"NaN \" NaN":"NaN","a\\":"-Infinity"}"#);
+    }
+
+    #[test]
+    fn fields_that_are_not_known_are_let_pass() {
+        let body = format!(r#"{{"events":[{}],"app":"1.2"}}"#, changed(":1}", ":1,\"bitrate\":7}"));
+        assert_eq!(batch(body.as_bytes()).unwrap().events.len(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! `POST /v1/events`: players' reports, in batches.
+//!
+//! Answered when the accepted ones are durable on this node. Each event is accepted or refused by itself; a repeat is accepted and is nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::GatewayState;
+use super::auth::Bearer;
+use super::body::{self, Batch, RefusedEvent};
+use super::problem::Problem;
+use super::progress::ProgressBody;
+use crate::progress::{Policy, ProfileId, TitleId, Version};
+use crate::replica::Core;
+use crate::store::Seq;
+use crate::time::{WallTime, system};
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    #[serde(rename = "return")]
+    returned: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Answer {
+    accepted: usize,
+    refused: Vec<RefusedEvent>,
+    versions: Versions,
+    server_time_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Vec<ProgressBody>>,
+}
+
+/// Which place each accepted event counted in, by its index in the batch.
+struct Versions(Vec<(u32, Version)>);
+
+impl Serialize for Versions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (index, version) in &self.0 {
+            map.serialize_entry(index, &version.as_u64())?;
+        }
+        map.end()
+    }
+}
+
+/// The registers that accepted events were in.
+type Touched = BTreeMap<String, BTreeSet<String>>;
+
+pub(super) async fn record(
+    State(state): State<GatewayState>,
+    bearer: Bearer,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer>, Problem> {
+    let Query(asked) = asked.map_err(|rejection| Problem::BadQuery { name: "query", reason: rejection.body_text() })?;
+    let returns_progress = match asked.returned.as_deref() {
+        None => false,
+        Some("progress") => true,
+        Some(other) => return Err(Problem::BadQuery { name: "return", reason: format!("'{other}' is not known; say progress") }),
+    };
+    let held = body::read(&state, &headers, body).await?;
+    // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
+    let now = system::wall_now();
+    let bytes = held.bytes;
+    let recorded = state.blocking(move |core| recorded(core, now, &bearer, &bytes, returns_progress)).await?;
+    if let Some(last) = recorded.last {
+        state.durable(last).await?;
+    }
+    drop(held.room);
+    let progress = match recorded.touched {
+        None => None,
+        Some(touched) => Some(state.blocking(move |core| read(core, &touched)).await?),
+    };
+    let server_time_ms = state.core().corrected(system::wall_now()).as_millis();
+    metrics::counter!("leftoff_events_accepted_total").increment(recorded.versions.len() as u64);
+    metrics::counter!("leftoff_events_refused_total").increment(recorded.refused.len() as u64);
+    Ok(Json(Answer {
+        accepted: recorded.versions.len(),
+        refused: recorded.refused,
+        versions: Versions(recorded.versions),
+        server_time_ms,
+        progress,
+    }))
+}
+
+struct RecordedBatch {
+    versions: Vec<(u32, Version)>,
+    refused: Vec<RefusedEvent>,
+    last: Option<Seq>,
+    touched: Option<Touched>,
+}
+
+fn recorded(core: &Core, now: WallTime, bearer: &Bearer, body: &[u8], returns_progress: bool) -> Result<RecordedBatch, Problem> {
+    let mut batch = body::batch(body)?;
+    keep_allowed(&mut batch, bearer, returns_progress)?;
+    let Batch { sent_at, events, indices, mut refused } = batch;
+    let outcome = core.record(now, sent_at, &events)?;
+    let mut versions = Vec::with_capacity(events.len());
+    let mut touched = returns_progress.then(Touched::new);
+    for ((event, index), result) in events.iter().zip(indices).zip(outcome.outcomes) {
+        match result {
+            Ok(version) => {
+                versions.push((index, version));
+                if let Some(touched) = &mut touched {
+                    touched.entry(event.profile_id.clone()).or_default().insert(event.title_id.clone());
+                }
+            }
+            Err(refusal) => refused.push(RefusedEvent { index, code: refusal.code(), reason: refusal.to_string() }),
+        }
+    }
+    refused.sort_by_key(|refused| refused.index);
+    Ok(RecordedBatch { versions, refused, last: outcome.last, touched })
+}
+
+/// Takes the events of profiles that are not in the token out of the batch. A batch in which all are is refused whole, like any other request
+/// for a foreign profile; in a mixed one the rest must not be lost (a device may change its profile with reports still in its queue).
+fn keep_allowed(batch: &mut Batch, bearer: &Bearer, reads: bool) -> Result<(), Problem> {
+    if bearer.is_anyone() {
+        return Ok(());
+    }
+    let mut kept = 0;
+    let mut last = None;
+    let mut verdicts: BTreeMap<String, Option<Problem>> = BTreeMap::new();
+    for index in 0..batch.events.len() {
+        let profile = &batch.events[index].profile_id;
+        if !verdicts.contains_key(profile) {
+            // A text that is no id is in no token; its own check says so.
+            let verdict = match ProfileId::new(profile) {
+                Ok(profile) => bearer.may_write(&profile).and_then(|()| if reads { bearer.may_read(&profile) } else { Ok(()) }).err(),
+                Err(_) => None,
+            };
+            verdicts.insert(profile.clone(), verdict);
+        }
+        match verdicts.get(profile).and_then(Option::as_ref) {
+            None => {
+                batch.events.swap(kept, index);
+                batch.indices.swap(kept, index);
+                kept += 1;
+            }
+            Some(problem) => {
+                batch.refused.push(RefusedEvent { index: batch.indices[index], code: problem.code(), reason: problem.to_string() });
+                last = Some(problem.clone());
+            }
+        }
+    }
+    batch.events.truncate(kept);
+    batch.indices.truncate(kept);
+    match last {
+        Some(problem) if kept == 0 => Err(problem),
+        _ => Ok(()),
+    }
+}
+
+fn read(core: &Core, touched: &Touched) -> Result<Vec<ProgressBody>, Problem> {
+    let mut bodies = Vec::new();
+    for (profile, titles) in touched {
+        let Ok(profile) = ProfileId::new(profile) else { continue };
+        for title in titles {
+            let Ok(title) = TitleId::new(title) else { continue };
+            let answer = core.resume_point(&profile, &title, Policy::Continue)?;
+            let ids = (profile.as_str(), title.as_str());
+            bodies.push(ProgressBody::new(core.store(), ids, answer.register.as_ref(), answer.arrived, Policy::Continue));
+        }
+    }
+    Ok(bodies)
+}

@@ -1,0 +1,114 @@
+//! What every request goes through: its id, its figures, its deadline, admission, and its problem document.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::problem::{Problem, keep_allow};
+use crate::time::system;
+
+const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The settings of [`request_layers`].
+#[derive(Clone)]
+pub(crate) struct RequestLayer {
+    timeout: Duration,
+    admission: Option<Arc<Semaphore>>,
+}
+
+impl RequestLayer {
+    /// At most as many requests at once as the semaphore has permits, each within the given time.
+    pub(crate) fn admitting(timeout: Duration, admission: Arc<Semaphore>) -> Self {
+        Self { timeout, admission: Some(admission) }
+    }
+
+    /// Every request, each within the given time: for the admin listener, which must answer when the gateway is full.
+    pub(crate) fn unlimited(timeout: Duration) -> Self {
+        Self { timeout, admission: None }
+    }
+}
+
+/// Puts routes behind what every request goes through.
+pub(crate) fn request_layers(routes: Router, layer: RequestLayer) -> Router {
+    routes
+        .fallback(|| async { Problem::NotFound })
+        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        // Outermost last: a panic becomes a problem, and every problem gets its document.
+        .layer(CatchPanicLayer::custom(|_panic| Problem::Internal.into_response()))
+        .layer(from_fn_with_state(layer, handle))
+}
+
+async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next) -> Response {
+    let begun = system::monotonic_now();
+    let request_id = request_id(&request);
+    let method = request.method().as_str().to_owned();
+    // The pattern, never the path: ids must not become labels.
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let response = match admitted(&layer, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    };
+    let mut response = documented(response, &request_id);
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let seconds = system::monotonic_now().saturating_since(begun).as_secs_f64();
+    let code = response.status().as_u16().to_string();
+    metrics::histogram!("leftoff_http_request_duration_seconds", "route" => route.clone(), "method" => known_method(&method), "code" => code)
+        .record(seconds);
+    if response.status().is_server_error() {
+        tracing::warn!(%request_id, method, route, status = response.status().as_u16(), "request failed");
+    } else {
+        tracing::debug!(%request_id, method, route, status = response.status().as_u16(), seconds, "request");
+    }
+    response
+}
+
+async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<Response, Problem> {
+    let _permit = match &layer.admission {
+        None => None,
+        Some(admission) => Some(Arc::clone(admission).try_acquire_owned().map_err(|_| Problem::Overloaded { retry_ms: 1_000 })?),
+    };
+    tokio::time::timeout(layer.timeout, next.run(request)).await.map_err(|_| Problem::Timeout)
+}
+
+fn documented(mut response: Response, request_id: &str) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let mut document = problem.document(request_id);
+    keep_allow(&response, &mut document);
+    document
+}
+
+/// The client's own id where it sends a sound one, so that its log and ours meet; else a number of ours.
+fn request_id(request: &Request) -> String {
+    let told = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    match told {
+        Some(id) if (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) => id.to_owned(),
+        _ => {
+            static NEXT: AtomicU64 = AtomicU64::new(1);
+            format!("{:x}-{:x}", system::wall_now().as_millis(), NEXT.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+}
+
+// A method is a client's text: only those that exist become labels.
+fn known_method(method: &str) -> &'static str {
+    match method {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,149 @@
+//! The TCP listener under a router: bounded in connections, headers and patience, and able to stop gracefully.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// The bounds of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ListenerOptions {
+    /// Connections at once; further ones are told to come back and closed.
+    pub connections_count_max: usize,
+    /// How long a connection may take to send a request's headers, and may stand idle between two requests.
+    pub header_timeout: Duration,
+    /// Request line and headers, in bytes.
+    pub header_bytes_max: usize,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        Self { connections_count_max: 10_000, header_timeout: Duration::from_secs(30), header_bytes_max: 32 << 10 }
+    }
+}
+
+/// A bound listener, not yet serving.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    options: ListenerOptions,
+}
+
+const HEADERS_COUNT_MAX: usize = 64;
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+impl Listener {
+    /// Binds. Port 0 takes a free one; see [`Listener::local_addr`].
+    pub async fn bind(address: SocketAddr, options: ListenerOptions) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { address: socket.local_addr()?, socket, options })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves the routes until shut down. The returned handle ends it.
+    pub fn serve(self, routes: Router) -> ListenerShutdown {
+        let (stop, stopped) = watch::channel(false);
+        let connections = Arc::new(Semaphore::new(self.options.connections_count_max));
+        let count = self.options.connections_count_max;
+        let accepting = tokio::spawn(accept(self.socket, self.options, routes, stopped, Arc::clone(&connections)));
+        ListenerShutdown { stop, accepting, connections, count }
+    }
+}
+
+async fn accept(
+    socket: TcpListener,
+    options: ListenerOptions,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+    connections: Arc<Semaphore>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_buf_size(options.header_bytes_max)
+        .max_headers(HEADERS_COUNT_MAX)
+        .half_close(false);
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = told(&mut stopped) => return,
+        };
+        match accepted {
+            Ok((stream, _peer)) => {
+                // Answers are small and somebody waits for each.
+                let _ = stream.set_nodelay(true);
+                if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
+                    tokio::spawn(connection(http.clone(), stream, routes.clone(), stopped.clone(), permit));
+                } else {
+                    // Best effort: who does not take these few bytes at once is closed without a word.
+                    let _ = stream.try_write(FULL);
+                    metrics::counter!("leftoff_http_connections_refused_total").increment(1);
+                }
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: waiting is all that helps, and spinning would not.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+// Also when the handle is dropped: nobody is left to ask.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stop| *stop).await);
+}
+
+async fn connection(
+    http: http1::Builder,
+    stream: TcpStream,
+    routes: Router,
+    mut stopped: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) {
+    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).with_upgrades();
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = told(&mut stopped) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "a connection ended early");
+    }
+    drop(permit);
+}
+
+/// Ends a listener.
+#[derive(Debug)]
+pub struct ListenerShutdown {
+    stop: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<()>,
+    connections: Arc<Semaphore>,
+    count: usize,
+}
+
+impl ListenerShutdown {
+    /// Stops accepting, lets requests under way finish for at most `patience`, and says whether all did.
+    pub async fn shutdown(self, patience: Duration) -> bool {
+        self.stop.send_replace(true);
+        let all = self.connections.acquire_many(u32::try_from(self.count).unwrap_or(u32::MAX));
+        let finished = tokio::time::timeout(patience, all).await.is_ok();
+        // The task ends by itself once told; a panic in it has been logged.
+        let _ = self.accepting.await;
+        finished
+    }
+}

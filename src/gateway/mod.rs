@@ -1,0 +1,131 @@
+//! The gateway: HTTP for players, browsers and programs that embed no replica.
+//!
+//! A handler checks who asks, hands the work to [`Core`] on a thread that may block, and answers when the result is durable. What may go
+//! wrong is a [`Problem`](problem::Problem), and only `problem` knows status codes. Routes are added in [`router`]; what every request goes
+//! through (its id, its figures, its deadline, admission) is in `layers`.
+
+pub mod auth;
+mod body;
+mod erase;
+mod events;
+mod hide;
+mod history;
+mod layers;
+mod listener;
+mod path;
+mod problem;
+mod progress;
+mod resume;
+mod row;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use tokio::sync::{Semaphore, oneshot};
+
+pub(crate) use self::layers::{RequestLayer, request_layers};
+pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
+pub(crate) use self::problem::Problem;
+use crate::limits::EVENTS_BODY_BYTES_MAX;
+use crate::replica::{Authority, Core, RecordError};
+use crate::store::Seq;
+
+/// The bounds of a gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GatewayOptions {
+    /// Requests worked on at once; further ones are answered 503.
+    pub requests_count_max: usize,
+    /// Bodies held at once, in bytes; further ones are answered 503.
+    pub bodies_bytes_max: usize,
+    /// How long a request may take, its body included.
+    pub request_timeout: Duration,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self { requests_count_max: 1_024, bodies_bytes_max: 64 << 20, request_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// What the handlers share. Cloning is cheap.
+#[derive(Clone)]
+pub struct GatewayState(Arc<Shared>);
+
+struct Shared {
+    core: Arc<Core>,
+    authority: Option<Arc<dyn Authority>>,
+    options: GatewayOptions,
+    requests: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+}
+
+impl GatewayState {
+    /// A gateway to a replica. Without an authority everyone may do everything: only for a listener on loopback.
+    pub fn new(core: Arc<Core>, authority: Option<Arc<dyn Authority>>, options: GatewayOptions) -> Self {
+        let requests = Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
+        // One body always fits, or nothing could ever be recorded.
+        let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
+        Self(Arc::new(Shared { core, authority, options, requests, bodies }))
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0.core
+    }
+
+    pub(crate) fn authority(&self) -> Option<&dyn Authority> {
+        self.0.authority.as_deref()
+    }
+
+    pub(crate) fn options(&self) -> &GatewayOptions {
+        &self.0.options
+    }
+
+    /// Runs what may wait for locks or the disk on a thread that may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let core = Arc::clone(self.core());
+        tokio::task::spawn_blocking(move || work(&core)).await.unwrap_or_else(|error| {
+            // The panic itself has been logged by its hook; the request gets an answer like any other failure.
+            tracing::error!(%error, "a request's work did not finish");
+            Err(Problem::Internal)
+        })
+    }
+
+    /// Waits until everything up to `seq` is kept.
+    pub(crate) async fn durable(&self, seq: Seq) -> Result<(), Problem> {
+        let (sender, receiver) = oneshot::channel();
+        // The receiver is gone when the client has hung up; what it sent is kept nevertheless.
+        self.core().when_durable(seq, Box::new(move |kept| drop(sender.send(kept))));
+        match receiver.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Problem::from(RecordError::from(error))),
+            Err(_) => Err(Problem::Internal),
+        }
+    }
+
+    /// Refuses a read that could not be answered truly: of a replica that is rebuilding itself, or whose store has failed.
+    pub(crate) fn check_readable(&self) -> Result<(), Problem> {
+        // A wrong clock spoils what is recorded, not what is read.
+        match self.core().not_ready().into_iter().find(|(cause, _)| *cause != "clock" && *cause != "draining") {
+            Some((_, reason)) => Err(Problem::NotReady { reason }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The gateway's routes.
+pub fn router(state: &GatewayState) -> Router {
+    let routes = Router::new()
+        .route("/v1/events", post(events::record))
+        .route("/v1/profiles/{profile}", delete(erase::erase))
+        .route("/v1/profiles/{profile}/continue-watching", get(row::continue_watching))
+        .route("/v1/profiles/{profile}/titles", get(history::titles))
+        .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
+        .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
+        .with_state(state.clone());
+    request_layers(routes, RequestLayer::admitting(state.0.options.request_timeout, Arc::clone(&state.0.requests)))
+}

@@ -80,6 +80,14 @@ pub struct Place {
     pub ended: bool,
 }
 
+impl Place {
+    /// Whether a title of that length (none: unknown) is completed in this place: played to its end, or at least to 95 %.
+    pub fn completes(&self, duration_ms: Option<u64>) -> bool {
+        let reached = |ms| ms > 0 && u128::from(self.position.as_millis()) * 100 >= u128::from(ms) * 95;
+        self.ended || duration_ms.is_some_and(reached)
+    }
+}
+
 /// The newest places of a register, at most eight, newest first.
 ///
 /// A join-semilattice: union by version; equal versions join by max, max, or; then the eight highest versions are kept.

@@ -123,12 +123,7 @@ impl Progress {
 
     /// Whether the newest place was played to its end, or at least to 95 % of a known length.
     pub fn completed(&self) -> bool {
-        self.newest().is_some_and(|place| {
-            place.ended
-                || self
-                    .trusted_duration_ms()
-                    .is_some_and(|ms| ms > 0 && u128::from(place.position.as_millis()) * 100 >= u128::from(ms) * 95)
-        })
+        self.newest().is_some_and(|place| place.completes(self.trusted_duration_ms()))
     }
 
     /// The newest stamp in the register, by which it expires: of its places, its activity and its hiding. Zero if it has none.

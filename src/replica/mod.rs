@@ -31,7 +31,9 @@ use self::waiters::Waiters;
 use self::watchers::Watchers;
 use crate::limits::CLOCK_DRIFT_MS_MAX;
 use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId, Version};
-use crate::store::{Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, StoredProfile};
+use crate::store::{
+    Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, StoredProfile,
+};
 use crate::time::{Hlc, WallTime};
 
 /// How a replica behaves. Checked by whoever reads it from outside; every value is a sound one.

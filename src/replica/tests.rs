@@ -69,7 +69,11 @@ fn a_bad_event_is_refused_and_the_rest_of_its_batch_is_kept() {
     let core = core();
     let mut long = event("tv", EventKind::Heartbeat, 90_000);
     long.duration_ms = Some(60_000);
-    let recorded = record(&core, NOW, &[event("tv", EventKind::Play, 1_000), long, event("", EventKind::Pause, 1), event("tv", EventKind::Pause, 7_000)]);
+    let recorded = record(
+        &core,
+        NOW,
+        &[event("tv", EventKind::Play, 1_000), long, event("", EventKind::Pause, 1), event("tv", EventKind::Pause, 7_000)],
+    );
     assert!(matches!(recorded.outcomes[1], Err(Refusal::PositionBeyondDuration { .. })));
     assert!(matches!(recorded.outcomes[2], Err(Refusal::Id { field: "device_id", .. })));
     assert_eq!(position(&core), 7_000);

@@ -376,7 +376,8 @@ impl Store {
     /// A register without what was shared with nobody.
     pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
         let state = self.state();
-        let found = state.registers.get(&self.hasher.register(profile, title)).filter(|(owner, _, progress, _)| state.keeps(owner, progress));
+        let found =
+            state.registers.get(&self.hasher.register(profile, title)).filter(|(owner, _, progress, _)| state.keeps(owner, progress));
         Ok(found.map(|(_, _, progress, arrived)| Stored { progress: progress.clone(), arrived: *arrived }))
     }
 

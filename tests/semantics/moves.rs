@@ -156,6 +156,26 @@ fn a_short_clip_is_begun_again_only_below_its_half() {
 }
 
 #[test]
+fn an_evening_offline_may_end_a_film_and_begin_it_again() {
+    // The node shows what is durable, so a queue that arrives in one batch is placed by views that know nothing of it yet.
+    let mut node = Node::new();
+    node.wait(86_400);
+    let sent = node.now.as_millis();
+    let at = |ago_s: u64, kind, position_s| PlaybackEvent { at_ms: Some(sent - ago_s * 1_000), ..event("phone", kind, position_s) };
+    let queue = [
+        at(9_000, EventKind::Play, 3_600),
+        at(5_400, EventKind::End, 7_200),
+        at(5_000, EventKind::Play, 0),
+        at(4_990, EventKind::Heartbeat, 10),
+        at(3_200, EventKind::Heartbeat, 1_800),
+    ];
+    node.views_lag = true;
+    let places: Vec<_> = node.record(Some(sent), &queue).into_iter().map(|report| report.unwrap().version).collect();
+    assert!(places[3] > places[2] && places[3] == places[4], "{places:?}");
+    assert_eq!((node.resumes_at(), node.film().unwrap().completed()), (1_800, false));
+}
+
+#[test]
 fn what_was_completed_after_a_recorded_start_is_not_reopened_by_it() {
     let mut node = watched_to_the_end();
     // Two days ago the phone began the film without a network; yesterday it ended on the television; today the phone's queue arrives.

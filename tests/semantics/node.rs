@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) clock: HybridClock,
     pub(crate) registers: BTreeMap<TitleId, Progress>,
     pub(crate) erased: Hlc,
+    /// Views show what was known before the batch, as where only durable state is read.
+    pub(crate) views_lag: bool,
     /// Every change that was made here, in order.
     pub(crate) made: Vec<Change>,
     playheads: BTreeMap<(DeviceId, TitleId), Playhead>,
@@ -40,6 +42,7 @@ impl Node {
             clock: HybridClock::default(),
             registers: BTreeMap::new(),
             erased: Hlc::ZERO,
+            views_lag: false,
             made: Vec::new(),
             playheads: BTreeMap::new(),
             offsets: BTreeMap::new(),
@@ -56,10 +59,11 @@ impl Node {
                 }
             }
         }
-        checked.into_iter().map(|event| event.map(|event| self.record_one(sent_at_ms, &event))).collect()
+        let before = self.views_lag.then(|| self.registers.clone());
+        checked.into_iter().map(|event| event.map(|event| self.record_one(sent_at_ms, &event, before.as_ref()))).collect()
     }
 
-    fn record_one(&mut self, sent_at_ms: Option<u64>, event: &Event) -> Report {
+    fn record_one(&mut self, sent_at_ms: Option<u64>, event: &Event, shown: Option<&BTreeMap<TitleId, Progress>>) -> Report {
         let now = self.now;
         let offset_ms = match sent_at_ms {
             Some(sent_at_ms) => now.millis_since(WallTime::from_millis(sent_at_ms)),
@@ -71,7 +75,7 @@ impl Node {
             return Report { delta: None, version: Version::FIRST };
         }
         let live = Playhead::is_live(now, at).then(|| self.clock.tick(now));
-        let register = self.registers.get(&event.title);
+        let register = shown.unwrap_or(&self.registers).get(&event.title);
         let view = || View::of(register, self.erased);
         let playhead = self.playheads.entry((event.device.clone(), event.title.clone())).or_insert_with(|| match event.placed {
             Some((version, _)) => Playhead::start_placed(view().epoch, version, at),

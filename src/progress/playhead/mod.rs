@@ -67,6 +67,8 @@ pub struct Playhead {
     version: Version,
     // The furthest position known in its own place: from the last view, and from its own reports.
     reached: Position,
+    // Whether its own reports played the title to its end there.
+    ended: bool,
     last: Option<Last>,
     stepped_back: bool,
     rewatch_from: Option<Position>,
@@ -97,6 +99,7 @@ impl Playhead {
             epoch,
             version,
             reached: Position::ZERO,
+            ended: false,
             last: None,
             stepped_back: false,
             rewatch_from: None,
@@ -240,6 +243,7 @@ impl Playhead {
         self.note_playing(event, at);
         self.remember(event, at, stamp, rank);
         self.reached = self.reached.max(event.position);
+        self.ended |= event.kind == EventKind::End;
         if event.position >= self.reached {
             self.stepped_back = false;
         }
@@ -270,6 +274,14 @@ impl Playhead {
         // Players say `PLAY` again after buffering; one that was closed in between starts anew.
         let begun = self.rewatch_from.take().filter(|_| self.last.is_some_and(|last| last.state == PlaybackState::Playing));
         let Some(view) = view else { return };
+        // What the playhead itself has reported may not be in the view yet: a queue of an evening offline arrives in one batch.
+        let view = match self.last {
+            Some(last) => {
+                let own = Place { version: self.version, position: self.reached, touched: last.stamp, ended: self.ended };
+                &view.joined(own, event.duration_ms)
+            }
+            None => view,
+        };
         if let Some(last) = self.last
             && last.position.as_millis().abs_diff(event.position.as_millis()) > STEP_MS
             && let Some(place) = view.resumed_place(event.position, moment.hlc)
@@ -341,6 +353,7 @@ impl Playhead {
         self.trail.leave(Left { until: at, version: self.version, position });
         self.version = version;
         self.reached = reached;
+        self.ended = false;
         self.stepped_back = false;
         self.rewatch_from = None;
         self.playing_since = None;
@@ -383,11 +396,12 @@ impl Playhead {
                 self.trail.leave(now_left);
                 self.version = version;
                 self.reached = event.position.max(self.last.map_or(Position::ZERO, |last| last.position));
-                self.stepped_back = false;
+                (self.ended, self.stepped_back) = (false, false);
             }
             self.newest = self.newest.max(version);
         } else if left.is_none() && !precedes {
             self.reached = self.reached.max(event.position);
+            self.ended |= event.kind == EventKind::End;
         }
         self.counted_late(event, stamp, version, false)
     }
@@ -422,6 +436,7 @@ impl Playhead {
         self.note_playing(event, at);
         self.remember(event, at, stamp, rank);
         self.reached = self.reached.max(event.position);
+        self.ended |= event.kind == EventKind::End;
         self.counted(event, stamp, version, rank, stepped_back)
     }
 

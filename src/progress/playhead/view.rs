@@ -37,6 +37,17 @@ impl View {
         }
     }
 
+    /// This view together with a place that is known from elsewhere, in a title of that length if the view knows none.
+    pub(super) fn joined(&self, place: Place, duration_ms: Option<u64>) -> Self {
+        let mut places = self.places;
+        places.join_place(place);
+        let duration_ms = self.duration_ms.or(duration_ms);
+        let newest = places.newest().filter(|newest| newest.version == place.version);
+        let superseded = self.places.newest().is_none_or(|shown| shown.version < place.version);
+        let completed = newest.is_some_and(|newest| newest.completes(duration_ms)) || (self.completed && !superseded);
+        Self { places, completed, duration_ms, epoch: self.epoch }
+    }
+
     /// The place that a first report belongs to (rule 1); in an empty register, the one with version 0.
     pub(super) fn start_place(&self, position: Position, hlc_at: Hlc) -> Place {
         // The highest; of equals the newest, which comes first (`max_by_key` would keep the last).

@@ -18,7 +18,9 @@ pub(super) fn fresh() -> io::Result<Fresh> {
 pub(super) fn key_secret(folder: &Path) -> io::Result<[u8; 16]> {
     let path = folder.join(SECRET);
     match fs::read(&path) {
-        Ok(bytes) => bytes.try_into().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: it must be 16 bytes", path.display()))),
+        Ok(bytes) => bytes
+            .try_into()
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: it must be 16 bytes", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = random()?;
             replace(folder, SECRET, &secret)?;

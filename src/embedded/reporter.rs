@@ -114,16 +114,7 @@ pub struct PlaybackReporter {
 impl PlaybackReporter {
     /// A reporter for one run of a player in one title.
     pub fn new(config: ReporterConfig) -> Self {
-        Self {
-            config,
-            playing: false,
-            speed: 1.0,
-            position_ms: 0,
-            reported: None,
-            scrub: None,
-            held: Vec::new(),
-            ready: VecDeque::new(),
-        }
+        Self { config, playing: false, speed: 1.0, position_ms: 0, reported: None, scrub: None, held: Vec::new(), ready: VecDeque::new() }
     }
 
     /// The player knows how long the title is.

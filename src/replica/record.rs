@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::{Core, NotDurable};
 use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
-use crate::progress::{Event, PlaybackEvent, Playhead, ProfileId, Progress, Refusal, Report, TitleId, Version, View, event_time};
+use crate::progress::{Event, PlaybackEvent, Playhead, ProfileId, Progress, Refusal, TitleId, Version, View, event_time};
 use crate::store::{AppendError, Batch, ReadError, Seq};
 use crate::time::{Hlc, WallTime};
 
@@ -157,10 +157,18 @@ impl Core {
             let view = if playhead.wants_view(event, at) { Some(self.view(event, erased)?) } else { None };
             playhead.report(event, at, live, view.as_ref())
         } else {
-            let (playhead, report) = match self.first_report(event, at, live, erased)? {
-                Ok(first) => first,
-                Err(refusal) => return Ok(Err(refusal)),
+            let register = self.store.register(&event.profile, &event.title)?;
+            if register.is_none()
+                && let Err(refusal) = self.has_room(event)?
+            {
+                return Ok(Err(refusal));
+            }
+            let view = View::of(register.as_ref().map(|stored| &stored.progress), erased);
+            let mut playhead = match event.placed {
+                Some((version, _)) => Playhead::start_placed(view.epoch, version, at),
+                None => Playhead::start(event, at, live, &view),
             };
+            let report = playhead.report(event, at, live, Some(&view).filter(|_| event.placed.is_none()));
             shard.insert(key, device, playhead);
             report
         };
@@ -170,27 +178,11 @@ impl Core {
         Ok(Ok(report.version))
     }
 
-    fn first_report(
-        &self,
-        event: &Event,
-        at: WallTime,
-        live: Option<Hlc>,
-        erased: Hlc,
-    ) -> Result<Result<(Playhead, Report), Refusal>, RecordError> {
-        let register = self.store.register(&event.profile, &event.title)?;
-        if register.is_none() {
-            let count = self.store.title_count(&event.profile)?;
-            if count >= TITLES_PER_PROFILE_COUNT_MAX {
-                return Ok(Err(Refusal::TooManyTitles { count, bound: TITLES_PER_PROFILE_COUNT_MAX }));
-            }
-        }
-        let view = View::of(register.as_ref().map(|stored| &stored.progress), erased);
-        let mut playhead = match event.placed {
-            Some((version, _)) => Playhead::start_placed(view.epoch, version, at),
-            None => Playhead::start(event, at, live, &view),
-        };
-        let report = playhead.report(event, at, live, Some(&view).filter(|_| event.placed.is_none()));
-        Ok(Ok((playhead, report)))
+    // Checked where a title is begun, never at a merge: two replicas may each have begun one, and neither is to be lost.
+    fn has_room(&self, event: &Event) -> Result<Result<(), Refusal>, ReadError> {
+        let count = self.store.title_count(&event.profile)?;
+        let bound = TITLES_PER_PROFILE_COUNT_MAX;
+        Ok(if count < bound { Ok(()) } else { Err(Refusal::TooManyTitles { count, bound }) })
     }
 
     fn view(&self, event: &Event, erased: Hlc) -> Result<View, ReadError> {

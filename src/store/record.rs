@@ -57,6 +57,10 @@ pub enum Origin {
 }
 
 /// A record, decoded.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every record is a register, and boxing each would cost an allocation on the busiest path"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// A register's state, or a delta of it.

@@ -1,1 +1,2 @@
+//! The `leftoff` program.
 fn main() {}

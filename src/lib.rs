@@ -30,6 +30,8 @@
 //! | `server` (default) | the regional node and the command line |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so"))]
 
+#[cfg(feature = "server")]
+pub mod daemon;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 #[cfg(feature = "server")]

@@ -1,0 +1,9 @@
+//! What the tests over real processes share: nodes, a relay between them, clients, patience and dice.
+//!
+//! Every binary of tests uses its part of it. Whatever starts a process, a thread or a mount ends it when it is dropped, also when a test
+//! fails: nothing may outlive its scenario.
+#![allow(dead_code, reason = "each binary of tests uses its part")]
+
+pub(crate) mod dice;
+pub(crate) mod patience;
+pub(crate) mod relay;

@@ -4,10 +4,12 @@
 //! made; `histories` holds the two against each other on random evenings.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
+mod model;
 mod node;
 
 mod clocks;
 mod erasure;
+mod histories;
 mod late;
 mod moves;
 mod reading;

@@ -98,6 +98,11 @@ pub fn issue_node(folder: &Path, name: &str, hosts: &[String]) -> Result<TlsFile
     Ok(files)
 }
 
+/// Where a node's files lie in a folder of certificates.
+pub fn node_files(folder: &Path, name: &str) -> TlsFiles {
+    TlsFiles { ca: folder.join(CA_FILE), cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key.pem")) }
+}
+
 /// Reads a cluster secret: 32 hexadecimal digits.
 pub fn read_secret(path: &Path) -> io::Result<[u8; 16]> {
     let text = std::fs::read_to_string(path)?;

@@ -1,6 +1,17 @@
 //! The daemon: a regional node as a process. Configuration, wiring, administration, telemetry, signals.
+//!
+//! [`Node`] is a node inside any tokio runtime (tests and the demo run several); [`run`] is one as a process.
 
+mod admin;
 pub mod certificates;
 mod config;
+mod export;
+mod figures;
+mod node;
+mod process;
+mod telemetry;
 
 pub use self::config::{Config, ConfigError, ConfigProblem, LogFormat, TlsFiles};
+pub use self::node::{Node, StartError};
+pub use self::process::{RunError, run};
+pub use self::telemetry::TelemetryError;

@@ -204,6 +204,11 @@ impl Replica {
 
     /// Ends the threads, syncs, folds and closes, so that the next opening is instant.
     pub fn close(self) -> Result<(), CloseError> {
+        self.stop_and_close()
+    }
+
+    /// The same for a replica that others still hold; nothing is taken afterwards.
+    pub(crate) fn stop_and_close(&self) -> Result<(), CloseError> {
         self.stop();
         self.core.store().close()
     }

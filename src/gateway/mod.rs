@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
 pub(crate) use self::problem::Problem;
+pub(crate) use self::progress::ProgressBody;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
 use crate::replica::{Authority, Core, RecordError};
 use crate::store::Seq;

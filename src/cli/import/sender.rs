@@ -1,0 +1,104 @@
+//! Batches on their way to a node: of bounded size, tried again while the node is busy, with what it refused told by line.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::client::{Client, Refused};
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::progress::PlaybackEvent;
+use crate::time::system::wall_now;
+
+/// Events in one batch: well below what a node takes, so that one that grows by its ids stays below it too.
+const BATCH_COUNT: usize = 500;
+const ATTEMPTS_COUNT_MAX: u32 = 60;
+/// Refusals told one by one; the others are counted.
+const TOLD_COUNT_MAX: u64 = 20;
+
+/// Gathers events and sends them.
+pub(super) struct Sender<'a> {
+    client: &'a Client,
+    events: Vec<PlaybackEvent>,
+    lines: Vec<u64>,
+    sent: u64,
+    accepted: u64,
+    refused: u64,
+}
+
+impl<'a> Sender<'a> {
+    /// Nothing sent yet.
+    pub(super) fn new(client: &'a Client) -> Self {
+        Self { client, events: Vec::new(), lines: Vec::new(), sent: 0, accepted: 0, refused: 0 }
+    }
+
+    /// Takes an event from a line of the file.
+    pub(super) fn push(&mut self, line: u64, event: PlaybackEvent) -> Result<(), Failure> {
+        self.events.push(event);
+        self.lines.push(line);
+        if self.events.len() >= BATCH_COUNT { self.flush() } else { Ok(()) }
+    }
+
+    /// Sends what is gathered; on return the node has it on its disk.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let answer = self.send()?;
+        self.sent += self.events.len() as u64;
+        self.accepted += output::number(&answer, "accepted");
+        for refused in answer["refused"].as_array().into_iter().flatten() {
+            self.refused += 1;
+            if self.refused <= TOLD_COUNT_MAX {
+                let line = self.lines.get(output::number(refused, "index") as usize).copied().unwrap_or(0);
+                output::note(format!("line {line} refused: {} ({})", output::text(refused, "reason"), output::text(refused, "code")));
+            }
+        }
+        self.events.clear();
+        self.lines.clear();
+        Ok(())
+    }
+
+    fn send(&self) -> Result<Value, Failure> {
+        let mut attempt = 1;
+        loop {
+            // The clock is read for each attempt: it tells the node how old the events are when they arrive.
+            let body = json!({"sent_at_ms": wall_now().as_millis(), "events": self.events});
+            match self.client.post("/v1/events", &body) {
+                Ok(answer) => return Ok(answer),
+                // A node that was never reached is a wrong URL more likely than a short absence.
+                Err(Refused::Later(_, after)) if attempt < ATTEMPTS_COUNT_MAX && (self.sent > 0 || attempt < 3) => {
+                    attempt += 1;
+                    pause(after);
+                }
+                Err(refused) => {
+                    let failure = Failure::from(refused);
+                    return Err(Failure::new(format!("{failure}; {} events had been taken, and the import may be repeated", self.sent)));
+                }
+            }
+        }
+    }
+
+    /// Events that the node has answered for.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Of these, accepted.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Of these, refused.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+/// Waits as long as the node asked to be left alone.
+fn pause(time: Duration) {
+    // Nobody ever sends: only the time ends this.
+    let (_keep, nothing) = channel::<()>();
+    let _ = nothing.recv_timeout(time);
+}

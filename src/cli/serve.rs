@@ -1,0 +1,38 @@
+//! `leftoff serve`: a regional node.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::failure::Failure;
+use super::output;
+use crate::daemon::{self, Config};
+
+/// Run a regional node
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration (see leftoff.example.toml)
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["dev", "check"])]
+    config: Option<PathBuf>,
+    /// Development: data under ./leftoff-data, certificates made on the first start, tokens off, loopback only
+    #[arg(long)]
+    dev: bool,
+    /// Check the configuration and end
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let config = Config::load(args.config.as_deref(), args.dev).map_err(|error| Failure::of("configuration", &error))?;
+    if args.check {
+        output::line("the configuration is sound")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let dev = config.dev;
+    daemon::run(config, |node| {
+        if dev {
+            let gateway = node.gateway_addr();
+            output::note(format!("leftoff serves http://{gateway} (development: no tokens, this machine only); try: leftoff put ann film --position 10m --url http://{gateway}"));
+        }
+    })
+    .map_err(|error| Failure::of("the node did not start", &error))
+}

@@ -1,0 +1,78 @@
+//! Figures for Prometheus. Names and units are a contract with dashboards; ids of people, titles and devices are never labels.
+
+use std::sync::OnceLock;
+
+use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::replica::Core;
+
+const DURATION_BUCKETS_S: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The figures of this process. There is one set, however many nodes a test runs in it.
+pub(super) fn handle() -> Option<&'static PrometheusHandle> {
+    static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    HANDLE.get_or_init(install).as_ref()
+}
+
+fn install() -> Option<PrometheusHandle> {
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &DURATION_BUCKETS_S).ok()?;
+    // Fails only where the program around has figures of its own; then ours are among them.
+    let handle = builder.install_recorder().ok()?;
+    describe();
+    Some(handle)
+}
+
+fn describe() {
+    describe_histogram!(
+        "leftoff_http_request_duration_seconds",
+        "Time from a request's headers to its answer, by route, method and status."
+    );
+    describe_counter!("leftoff_http_connections_refused_total", "Connections closed because as many as allowed were open.");
+    describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP, repeats included.");
+    describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP.");
+    describe_gauge!("leftoff_build_info", "Always 1; the version is a label.");
+    describe_gauge!("leftoff_ready", "1 while the node serves, else 0.");
+    describe_gauge!("leftoff_playheads", "Playheads remembered for clients that run none.");
+    describe_gauge!("leftoff_store_table_bytes", "Changed registers that are not yet folded, with keys and overhead.");
+    describe_gauge!("leftoff_store_table_registers", "Changed registers that are not yet folded.");
+    describe_gauge!("leftoff_store_pending_bytes", "Bytes that wait for a flush.");
+    describe_gauge!("leftoff_store_log_bytes", "The log on disk.");
+    describe_gauge!("leftoff_store_log_segments", "Segments of the log.");
+    describe_gauge!("leftoff_store_log_unfolded_bytes", "Log since the last finished fold; opening after a crash replays it.");
+    describe_gauge!("leftoff_store_durable_sequence", "The last durable sequence number.");
+    describe_gauge!("leftoff_store_folded_sequence", "Everything up to this sequence number is in the engine.");
+    describe_gauge!("leftoff_store_folds", "Folds finished since the store was opened.");
+    describe_gauge!("leftoff_store_folded_registers", "Registers written to the engine since the store was opened.");
+    describe_gauge!("leftoff_store_poisoned", "1 when the store has closed itself after a failed write.");
+    describe_gauge!("leftoff_replication_link_up", "1 while the link to a peer is up.");
+    describe_gauge!("leftoff_replication_lag_records", "Records of this node that a peer has not acknowledged.");
+    describe_gauge!("leftoff_clock_offset_seconds", "How far this machine's clock is known to be behind.");
+}
+
+/// Gathers samples into their histograms.
+pub(super) fn upkeep() {
+    if let Some(handle) = handle() {
+        handle.run_upkeep();
+    }
+}
+
+/// Sets the figures that are read rather than counted.
+pub(super) fn refresh(core: &Core, ready: bool) {
+    let store = core.store().figures();
+    gauge!("leftoff_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("leftoff_ready").set(f64::from(u8::from(ready)));
+    gauge!("leftoff_playheads").set(core.playheads_count() as f64);
+    gauge!("leftoff_store_table_bytes").set(store.table_bytes as f64);
+    gauge!("leftoff_store_table_registers").set(store.table_count as f64);
+    gauge!("leftoff_store_pending_bytes").set(store.pending_bytes as f64);
+    gauge!("leftoff_store_log_bytes").set(store.log_bytes as f64);
+    gauge!("leftoff_store_log_segments").set(store.log_segments as f64);
+    gauge!("leftoff_store_log_unfolded_bytes").set(store.unfolded_bytes as f64);
+    gauge!("leftoff_store_durable_sequence").set(store.durable.0 as f64);
+    gauge!("leftoff_store_folded_sequence").set(store.folded.0 as f64);
+    gauge!("leftoff_store_folds").set(store.folds as f64);
+    gauge!("leftoff_store_folded_registers").set(store.folded_registers as f64);
+    gauge!("leftoff_store_poisoned").set(f64::from(u8::from(store.closed)));
+    gauge!("leftoff_clock_offset_seconds").set(core.clock_offset_ms() as f64 / 1_000.0);
+}

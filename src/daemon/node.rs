@@ -1,0 +1,338 @@
+//! Wiring: a replica, its links, the gateway and the admin listener, started in the order in which they need each other and stopped in reverse.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::admin::{self, AdminState};
+use super::certificates::{self, CA_FILE, CertificateError, SECRET_FILE};
+use super::{Config, TlsFiles, figures};
+use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
+use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
+use crate::gateway::{GatewayState, Listener, ListenerOptions, ListenerShutdown, router};
+use crate::progress::DeviceId;
+use crate::replica::{Authority, Core};
+use crate::store::CloseError;
+use crate::time::MonotonicTime;
+use crate::time::system::{monotonic_now, wall_now};
+
+/// Admin connections at once: a scraper, an operator, a balancer's checks.
+const ADMIN_CONNECTIONS_COUNT_MAX: usize = 64;
+const DEV_CERTIFICATES: &str = "certs";
+
+/// Why a node did not start. What it had begun is stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address could not be bound.
+    #[error("{key} = {address}: {source}")]
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the node's identity could not be read.
+    #[error("{key}: {source}")]
+    File {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The development certificates could not be made.
+    #[error("the development certificates could not be made: {0}")]
+    Certificates(#[from] CertificateError),
+    /// The keys for tokens could not be read.
+    #[error("auth: {0}")]
+    Keys(#[from] KeyError),
+    /// The name cannot be used.
+    #[error("node.name: {0}")]
+    Name(#[from] crate::progress::IdError),
+    /// The data folder could not be opened.
+    #[error("{}: {source}", folder.display())]
+    Replica {
+        /// Which folder.
+        folder: std::path::PathBuf,
+        /// Why.
+        source: ReplicaError,
+    },
+    /// A thread ended before its work was done.
+    #[error("opening the store was broken off")]
+    Broken,
+}
+
+/// What runs while a node does; shared with the admin endpoints.
+pub(super) struct Running {
+    replica: Replica,
+    name: String,
+    region: String,
+    begun: MonotonicTime,
+}
+
+/// A running node.
+pub struct Node {
+    running: Arc<Running>,
+    gateway: ListenerShutdown,
+    gateway_addr: SocketAddr,
+    admin: ListenerShutdown,
+    admin_addr: SocketAddr,
+    admin_state: AdminState,
+    verifier: Option<Arc<TokenVerifier>>,
+    config: Config,
+}
+
+impl Node {
+    /// Starts a node: admin first, so that it can be asked how far the rest is; then the store; then who may reach it.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let begun = monotonic_now();
+        // Figures count from the first request on.
+        figures::handle();
+        let admin_options = ListenerOptions { connections_count_max: ADMIN_CONNECTIONS_COUNT_MAX, ..ListenerOptions::default() };
+        let admin = bind("admin.listen", config.admin_listen, admin_options).await?;
+        let gateway = bind("gateway.listen", config.gateway_listen, config.listener).await?;
+        let (admin_addr, gateway_addr) = (admin.local_addr(), gateway.local_addr());
+        let admin_state = AdminState::default();
+        let admin = admin.serve(admin::router(admin_state.clone()));
+
+        let identity = Identity::find(&config)?;
+        let verifier = match &config.keys {
+            Some(files) => Some(Arc::new(TokenVerifier::new(KeySet::load(files)?, config.token_leeway_ms))),
+            None => None,
+        };
+        let replica = open(&config, identity.key_secret).await?;
+        let core = Arc::clone(replica.core());
+        let running = Arc::new(Running { replica, name: config.name.clone(), region: config.region.clone(), begun });
+        admin_state.set_running(Arc::clone(&running));
+
+        let authority = verifier.clone().map(|verifier| verifier as Arc<dyn Authority>);
+        let gateway = gateway.serve(router(&GatewayState::new(core, authority, config.gateway)));
+        tracing::info!(gateway = %gateway_addr, admin = %admin_addr, region = config.region, dev = config.dev, "serving");
+        Ok(Self { running, gateway, gateway_addr, admin, admin_addr, admin_state, verifier, config })
+    }
+
+    /// Where players and clients reach it.
+    pub fn gateway_addr(&self) -> SocketAddr {
+        self.gateway_addr
+    }
+
+    /// Where the operator reaches it.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// Its replica.
+    pub fn core(&self) -> &Arc<Core> {
+        self.running.core()
+    }
+
+    /// Reads certificates and keys for tokens anew. What cannot be read leaves the old in use.
+    pub fn reload(&self) {
+        if let (Some(files), Some(verifier)) = (&self.config.keys, &self.verifier) {
+            match KeySet::load(files) {
+                Ok(keys) => {
+                    verifier.replace_keys(keys);
+                    tracing::info!("token keys reloaded");
+                }
+                Err(error) => tracing::error!(%error, "token keys not reloaded; the old ones stay in use"),
+            }
+        }
+    }
+
+    /// Stops: not ready, no new connections, requests under way finish, links end, everything is flushed. Says whether all of it was done.
+    ///
+    /// Nothing acknowledged is lost either way: what was cut short only makes the next opening longer.
+    pub async fn shutdown(self) -> bool {
+        let deadline = monotonic_now() + self.config.drain_timeout;
+        self.admin_state.set_draining();
+        tracing::info!("stopping");
+        let drained = self.gateway.shutdown(left(deadline)).await;
+        if !drained {
+            tracing::warn!("some requests did not finish in time");
+        }
+        let running = Arc::clone(&self.running);
+        drop(self.running);
+        // Folding before closing may take longer than a stop may; the log holds everything meanwhile.
+        let closing = tokio::task::spawn_blocking(move || running.close());
+        let closed = match tokio::time::timeout(left(deadline).max(CLOSE_TIME_MIN), closing).await {
+            Ok(Ok(Ok(()))) => true,
+            Ok(Ok(Err(error))) => {
+                tracing::error!(%error, "the store was not closed cleanly; the next opening takes longer");
+                false
+            }
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("the store is closed without a last fold; the next opening takes longer");
+                false
+            }
+        };
+        self.admin.shutdown(Duration::from_millis(100)).await;
+        tracing::info!("stopped");
+        drained && closed
+    }
+}
+
+/// The store gets at least this long to close, also when draining took all the time there was.
+const CLOSE_TIME_MIN: Duration = Duration::from_millis(1_500);
+
+fn left(deadline: MonotonicTime) -> Duration {
+    deadline.saturating_since(monotonic_now())
+}
+
+async fn bind(key: &'static str, address: SocketAddr, options: ListenerOptions) -> Result<Listener, StartError> {
+    Listener::bind(address, options).await.map_err(|source| StartError::Bind { key, address, source })
+}
+
+async fn open(config: &Config, key_secret: [u8; 16]) -> Result<Replica, StartError> {
+    let mut store = config.store.clone();
+    store.key_secret = key_secret;
+    let replica = ReplicaConfig { folder: config.data_dir.clone(), device: DeviceId::new(&config.name)?, store, core: config.core.clone() };
+    let folder = config.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Replica::open_with_secret(replica)).await.map_err(|_| StartError::Broken)?;
+    let replica = opened.map_err(|source| StartError::Replica { folder, source })?;
+    let report = replica.open_report();
+    tracing::info!(
+        created = report.created,
+        clean = report.clean,
+        replayed = report.replayed,
+        torn_bytes = report.torn_bytes,
+        "store open"
+    );
+    for damage in &report.damage {
+        tracing::error!(file = damage.file, offset = damage.offset, bytes = damage.bytes, what = damage.what, "damage in the store");
+    }
+    if let Some(moved) = &report.engine_moved_to {
+        tracing::error!(moved, "the database would not open and was moved aside; rebuilding from the log and from peers");
+    }
+    Ok(replica)
+}
+
+/// Who the node is among nodes.
+struct Identity {
+    key_secret: [u8; 16],
+    tls: Option<TlsFiles>,
+}
+
+impl Identity {
+    fn find(config: &Config) -> Result<Self, StartError> {
+        let secret = |path: &std::path::Path| {
+            certificates::read_secret(path).map_err(|source| StartError::File { key: "cluster.secret_file", source })
+        };
+        if let (Some(tls), Some(path)) = (&config.tls, &config.secret_file) {
+            return Ok(Self { key_secret: secret(path)?, tls: Some(tls.clone()) });
+        }
+        // Development: made on the first start, and found again by the next ones.
+        let folder = config.data_dir.join(DEV_CERTIFICATES);
+        if !folder.join(CA_FILE).exists() {
+            certificates::make_authority(&folder)?;
+        }
+        let tls = match &config.tls {
+            Some(tls) => tls.clone(),
+            None => match certificates::node_files(&folder, &config.name) {
+                files if files.cert.exists() => files,
+                _ => certificates::issue_node(&folder, &config.name, &["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])?,
+            },
+        };
+        let path = config.secret_file.clone().unwrap_or_else(|| folder.join(SECRET_FILE));
+        Ok(Self { key_secret: secret(&path)?, tls: Some(tls) })
+    }
+}
+
+/// The cluster as this node sees it.
+#[derive(Serialize)]
+pub(super) struct ClusterBody {
+    node: NodeBody,
+    links: Vec<LinkBody>,
+}
+
+#[derive(Serialize)]
+struct NodeBody {
+    name: String,
+    region: String,
+    replica_id: String,
+    epoch: String,
+    durable: u64,
+}
+
+#[derive(Serialize)]
+struct LinkBody {}
+
+/// A node's figures, for people.
+#[derive(Serialize)]
+pub(super) struct StatusBody {
+    version: &'static str,
+    ready: bool,
+    reasons: Vec<String>,
+    uptime_s: u64,
+    now_ms: u64,
+    playheads: usize,
+    store: StoreBody,
+    #[serde(flatten)]
+    cluster: ClusterBody,
+}
+
+#[derive(Serialize)]
+struct StoreBody {
+    table_registers: usize,
+    table_bytes: usize,
+    pending_bytes: usize,
+    log_bytes: u64,
+    log_segments: usize,
+    log_unfolded_bytes: u64,
+    durable: u64,
+    folded: u64,
+    folds: u64,
+    closed: bool,
+}
+
+impl Running {
+    pub(super) fn core(&self) -> &Arc<Core> {
+        self.replica.core()
+    }
+
+    fn close(&self) -> Result<(), CloseError> {
+        self.replica.stop_and_close()
+    }
+
+    pub(super) fn refresh_link_figures(&self) {}
+
+    pub(super) fn cluster(&self) -> ClusterBody {
+        let store = self.core().store();
+        let node = NodeBody {
+            name: self.name.clone(),
+            region: self.region.clone(),
+            replica_id: store.id().to_string(),
+            epoch: format!("{:016x}", store.epoch().0),
+            durable: store.durable().0,
+        };
+        ClusterBody { node, links: Vec::new() }
+    }
+
+    pub(super) fn status(&self, ready: bool, reasons: Vec<String>) -> StatusBody {
+        let figures = self.core().store().figures();
+        StatusBody {
+            version: env!("CARGO_PKG_VERSION"),
+            ready,
+            reasons,
+            uptime_s: monotonic_now().saturating_since(self.begun).as_secs(),
+            now_ms: self.core().corrected(wall_now()).as_millis(),
+            playheads: self.core().playheads_count(),
+            store: StoreBody {
+                table_registers: figures.table_count,
+                table_bytes: figures.table_bytes,
+                pending_bytes: figures.pending_bytes,
+                log_bytes: figures.log_bytes,
+                log_segments: figures.log_segments,
+                log_unfolded_bytes: figures.unfolded_bytes,
+                durable: figures.durable.0,
+                folded: figures.folded.0,
+                folds: figures.folds,
+                closed: figures.closed,
+            },
+            cluster: self.cluster(),
+        }
+    }
+}

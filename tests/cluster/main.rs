@@ -1,4 +1,6 @@
 //! Regions as real processes on loopback, with lines between them that fail as lines do.
+//!
+//! In every scenario people write at all nodes, and somebody watches from outside that no register ever goes back at any node.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,3 +12,10 @@
 mod support;
 
 mod line;
+
+mod chain;
+mod erasure;
+mod lost_disk;
+mod partition;
+mod restarts;
+mod stranger;

@@ -4,6 +4,12 @@
 //! fails: nothing may outlive its scenario.
 #![allow(dead_code, reason = "each binary of tests uses its part")]
 
+pub(crate) mod audience;
+pub(crate) mod cluster;
 pub(crate) mod dice;
+pub(crate) mod http;
+pub(crate) mod node;
 pub(crate) mod patience;
+pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod watcher;

@@ -2,6 +2,7 @@
 //!
 //! [`Node`] is a node inside any tokio runtime (tests and the demo run several); [`run`] is one as a process.
 
+mod addresses;
 mod admin;
 pub mod certificates;
 mod config;
@@ -11,6 +12,7 @@ mod node;
 mod process;
 mod telemetry;
 
+pub use self::addresses::Addresses;
 pub use self::config::{Config, ConfigError, ConfigProblem, LogFormat, TlsFiles};
 pub use self::node::{Node, StartError};
 pub use self::process::{RunError, run};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::addresses::{Addresses, AddressesFile};
 use super::admin::{self, AdminState};
 use super::certificates::{self, CA_FILE, CertificateError, SECRET_FILE};
 use super::{Config, TlsFiles, figures};
@@ -84,6 +85,7 @@ pub struct Node {
     admin_state: AdminState,
     verifier: Option<Arc<TokenVerifier>>,
     config: Config,
+    addresses: AddressesFile,
 }
 
 impl Node {
@@ -111,8 +113,11 @@ impl Node {
 
         let authority = verifier.clone().map(|verifier| verifier as Arc<dyn Authority>);
         let gateway = gateway.serve(router(&GatewayState::new(core, authority, config.gateway)));
+        let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: None };
+        let addresses =
+            AddressesFile::write(&config.data_dir, &addresses).map_err(|source| StartError::File { key: "node.data_dir", source })?;
         tracing::info!(gateway = %gateway_addr, admin = %admin_addr, region = config.region, dev = config.dev, "serving");
-        Ok(Self { running, gateway, gateway_addr, admin, admin_addr, admin_state, verifier, config })
+        Ok(Self { running, gateway, gateway_addr, admin, admin_addr, admin_state, verifier, config, addresses })
     }
 
     /// Where players and clients reach it.
@@ -169,6 +174,7 @@ impl Node {
                 false
             }
         };
+        drop(self.addresses);
         self.admin.shutdown(Duration::from_millis(100)).await;
         tracing::info!("stopped");
         drained && closed

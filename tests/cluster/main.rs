@@ -12,10 +12,3 @@
 mod support;
 
 mod line;
-
-mod chain;
-mod erasure;
-mod lost_disk;
-mod partition;
-mod restarts;
-mod stranger;

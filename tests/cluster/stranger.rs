@@ -8,6 +8,7 @@ use crate::support::cluster::Cluster;
 use crate::support::dice::Dice;
 use crate::support::node::{Authority, Node, Setup};
 use crate::support::patience::{SOON, eventually, throughout};
+use crate::support::relay::Relay;
 
 #[test]
 fn a_node_under_another_authority_learns_nothing_and_teaches_nothing() {
@@ -28,14 +29,13 @@ fn a_node_under_another_authority_learns_nothing_and_teaches_nothing() {
             store: String::new(),
         },
     );
-    stranger.start();
     // Both ways: the cluster is told to dial the stranger, and the stranger the cluster.
-    let quic = stranger.addresses().quic;
-    cluster.nodes[0].setup.seeds.push(quic);
+    let relay = Relay::for_anybody(dice.split());
+    cluster.nodes[0].setup.seeds.push(relay.address());
     cluster.start_all();
-    stranger.stop();
-    stranger.setup.seeds = cluster.nodes.iter().map(|node| node.addresses().quic).collect();
+    stranger.setup.seeds = cluster.nodes.iter().map(|node| node.addresses().quic()).collect();
     stranger.start();
+    relay.set_target(stranger.addresses().quic());
 
     let event = |profile: &str| [PlaybackEvent::new(profile, "film", "tv", EventKind::Pause, 600_000)];
     stranger.client().report(&event("theirs")).unwrap();

@@ -10,5 +10,3 @@
 mod support;
 
 mod recorder;
-
-mod device;

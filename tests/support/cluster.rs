@@ -77,7 +77,7 @@ impl Cluster {
     /// Starts one node, tells the relays where it is, and waits until it listens.
     pub(crate) fn spawn(&mut self, index: usize) {
         self.nodes[index].spawn();
-        let quic = self.nodes[index].addresses().quic;
+        let quic = self.nodes[index].addresses().quic();
         self.relays[index].set_target(quic);
         self.relays.iter().enumerate().filter(|(other, _)| *other != index).for_each(|(_, relay)| relay.know(quic, index));
     }

@@ -47,8 +47,14 @@ impl Authority {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
-    pub(crate) quic: SocketAddr,
     pub(crate) admin: SocketAddr,
+    quic: Option<SocketAddr>,
+}
+
+impl Addresses {
+    pub(crate) fn quic(&self) -> SocketAddr {
+        self.quic.unwrap()
+    }
 }
 
 /// What a node is started with.

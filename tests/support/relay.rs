@@ -147,10 +147,8 @@ impl Relay {
     }
 
     /// A relay for anybody: senders that are not known have the weather that [`Relay::set_elsewhere`] gave.
-    pub(crate) fn for_anybody(dice: Dice, target: SocketAddr) -> Self {
-        let relay = Self::start(dice, false);
-        relay.set_target(target);
-        relay
+    pub(crate) fn for_anybody(dice: Dice) -> Self {
+        Self::start(dice, false)
     }
 
     fn start(dice: Dice, strict: bool) -> Self {

@@ -162,13 +162,14 @@ impl Node {
         self.record(Some(self.now.as_millis()), &[event]).remove(0).unwrap()
     }
 
-    /// Watches from one position to another: a heartbeat each ten seconds, time passing along.
+    /// Watches from one position to another: a heartbeat each ten seconds, and one at the end.
     pub(crate) fn watch(&mut self, device: &str, from_s: u64, to_s: u64) {
-        for position_s in (from_s..to_s).skip(1).step_by(10).map(|s| s + 9).chain([to_s]) {
-            if position_s <= to_s {
-                self.wait(10);
-                self.say(device, EventKind::Heartbeat, position_s);
-            }
+        let mut position_s = from_s;
+        while position_s < to_s {
+            let step_s = (to_s - position_s).min(10);
+            position_s += step_s;
+            self.wait(step_s);
+            self.say(device, EventKind::Heartbeat, position_s);
         }
     }
 

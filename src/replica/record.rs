@@ -194,5 +194,6 @@ impl Core {
 // Version 0 is the place that a title starts in, also one begun anew after the erasure; its time decides.
 fn was_erased(event: &Event, at: WallTime, erased: Hlc) -> bool {
     let placed = event.placed.map_or(Version::FIRST, |(version, _)| version);
-    erased != Hlc::ZERO && (at < erased.wall() || (placed != Version::FIRST && placed.as_hlc() <= erased))
+    // Without a time of its own an event is now, also at a node whose clock is behind the one where the profile was erased.
+    erased != Hlc::ZERO && ((event.at.is_some() && at < erased.wall()) || (placed != Version::FIRST && placed.as_hlc() <= erased))
 }

@@ -35,6 +35,10 @@ fn check(text: &str) -> Result<(), IdError> {
     if text.len() > ID_BYTES_MAX {
         return Err(IdError::TooLong { bytes: text.len() });
     }
+    // Nearly all ids are ASCII, and bytes are compared many at a time.
+    if text.bytes().fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte)) {
+        return Ok(());
+    }
     match text.chars().find(|c| c.is_control()) {
         Some(found) => Err(IdError::ControlCharacter { code: u32::from(found) }),
         None => Ok(()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::engine::EngineError;
 use super::log::LogError;
+use crate::progress::DecodeError;
 
 /// Why a store did not open. Nothing was changed, except where a variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum OpenError {
     /// The engine failed.
     #[error("the engine could not be opened")]
     Engine(#[from] EngineError),
+    /// Folding what a damaged log still held failed.
+    #[error("what was replayed could not be folded")]
+    Fold(#[from] FoldError),
     /// The folder could not be read or made.
     #[error("the folder could not be opened")]
     Io(#[from] io::Error),
@@ -91,6 +95,9 @@ pub enum ReadError {
     /// The engine failed.
     #[error("the engine failed while reading")]
     Engine(#[from] EngineError),
+    /// A register does not read back as it was written.
+    #[error("a register does not read back")]
+    Decode(#[from] DecodeError),
     /// Folding, which this read needed, failed.
     #[error("folding before the read failed")]
     Fold(#[from] FoldError),

@@ -1,28 +1,54 @@
 //! A peer's reader of our changes.
+//!
+//! Near the present it reads the ring and sends, for each key, the register's state as it is now, once. Behind the ring it reads the registers
+//! themselves by the number they arrived under, leaf by leaf, skipping leaves in which nothing is newer. Either way it holds a few dozen bytes.
 
-use super::{RegisterKey, Seq};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::fingerprint::Fingerprints;
+use super::leaves::LEAVES_PER_SLOT;
+use super::packed::{PackedRef, profile_id};
+use super::record::{put_erased, put_register};
+use super::ring::Change;
+use super::table::OriginIndex;
+use super::{KeyRange, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
+use crate::limits::RECORD_BYTES_MAX;
+use crate::progress::ProfileId;
+
+/// Changes looked at in one step, sent or not.
+const CHANGES_PER_STEP: usize = 8_192;
 
 /// How far a peer has been sent our changes, and where a scan on its behalf stands. A few dozen bytes, however far the peer lags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Feed {
-    pub(super) position: Seq,
-    pub(super) scan: Option<FeedScan>,
+    position: Seq,
+    scan: Option<FeedScan>,
+    owed: Option<Owed>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct FeedScan {
-    pub(super) next: RegisterKey,
-    pub(super) tombstones_sent: bool,
-    pub(super) covers: Seq,
+struct FeedScan {
+    /// The next tombstone, by profile hash; none left if `None`.
+    tombstone: Option<u64>,
+    next: RegisterKey,
+    covers: Seq,
+}
+
+/// Changes left out because a later one of the same key is still to come: the peer has everything up to `position` only when that has been sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Owed {
+    from: Seq,
+    until: Seq,
 }
 
 impl Feed {
     /// A reader of everything that arrived after `seq`.
     pub const fn after(seq: Seq) -> Self {
-        Self { position: seq, scan: None }
+        Self { position: seq, scan: None, owed: None }
     }
 
-    /// Everything up to here has been handed out.
+    /// Everything up to here has been looked at.
     pub const fn position(&self) -> Seq {
         self.position
     }
@@ -30,6 +56,19 @@ impl Feed {
     /// Whether the reader is behind the ring and reads registers by `arrived`.
     pub const fn is_scanning(&self) -> bool {
         self.scan.is_some()
+    }
+
+    fn owe(&mut self, from: Seq, until: Seq) {
+        let owed = self.owed.get_or_insert(Owed { from, until });
+        owed.until = owed.until.max(until);
+    }
+
+    /// What the peer has everything up to.
+    fn covered(&mut self) -> Seq {
+        if self.owed.is_some_and(|owed| owed.until <= self.position) {
+            self.owed = None;
+        }
+        self.owed.map_or(self.position, |owed| Seq(owed.from.0.saturating_sub(1)))
     }
 }
 
@@ -40,6 +79,248 @@ pub struct FeedStep {
     pub count: u32,
     /// With these and all earlier records of the feed applied, the peer has everything up to here. `None` in the middle of a scan.
     pub covers: Option<Seq>,
-    /// Whether another step would hand out more right away.
+    /// Whether another step would look at more right away.
     pub more: bool,
+}
+
+/// Where a step puts its records.
+struct Output<'a> {
+    wants: &'a dyn Fn(&ProfileId) -> bool,
+    out: &'a mut Vec<u8>,
+    start: usize,
+    bytes_max: usize,
+    count: u32,
+}
+
+impl Output<'_> {
+    /// Whether another record fits. The first one always does.
+    fn has_room(&self) -> bool {
+        self.count == 0 || self.out.len() - self.start + RECORD_BYTES_MAX <= self.bytes_max
+    }
+}
+
+impl Store {
+    /// Appends changes that a peer has not been sent to `out`, at most `bytes_max` bytes but at least one record if there is one.
+    ///
+    /// What came from the peer itself is left out, and so are profiles that it does not want. A key that changed several times is sent once.
+    pub fn next_changes(
+        &self,
+        feed: &mut Feed,
+        to: ReplicaId,
+        bytes_max: usize,
+        wants: &dyn Fn(&ProfileId) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Result<FeedStep, ReadError> {
+        let start = out.len();
+        let mut output = Output { wants, out, start, bytes_max, count: 0 };
+        if feed.scan.is_none() {
+            let durable = self.durable();
+            let mut changes = Vec::new();
+            if self.present.ring.copy_after(feed.position, CHANGES_PER_STEP, &mut changes).is_some() {
+                return self.send_changes(feed, to, &changes, durable, &mut output);
+            }
+            feed.scan = Some(FeedScan { tombstone: Some(0), next: RegisterKey(0), covers: durable });
+        }
+        let step = self.send_scanned(feed, &mut output);
+        self.note_damage();
+        step
+    }
+
+    fn send_changes(
+        &self,
+        feed: &mut Feed,
+        to: ReplicaId,
+        changes: &[Change],
+        durable: Seq,
+        output: &mut Output<'_>,
+    ) -> Result<FeedStep, ReadError> {
+        let peer = self.present.origin_of(to);
+        let mut sent = HashSet::new();
+        let mut all = true;
+        for change in changes {
+            if !output.has_room() {
+                all = false;
+                break;
+            }
+            let from_peer = peer.is_some_and(|peer| peer == change.origin);
+            if !from_peer && (change.tombstone || !sent.contains(&change.key)) {
+                if change.tombstone {
+                    self.send_tombstone(change, output)?;
+                } else {
+                    self.send_register(feed, change, peer, &mut sent, output)?;
+                }
+            }
+            feed.position = change.seq;
+        }
+        if all && changes.len() < CHANGES_PER_STEP {
+            feed.position = feed.position.max(durable);
+        }
+        let more = feed.position < self.durable();
+        Ok(FeedStep { count: output.count, covers: Some(feed.covered()), more })
+    }
+
+    fn send_tombstone(&self, change: &Change, output: &mut Output<'_>) -> Result<(), ReadError> {
+        // A later erasure of the same profile has its own entry.
+        for tombstone in self.present.forgetting.of(change.key.profile_hash()) {
+            let profile = profile_id(&tombstone.profile)?;
+            if tombstone.arrived == change.seq && (output.wants)(&profile) {
+                put_erased(output.out, &profile, tombstone.erased);
+                output.count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_register(
+        &self,
+        feed: &mut Feed,
+        change: &Change,
+        peer: Option<OriginIndex>,
+        sent: &mut HashSet<RegisterKey>,
+        output: &mut Output<'_>,
+    ) -> Result<(), ReadError> {
+        let slot = self.present.table.slot(change.key.slot());
+        let newest = slot.active.get(&change.key).or_else(|| slot.frozen.as_ref().and_then(|frozen| frozen.get(&change.key)));
+        if let Some(entry) = newest {
+            // A later change that will be sent carries this one too; but the peer has it only then. One that came from the peer is never sent.
+            if entry.arrival.seq() > change.seq && Some(entry.arrival.origin()) != peer {
+                feed.owe(change.seq, entry.arrival.seq());
+                return Ok(());
+            }
+            // All that the peer does not have of this register is in this one entry: its bytes go out as they are.
+            let only = slot.active.get(&change.key).is_none_or(|_| slot.frozen.is_none());
+            if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
+                let packed = PackedRef::read(&entry.packed)?;
+                if (output.wants)(&packed.profile_id()?) {
+                    packed.put_record(output.out);
+                    output.count += 1;
+                    sent.insert(change.key);
+                }
+                return Ok(());
+            }
+        }
+        drop(slot);
+        let Some(found) = self.find(change.key)? else { return Ok(()) };
+        if (output.wants)(&found.profile) {
+            put_register(output.out, &found.profile, &found.title, &found.progress);
+            output.count += 1;
+            sent.insert(change.key);
+        }
+        Ok(())
+    }
+
+    /// A register with its ids, table and engine joined.
+    fn find(&self, key: RegisterKey) -> Result<Option<super::ScanItem>, ReadError> {
+        let mut found = None;
+        self.scan(KeyRange { first: key, last: key }, &mut |item| {
+            found = Some(item);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    fn send_scanned(&self, feed: &mut Feed, output: &mut Output<'_>) -> Result<FeedStep, ReadError> {
+        let Some(mut scan) = feed.scan else { return Ok(FeedStep::default()) };
+        let after = feed.position;
+        if let Some(from) = scan.tombstone {
+            scan.tombstone = self.send_tombstones(from, after, output)?;
+            feed.scan = Some(scan);
+            if scan.tombstone.is_some() {
+                return Ok(FeedStep { count: output.count, covers: None, more: true });
+            }
+        }
+        let mut slot = scan.next.slot().0;
+        loop {
+            let range = KeyRange { first: scan.next, last: KeyRange::of_slot(Slot(slot)).last };
+            if let Some(next) = self.send_slot(Slot(slot), range, after, output)? {
+                scan.next = next;
+                feed.scan = Some(scan);
+                return Ok(FeedStep { count: output.count, covers: None, more: true });
+            }
+            slot += 1;
+            if usize::from(slot) == SLOT_COUNT {
+                break;
+            }
+            scan.next = KeyRange::of_slot(Slot(slot)).first;
+        }
+        feed.scan = None;
+        feed.owed = None;
+        feed.position = scan.covers;
+        Ok(FeedStep { count: output.count, covers: Some(scan.covers), more: scan.covers < self.durable() })
+    }
+
+    /// Sends tombstones from a profile hash on that arrived after `after`. Answers where to go on, if there was no room for all.
+    fn send_tombstones(&self, from: u64, after: Seq, output: &mut Output<'_>) -> Result<Option<u64>, ReadError> {
+        let room = output.bytes_max.saturating_sub(output.out.len() - output.start) / RECORD_BYTES_MAX;
+        let mut due = Vec::new();
+        let mut next = None;
+        self.present.forgetting.each_from(from, &mut |hash, tombstone| {
+            // Whole hashes at a time, so that the place to go on is a hash.
+            if due.len() >= room.max(1) && due.last().is_some_and(|(last, _)| *last != hash) {
+                next = Some(hash);
+                return false;
+            }
+            if tombstone.arrived > after {
+                due.push((hash, tombstone.clone()));
+            }
+            true
+        });
+        for (_, tombstone) in due {
+            let profile = profile_id(&tombstone.profile)?;
+            if (output.wants)(&profile) {
+                put_erased(output.out, &profile, tombstone.erased);
+                output.count += 1;
+            }
+        }
+        Ok(next)
+    }
+
+    /// Sends the registers of a part of a slot that arrived after `after`. Answers where to go on, if there was no room for all.
+    fn send_slot(&self, slot: Slot, range: KeyRange, after: Seq, output: &mut Output<'_>) -> Result<Option<RegisterKey>, ReadError> {
+        // The table first: see `reading`.
+        let mut leaves = self.changed_leaves(slot, after);
+        leaves |= self.fold.with_leaves(self.fold_parts(), |kept| kept.after(slot, after))?;
+        let first_leaf = usize::from(slot.0) * LEAVES_PER_SLOT;
+        let mut index = Fingerprints::leaf_of(range.first) - first_leaf;
+        while index < LEAVES_PER_SLOT {
+            if leaves >> index & 1 == 0 {
+                index += 1;
+                continue;
+            }
+            let run = (!(leaves >> index)).trailing_zeros() as usize;
+            let end = (index + run).min(LEAVES_PER_SLOT);
+            let first = Fingerprints::range_of(first_leaf + index).first.max(range.first);
+            let last = Fingerprints::range_of(first_leaf + end - 1).last;
+            let mut stopped = None;
+            self.scan(KeyRange { first, last }, &mut |item| {
+                if item.arrived <= after || !(output.wants)(&item.profile) {
+                    return ControlFlow::Continue(());
+                }
+                if !output.has_room() {
+                    stopped = Some(item.key);
+                    return ControlFlow::Break(());
+                }
+                put_register(output.out, &item.profile, &item.title, &item.progress);
+                output.count += 1;
+                ControlFlow::Continue(())
+            })?;
+            if stopped.is_some() {
+                return Ok(stopped);
+            }
+            index = end;
+        }
+        Ok(None)
+    }
+
+    /// Which leaves of a slot have a changed register that arrived after `after`: a bit for each.
+    fn changed_leaves(&self, slot: Slot, after: Seq) -> u64 {
+        let state = self.present.table.slot(slot);
+        if state.joined <= after {
+            return 0;
+        }
+        let first_leaf = usize::from(slot.0) * LEAVES_PER_SLOT;
+        let entries = state.active.iter().chain(state.frozen.iter().flat_map(|frozen| frozen.iter()));
+        let newer = entries.filter(|(_, entry)| entry.arrival.seq() > after);
+        newer.fold(0, |bits, (key, _)| bits | 1 << (Fingerprints::leaf_of(*key) - first_leaf))
+    }
 }

@@ -1,120 +1,98 @@
-//! The front of the store.
+//! The front of the store: what everything else is reached through.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::engine::{Engine, MemoryEngine};
-use super::log::FileSystem;
+use super::fold::{Fold, FoldParts};
+use super::folder::FolderLock;
+use super::intake::{Intake, chain};
+use super::log::segment::{Frame, FrameKind, Identity};
+use super::log::writer::remove_segments;
+use super::log::{FileSystem, MemoryFiles};
+use super::meta::Changes;
+use super::opening::{self, Opened};
+use super::present::Present;
 use super::{
-    AppendError, Appended, Applied, Batch, CloseError, Epoch, Feed, FeedStep, Fingerprint, Fingerprints, FlushError, FoldBudget, FoldError,
-    FoldStep, Fresh, KeyHasher, KeyRange, OpenError, OpenReport, Origin, PeerCursor, ReadError, Record, RegisterKey, ReplicaId, ScanItem,
-    Seq, StoreFigures, StoreOptions, Stored, StoredProfile,
+    AppendError, Appended, Applied, Batch, CloseError, Damage, Epoch, Fingerprint, Fingerprints, FlushError, FoldBudget, FoldError,
+    FoldStep, Fresh, KeyHasher, OpenError, OpenReport, PeerCursor, ProfileCache, ReadError, RegisterKey, ReplicaId, Seq, StoreFigures,
+    StoreOptions,
 };
-use crate::limits::LOG_FRAME_BYTES_MAX;
-use crate::progress::codec::Reader;
-use crate::progress::{Profile, ProfileId, Progress, TitleId};
+use crate::progress::codec::put_id;
+use crate::progress::{ProfileId, Progress, TitleId};
 use crate::time::{Hlc, WallTime};
-
-#[derive(Default)]
-struct State {
-    next: u64,
-    durable: Seq,
-    pending: Vec<(Seq, Batch, bool)>,
-    pending_bytes: usize,
-    registers: BTreeMap<RegisterKey, (ProfileId, TitleId, Progress, Seq)>,
-    unshared: BTreeMap<RegisterKey, (ProfileId, TitleId, Progress)>,
-    tombstones: BTreeMap<ProfileId, (Hlc, Seq)>,
-    cursors: BTreeMap<ReplicaId, PeerCursor>,
-    floor_day: u32,
-    highest: Hlc,
-    closed: Option<Arc<str>>,
-}
-
-impl State {
-    fn keeps(&self, profile: &ProfileId, progress: &Progress) -> bool {
-        progress.epoch >= self.erased(profile) && day(progress.newest_stamp()) >= self.floor_day
-    }
-
-    fn erased(&self, profile: &ProfileId) -> Hlc {
-        self.tombstones.get(profile).map_or(Hlc::ZERO, |(erased, _)| *erased)
-    }
-}
-
-fn day(stamp: Hlc) -> u32 {
-    (stamp.wall().as_millis() / 86_400_000) as u32
-}
 
 /// The store. See the module's head.
 pub struct Store {
-    id: ReplicaId,
-    epoch: Epoch,
-    hasher: KeyHasher,
-    options: StoreOptions,
-    state: Mutex<State>,
+    pub(super) identity: Identity,
+    pub(super) options: StoreOptions,
+    pub(super) files: Arc<dyn FileSystem>,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) present: Present,
+    pub(super) cache: ProfileCache,
+    pub(super) fold: Fold,
+    intake: Intake,
+    log_bytes: AtomicU64,
+    // Last: the folder is unlocked when everything else is gone.
+    pub(super) lock: Option<FolderLock>,
 }
 
 impl Store {
     /// Opens a store over the given files and engine.
+    ///
+    /// What is in the log and not in the engine is replayed; see [`OpenReport`] for what may have been found.
     pub fn open(
         files: Arc<dyn FileSystem>,
         engine: Box<dyn Engine>,
         options: StoreOptions,
         fresh: Fresh,
     ) -> Result<(Self, OpenReport), OpenError> {
-        drop((files, engine));
-        let hasher = KeyHasher::new(options.key_secret);
-        let state = Mutex::new(State { next: 1, ..State::default() });
-        let report = OpenReport { created: true, ..OpenReport::default() };
-        Ok((Self { id: fresh.id, epoch: fresh.epoch, hasher, options, state }, report))
+        Self::open_parts(files, engine, options, fresh, false)
     }
 
-    /// Opens the store in a folder, with sled, and locks the folder.
-    pub fn open_folder(path: &Path, options: StoreOptions, fresh: Fresh) -> Result<(Self, OpenReport), OpenError> {
-        std::fs::create_dir_all(path)?;
-        Ok((Self::in_memory(options, fresh), OpenReport { created: true, ..OpenReport::default() }))
+    pub(super) fn open_parts(
+        files: Arc<dyn FileSystem>,
+        engine: Box<dyn Engine>,
+        options: StoreOptions,
+        fresh: Fresh,
+        engine_lost: bool,
+    ) -> Result<(Self, OpenReport), OpenError> {
+        let Opened { identity, present, fold, intake, report, fold_soon } =
+            opening::open(&files, engine.as_ref(), &options, fresh, engine_lost)?;
+        let log_bytes = AtomicU64::new(intake.committer().writer.written());
+        let cache = ProfileCache::new(options.cache_bytes);
+        let store = Self { identity, options, files, engine, present, cache, fold, intake, log_bytes, lock: None };
+        if fold_soon {
+            store.fold_all()?;
+        }
+        Ok((store, report))
     }
 
     /// A store in memory, gone when dropped: for tests and simulation.
+    ///
+    /// # Panics
+    /// Never: files and engine in memory do not fail unless told to.
     pub fn in_memory(options: StoreOptions, fresh: Fresh) -> Self {
-        drop(MemoryEngine::new());
-        let hasher = KeyHasher::new(options.key_secret);
-        Self { id: fresh.id, epoch: fresh.epoch, hasher, options, state: Mutex::new(State { next: 1, ..State::default() }) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let files: Arc<dyn FileSystem> = Arc::new(MemoryFiles::new());
+        match Self::open(files, Box::new(MemoryEngine::new()), options, fresh) {
+            Ok((store, _)) => store,
+            Err(error) => unreachable!("memory does not fail: {error}"),
+        }
     }
 
     /// Who this replica is.
     pub const fn id(&self) -> ReplicaId {
-        self.id
+        self.identity.id
     }
 
     /// The life of its sequence numbers.
     pub const fn epoch(&self) -> Epoch {
-        self.epoch
+        self.identity.epoch
     }
 
     /// The hash of its keys.
     pub const fn hasher(&self) -> &KeyHasher {
-        &self.hasher
-    }
-
-    /// Whether a batch of this size would be taken now. Changes nothing: it is asked before the caller changes state of its own.
-    pub fn admit(&self, bytes: usize) -> Result<(), AppendError> {
-        if bytes > LOG_FRAME_BYTES_MAX {
-            return Err(AppendError::TooLarge { bytes, bound: LOG_FRAME_BYTES_MAX });
-        }
-        let state = self.state();
-        if let Some(reason) = &state.closed {
-            return Err(AppendError::Closed(reason.clone()));
-        }
-        if state.pending_bytes > self.options.pending_bytes_max {
-            return Err(AppendError::Overloaded { what: "buffer before the log", retry_ms: 20 });
-        }
-        Ok(())
+        &self.present.hasher
     }
 
     /// What it was opened with.
@@ -122,245 +100,193 @@ impl Store {
         &self.options
     }
 
-    /// Hands a batch to the log. Its caller has asked [`Store::admit`]: a batch that was admitted is not refused for want of room, which may
-    /// be exceeded by what was admitted at the same time. It is durable, and visible, when a later [`Store::flush`] has returned.
-    pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        self.append_as(batch, false)
+    /// Whether a batch of this size would be taken now. Changes nothing: it is asked before the caller changes state of its own.
+    ///
+    /// # Errors
+    /// [`AppendError::Overloaded`] passes, [`AppendError::Closed`] does not.
+    pub fn admit(&self, bytes: usize) -> Result<(), AppendError> {
+        if self.present.table.bytes() > self.options.table_bytes_max {
+            return Err(AppendError::Overloaded { what: "table of changed registers", retry_ms: 100 });
+        }
+        self.intake.admit(bytes)
     }
 
-    fn append_as(&self, batch: Batch, shares: bool) -> Result<Appended, AppendError> {
-        if batch.bytes() > LOG_FRAME_BYTES_MAX {
-            return Err(AppendError::TooLarge { bytes: batch.bytes(), bound: LOG_FRAME_BYTES_MAX });
-        }
-        let mut state = self.state();
-        if let Some(reason) = &state.closed {
-            return Err(AppendError::Closed(reason.clone()));
-        }
-        let count = (batch.count() as u64).max(1);
-        let first = Seq(state.next);
-        state.next += count;
-        state.pending_bytes += batch.bytes();
-        state.pending.push((first, batch, shares));
-        Ok(Appended { first, last: Seq(first.0 + count - 1) })
+    /// Hands a batch to the log. Its caller has asked [`Store::admit`]: a batch that was admitted is not refused for want of room, which may
+    /// be exceeded by what was admitted at the same time. It is durable, and visible, when a later [`Store::flush`] has returned.
+    ///
+    /// Costs a checksum and a copy; never waits for the disk.
+    ///
+    /// # Errors
+    /// Nothing was appended, and nothing will be: the store is closed, or the batch too large.
+    #[expect(clippy::needless_pass_by_value, reason = "a batch is appended once; whoever gives it away cannot append it again")]
+    pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.intake.append(&batch, FrameKind::Records)
+    }
+
+    /// Appends the unshared deltas, stamped anew by the caller, to what is shared, and clears them; both become durable at once.
+    #[expect(clippy::needless_pass_by_value, reason = "as for `append`")]
+    pub fn share(&self, restamped: Batch) -> Result<Appended, AppendError> {
+        self.intake.append(&restamped, FrameKind::Shares)
+    }
+
+    /// Forgets how far peers' changes have been taken in, so that they offer everything again. Durable, and visible, with the next flush.
+    pub fn forget_cursors(&self) -> Result<Appended, AppendError> {
+        self.intake.append(&Batch::local(), FrameKind::ForgetsCursors)
     }
 
     /// Writes and syncs what was appended, makes it visible, tells `observe` of every record, and answers the last durable sequence number.
     /// `None`: there was nothing to do.
+    ///
+    /// # Errors
+    /// The store is closed for good: nothing more is taken or acknowledged. What was appended since the last flush may or may not survive; only
+    /// reopening tells. Reads go on, and show none of it.
     pub fn flush(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<Option<Seq>, FlushError> {
-        let mut state = self.state();
-        if let Some(reason) = &state.closed {
-            return Err(FlushError::Closed(reason.clone()));
+        let mut committer = self.intake.committer();
+        let Some(group) = self.intake.take(&mut committer).map_err(FlushError::Closed)? else { return Ok(None) };
+        if let Err(error) = committer.writer.write(group.first, &group.bytes) {
+            let reason = chain(&error);
+            self.intake.close(&reason);
+            return Err(FlushError::Closed(reason));
         }
-        let pending = std::mem::take(&mut state.pending);
-        state.pending_bytes = 0;
-        if pending.is_empty() {
-            return Ok(None);
-        }
-        for (first, batch, shares) in pending {
-            if shares {
-                state.unshared.clear();
+        self.log_bytes.store(committer.writer.written(), Ordering::Relaxed);
+        let mut at = 0;
+        while let Some(frame) = group.bytes.get(at..).and_then(Frame::read_unchecked) {
+            at += frame.bytes;
+            if frame.is_mark {
+                continue;
             }
-            if let Some(day) = batch.floor_day {
-                state.floor_day = state.floor_day.max(day);
-            }
-            if let Some(cursor) = batch.cursor {
-                state.cursors.insert(cursor.peer, cursor);
-            }
-            let mut reader = Reader::new(&batch.bytes);
-            for index in 0..u64::from(batch.count) {
-                let before = reader;
-                let Ok(record) = Record::decode(&mut reader) else { break };
-                let encoded = before.bytes_until(&reader);
-                self.join(&mut state, Seq(first.0 + index), &record, encoded, &batch, observe);
-            }
-            state.durable = Seq(first.0 + u64::from(batch.count).max(1) - 1);
-        }
-        Ok(Some(state.durable))
-    }
-
-    fn join(&self, state: &mut State, seq: Seq, record: &Record, encoded: &[u8], batch: &Batch, observe: &mut dyn FnMut(&Applied<'_>)) {
-        let origin = batch.origin;
-        match record {
-            Record::Register { profile, title, state: delta } => {
-                let key = self.hasher.register(profile, title);
-                state.highest = state.highest.max(delta.highest_stamp());
-                if !state.keeps(profile, delta) {
-                    return;
-                }
-                if batch.unshared {
-                    let entry = state.unshared.entry(key).or_insert_with(|| (profile.clone(), title.clone(), Progress::default()));
-                    entry.2.join(delta);
-                    observe(&Applied { seq, key, origin, changed: true, opened: None, encoded });
-                    return;
-                }
-                let known = state.registers.get(&key).filter(|(owner, _, progress, _)| state.keeps(owner, progress));
-                let changed = known.is_none_or(|(_, _, progress, _)| !progress.holds(delta));
-                let opened = delta
-                    .newest()
-                    .map(|place| place.version)
-                    .filter(|version| known.and_then(|(_, _, progress, _)| progress.newest()).is_none_or(|place| place.version < *version));
-                if changed {
-                    let mut joined = known.map(|(_, _, progress, _)| progress.clone()).unwrap_or_default();
-                    joined.join(delta);
-                    state.registers.insert(key, (profile.clone(), title.clone(), joined, seq));
-                }
-                observe(&Applied { seq, key, origin, changed, opened, encoded });
-            }
-            Record::Erased { profile, erased } => {
-                let key = RegisterKey::first_of(self.hasher.profile(profile));
-                let changed = state.erased(profile) < *erased;
-                state.highest = state.highest.max(*erased);
-                if changed {
-                    state.tombstones.insert(profile.clone(), (*erased, seq));
-                    state.registers.retain(|_, (owner, _, progress, _)| owner != profile || progress.epoch >= *erased);
-                    state.unshared.retain(|_, (owner, _, progress)| owner != profile || progress.epoch >= *erased);
-                }
-                observe(&Applied { seq, key, origin, changed, opened: None, encoded });
+            if let Err(error) = self.present.apply(&frame, &mut committer.scratch, observe) {
+                // A batch encodes its records itself, so this is a mistake of ours; the log has it, and nothing is acknowledged on top of it.
+                let reason: Arc<str> = format!("a record just written does not decode: {error}").into();
+                self.intake.close(&reason);
+                return Err(FlushError::Closed(reason));
             }
         }
+        self.present.publish(group.last, &mut committer.scratch);
+        let mut spare = group.bytes;
+        spare.clear();
+        // A buffer that grew in a rush is not kept at that size for ever.
+        spare.shrink_to(self.options.pending_bytes_max / 4);
+        committer.spare = spare;
+        Ok(Some(group.last))
     }
 
     /// Everything up to here is durable and visible.
     pub fn durable(&self) -> Seq {
-        self.state().durable
+        self.present.durable()
     }
 
-    /// Does a bounded piece of folding.
-    pub fn fold_step(&self, _budget: FoldBudget) -> Result<FoldStep, FoldError> {
-        Ok(FoldStep::Idle)
+    /// Does a bounded piece of folding, and begins a round of it when the table or the log has grown enough. The caller paces the steps.
+    pub fn fold_step(&self, budget: FoldBudget) -> Result<FoldStep, FoldError> {
+        let step = self.fold.step(self.fold_parts(), budget);
+        self.note_damage();
+        let step = step?;
+        if let FoldStep::Finished { .. } = step {
+            let (bytes, segments) = (self.options.log_retention_bytes, self.options.log_retention_segments);
+            let dropped = self.intake.committer().writer.take_folded(self.fold.folded(), bytes, segments);
+            remove_segments(self.files.as_ref(), &dropped)?;
+        }
+        Ok(step)
     }
 
     /// Folds everything that is durable.
     pub fn fold_all(&self) -> Result<(), FoldError> {
+        let target = self.durable();
+        let budget = FoldBudget { slots: super::SLOT_COUNT, force: true };
+        // The first round may have begun before the target was durable.
+        for _ in 0..2 {
+            while !matches!(self.fold_step(budget)?, FoldStep::Idle | FoldStep::Finished { .. }) {}
+            if self.fold.folded() >= target {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// The register of a title, if there is one.
-    pub fn register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
-        let state = self.state();
-        let key = self.hasher.register(profile, title);
-        let mut found: Option<Stored> = None;
-        if let Some((_, _, progress, arrived)) = state.registers.get(&key) {
-            found = Some(Stored { progress: progress.clone(), arrived: *arrived });
+    pub(super) fn fold_parts(&self) -> FoldParts<'_> {
+        FoldParts {
+            present: &self.present,
+            engine: self.engine.as_ref(),
+            cache: &self.cache,
+            log_bytes: self.log_bytes.load(Ordering::Relaxed),
+            table_bytes_start: self.options.fold_table_bytes,
+            log_bytes_start: self.options.fold_log_bytes,
         }
-        if let Some((_, _, progress)) = state.unshared.get(&key) {
-            found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) }).progress.join(progress);
-        }
-        Ok(found.filter(|found| state.keeps(profile, &found.progress)))
     }
 
-    /// All registers of a profile.
-    pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
-        let state = self.state();
-        let range = KeyRange::of_profile(self.hasher.profile(profile));
-        let mut stored = StoredProfile { profile: Profile::empty(profile.clone()), arrived: BTreeMap::new() };
-        stored.profile.erased = state.erased(profile);
-        for (_, (owner, title, progress, arrived)) in state.registers.range(range.first..=range.last) {
-            if owner == profile && state.keeps(owner, progress) {
-                stored.profile.registers.insert(title.clone(), progress.clone());
-                stored.arrived.insert(title.clone(), *arrived);
-            }
+    /// Takes note of pages that the engine has set aside: what they held must come back from peers.
+    pub(super) fn note_damage(&self) {
+        let damage = self.engine.take_damage();
+        if damage.is_empty() {
+            return;
         }
-        for (_, (owner, title, progress)) in state.unshared.range(range.first..=range.last) {
-            if owner == profile && state.keeps(owner, progress) {
-                stored.profile.registers.entry(title.clone()).or_default().join(progress);
-                stored.arrived.entry(title.clone()).or_default();
-            }
+        for one in &damage {
+            tracing::error!(file = %one.file, key = ?one.key, what = %one.what, "damage set aside");
         }
-        Ok(stored)
+        self.fold.set_needs_reconciliation(true);
+        self.fold.forget_leaves();
+        // If the store is closed, opening it again finds the mark in the engine.
+        if let Err(error) = self.forget_cursors() {
+            tracing::warn!(%error, "cursors could not be forgotten");
+        }
     }
 
-    /// How many titles a profile has.
-    pub fn title_count(&self, profile: &ProfileId) -> Result<usize, ReadError> {
-        Ok(self.profile(profile)?.profile.registers.len())
+    /// Whether something acknowledged may be missing here, until the replica has reconciled with a peer.
+    pub fn needs_reconciliation(&self) -> bool {
+        self.fold.needs_reconciliation()
+    }
+
+    /// Notes that the replica has reconciled; durable with the next finished fold, or when the store is closed.
+    pub fn set_reconciled(&self) {
+        self.fold.set_needs_reconciliation(false);
     }
 
     /// When a profile was last erased; zero for never.
     pub fn erased(&self, profile: &ProfileId) -> Hlc {
-        self.state().erased(profile)
+        if !self.present.forgetting.anything() {
+            return Hlc::ZERO;
+        }
+        self.present.forgetting.erased(self.hasher().profile(profile), &encoded_id(profile.as_str()))
     }
 
     /// The expiry floor, in days since the Unix epoch.
     pub fn floor_day(&self) -> u32 {
-        self.state().floor_day
+        self.present.forgetting.floor_day()
     }
 
     /// The highest stamp in anything that was ever made durable here.
     pub fn highest_stamp(&self) -> Hlc {
-        self.state().highest
+        self.present.highest()
     }
 
     /// How far a peer's changes have been taken in.
     pub fn cursor(&self, peer: ReplicaId) -> Option<PeerCursor> {
-        self.state().cursors.get(&peer).copied()
+        self.present.cursors().get(&peer).copied()
     }
 
-    /// Forgets how far peers' changes have been taken in, so that they offer everything again.
-    pub fn forget_cursors(&self) {
-        self.state().cursors.clear();
+    /// The tombstones of erased profiles.
+    pub fn tombstones(&self) -> Vec<(ProfileId, Hlc)> {
+        let mut all = Vec::new();
+        self.present.forgetting.each_from(0, &mut |_, tombstone| {
+            all.extend(super::packed::profile_id(&tombstone.profile).map(|profile| (profile, tombstone.erased)));
+            true
+        });
+        all
     }
 
-    /// Appends the changes that a peer has not been sent to `out`, at most `bytes_max` bytes but at least one record if there is one.
-    pub fn next_changes(
-        &self,
-        feed: &mut Feed,
-        to: ReplicaId,
-        bytes_max: usize,
-        wants: &dyn Fn(&ProfileId) -> bool,
-        out: &mut Vec<u8>,
-    ) -> Result<FeedStep, ReadError> {
-        let _ = to;
-        let state = self.state();
-        let mut changed: BTreeMap<Seq, Record> = BTreeMap::new();
-        for (profile, title, progress, arrived) in state.registers.values() {
-            if *arrived > feed.position && wants(profile) {
-                changed.insert(*arrived, Record::Register { profile: profile.clone(), title: title.clone(), state: progress.clone() });
-            }
-        }
-        for (profile, (erased, arrived)) in &state.tombstones {
-            if *arrived > feed.position && wants(profile) {
-                changed.insert(*arrived, Record::Erased { profile: profile.clone(), erased: *erased });
-            }
-        }
-        let start = out.len();
-        let mut step = FeedStep::default();
-        for (arrived, record) in &changed {
-            if step.count > 0 && out.len() - start + crate::limits::RECORD_BYTES_MAX > bytes_max {
-                step.more = true;
-                break;
-            }
-            record.encode(out);
-            step.count += 1;
-            feed.position = *arrived;
-        }
-        if !step.more {
-            feed.position = state.durable;
-        }
-        step.covers = Some(feed.position);
-        Ok(step)
+    /// Deltas that were shared with nobody.
+    pub fn unshared(&self) -> Vec<(ProfileId, TitleId, Progress)> {
+        let unshared = self.present.unshared();
+        let each = unshared.iter().flat_map(|all| all.values());
+        each.map(|delta| (delta.profile.clone(), delta.title.clone(), delta.progress.clone())).collect()
     }
 
-    /// Visits the registers of a range in key order.
-    pub fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(ScanItem) -> ControlFlow<()>) -> Result<(), ReadError> {
-        let state = self.state();
-        for (key, (profile, title, progress, arrived)) in state.registers.range(range.first..=range.last) {
-            let item =
-                ScanItem { key: *key, profile: profile.clone(), title: title.clone(), progress: progress.clone(), arrived: *arrived };
-            if state.keeps(profile, progress) && visit(item).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The fingerprints of all leaves.
+    /// The fingerprints of all leaves, of everything that is durable when this is called. Folds first; the first call reads all registers.
     pub fn fingerprints(&self) -> Result<Fingerprints, ReadError> {
-        let mut all = Fingerprints::empty();
-        self.scan(KeyRange::ALL, &mut |item| {
-            all.leaves[Fingerprints::leaf_of(item.key)].add(self.fingerprint(item.key, &item.progress));
-            ControlFlow::Continue(())
-        })?;
-        Ok(all)
+        self.fold_all()?;
+        let fingerprints = self.fold.with_leaves(self.fold_parts(), |leaves| leaves.fingerprints().clone());
+        self.note_damage();
+        Ok(fingerprints?)
     }
 
     /// The fingerprint of one register.
@@ -368,49 +294,63 @@ impl Store {
         Fingerprint::of(&self.options.key_secret, key, &progress.to_bytes())
     }
 
-    /// The tombstones of erased profiles.
-    pub fn tombstones(&self) -> Vec<(ProfileId, Hlc)> {
-        self.state().tombstones.iter().map(|(profile, (erased, _))| (profile.clone(), *erased)).collect()
-    }
-
-    /// A register without what was shared with nobody.
-    pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
-        let state = self.state();
-        let found =
-            state.registers.get(&self.hasher.register(profile, title)).filter(|(owner, _, progress, _)| state.keeps(owner, progress));
-        Ok(found.map(|(_, _, progress, arrived)| Stored { progress: progress.clone(), arrived: *arrived }))
-    }
-
-    /// Deltas that were shared with nobody.
-    pub fn unshared(&self) -> Vec<(ProfileId, TitleId, Progress)> {
-        self.state().unshared.values().cloned().collect()
-    }
-
-    /// Appends the unshared deltas, stamped anew by the caller, to what is shared, and clears them; both become durable at once.
-    pub fn share(&self, restamped: Batch) -> Result<Appended, AppendError> {
-        self.append_as(restamped, true)
+    /// Reads every page of the engine and reports what does not read back. The log is read when the store is opened.
+    pub fn verify_engine(&self) -> Result<Vec<Damage>, ReadError> {
+        Ok(self.engine.verify()?)
     }
 
     /// Figures.
     pub fn figures(&self) -> StoreFigures {
-        let state = self.state();
+        // The committer holds its lock while it syncs, so the log's figures wait for at most one group.
+        let (log_segments, log_bytes) = {
+            let committer = self.intake.committer();
+            let segments = committer.writer.segments();
+            (segments.len(), segments.iter().map(|segment| segment.bytes).sum())
+        };
         StoreFigures {
-            table_count: state.registers.len(),
-            pending_bytes: state.pending_bytes,
-            durable: state.durable,
-            unshared_count: state.unshared.len(),
-            ..StoreFigures::default()
+            table_count: self.present.table.count(),
+            table_bytes: self.present.table.bytes(),
+            pending_bytes: self.intake.pending_bytes(),
+            ring_count: self.present.ring.count(),
+            log_segments,
+            log_bytes,
+            unfolded_bytes: self.fold.unfolded_log_bytes(self.log_bytes.load(Ordering::Relaxed)),
+            durable: self.durable(),
+            folded: self.fold.folded(),
+            folds: self.fold.rounds(),
+            folded_registers: self.fold.registers(),
+            closed: self.intake.closed().is_some(),
+            unshared_count: self.present.unshared().map_or(0, |unshared| unshared.len()),
         }
     }
 
     /// Flushes, folds and closes, so that the next open is instant and keeps the epoch.
     pub fn close(&self) -> Result<(), CloseError> {
         self.flush(&mut |_| ())?;
+        self.intake.close(&"the store was closed".into());
+        self.fold_all()?;
+        let mut changes = Changes::default();
+        changes.clean(self.durable());
+        changes.state(self.fold.state_at(&self.present, self.fold.folded()));
+        self.engine.put_meta(&changes.0)?;
+        self.engine.sync()?;
         Ok(())
     }
 }
 
-/// The day that a stamp lies in, in days since the Unix epoch: what the expiry floor is compared with.
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("id", &self.id()).field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn encoded_id(text: &str) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(40);
+    put_id(&mut encoded, text);
+    encoded
+}
+
+/// The day that a moment lies in, in days since the Unix epoch: what the expiry floor is compared with.
 pub fn day_of(at: WallTime) -> u32 {
     u32::try_from(at.as_millis() / 86_400_000).unwrap_or(u32::MAX)
 }
@@ -418,5 +358,4 @@ pub fn day_of(at: WallTime) -> u32 {
 const _: fn() = || {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Store>();
-    let _ = Origin::Local;
 };

@@ -58,7 +58,19 @@ impl KeyHasher {
 
     /// The hash of a profile.
     pub fn profile(&self, profile: &ProfileId) -> u64 {
-        self.hash(&[profile.as_str()])
+        self.profile_text(profile.as_str())
+    }
+
+    pub(super) fn profile_text(&self, profile: &str) -> u64 {
+        self.hash(&[profile])
+    }
+
+    pub(super) fn register_text(&self, profile: &str, title: &str) -> RegisterKey {
+        RegisterKey(u128::from(self.profile_text(profile)) << 64 | u128::from(self.hash(&[profile, title])))
+    }
+
+    pub(super) const fn secret(&self) -> &[u8; 16] {
+        &self.secret
     }
 
     /// The key of a register.

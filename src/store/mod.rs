@@ -4,16 +4,31 @@
 //! from another; everything else may be called from anywhere. What is read is durable: a record becomes visible when the flush that synced
 //! it has returned.
 
+mod cache;
 pub mod engine;
 mod error;
 mod feed;
 mod fingerprint;
+mod fold;
+mod folder;
+mod forgetting;
 mod front;
+mod intake;
 mod key;
+mod leaves;
 pub mod log;
+mod meta;
+mod opening;
 mod options;
+mod packed;
+mod present;
+mod reading;
 mod record;
 mod report;
+mod ring;
+mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use error::{AppendError, CloseError, FlushError, FoldError, OpenError, ReadError};
@@ -25,3 +40,5 @@ pub use options::{FoldBudget, FoldStep, Fresh, StoreOptions};
 pub use record::{Batch, Epoch, Origin, PeerCursor, Record, ReplicaId, Seq};
 pub use report::{Damage, OpenReport, StoreFigures};
 pub use view::{Appended, Applied, ScanItem, Stored, StoredProfile};
+
+use cache::{CachedProfile, ProfileCache};

@@ -81,7 +81,7 @@ pub enum Record {
     },
 }
 
-const REGISTER: u8 = 1;
+pub(super) const REGISTER: u8 = 1;
 pub(super) const ERASED: u8 = 2;
 
 impl Record {
@@ -124,7 +124,7 @@ impl Record {
     }
 }
 
-fn put_register(out: &mut Vec<u8>, profile: &ProfileId, title: &TitleId, state: &Progress) {
+pub(super) fn put_register(out: &mut Vec<u8>, profile: &ProfileId, title: &TitleId, state: &Progress) {
     out.push(REGISTER);
     put_id(out, profile.as_str());
     put_id(out, title.as_str());
@@ -142,7 +142,7 @@ fn put_register(out: &mut Vec<u8>, profile: &ProfileId, title: &TitleId, state: 
     }
 }
 
-fn put_erased(out: &mut Vec<u8>, profile: &ProfileId, erased: Hlc) {
+pub(super) fn put_erased(out: &mut Vec<u8>, profile: &ProfileId, erased: Hlc) {
     out.push(ERASED);
     put_id(out, profile.as_str());
     out.extend_from_slice(&erased.as_u64().to_le_bytes());

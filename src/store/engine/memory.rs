@@ -1,21 +1,32 @@
-//! An engine in memory, for tests and simulation: what it holds is gone with it.
+//! An engine in memory, for tests and simulation: what it holds is gone with the last clone of it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Engine, EngineError, EngineRegister, KeyRange, Merged, RegisterKey, Sift};
+use super::{Damage, Delta, Engine, EngineError, EngineRegister, KeyRange, Merged, RegisterKey, Sift, SmallValue};
+use crate::progress::Progress;
+use crate::store::packed::PackedRef;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     registers: BTreeMap<RegisterKey, EngineRegister>,
     meta: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// Registers and small values in ordered maps.
 #[derive(Debug, Default)]
-pub struct MemoryEngine {
+struct Shared {
     state: Mutex<State>,
+    /// What would survive a loss of power.
+    synced: Mutex<State>,
+    failing: AtomicBool,
+}
+
+/// Registers and small values in ordered maps. Clones share them, so that a test can open a store again over what the last one left.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryEngine {
+    shared: Arc<Shared>,
 }
 
 impl MemoryEngine {
@@ -25,40 +36,63 @@ impl MemoryEngine {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on every call that writes fails, or none.
+    pub fn set_failing(&self, failing: bool) {
+        self.shared.failing.store(failing, Ordering::Relaxed);
+    }
+
+    /// Goes back to what the last sync made durable.
+    pub fn lose_power(&self) {
+        *self.state() = self.shared.synced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        if self.shared.failing.load(Ordering::Relaxed) {
+            return Err(EngineError::Database("a fault was injected".into()));
+        }
+        Ok(())
     }
 }
 
 impl Engine for MemoryEngine {
     fn merge(
         &self,
-        deltas: &[EngineRegister],
+        deltas: &[Delta<'_>],
         sweep: &[KeyRange],
         sift: &dyn Sift,
         visit: &mut dyn FnMut(Merged<'_>),
     ) -> Result<(), EngineError> {
+        self.check()?;
         let mut state = self.state();
         for delta in deltas {
-            let old = state.registers.get(&delta.key).cloned();
-            let mut new = old.clone().unwrap_or_else(|| delta.clone());
-            new.progress.join(&delta.progress);
-            new.arrived = new.arrived.max(delta.arrived);
-            let kept = sift.keeps(new.key, new.profile.as_str(), &new.progress);
-            visit(Merged {
-                key: delta.key,
-                old: old.as_ref().map(|old| &old.progress),
-                new: kept.then_some(&new.progress),
-                arrived: new.arrived,
-            });
+            let packed = PackedRef { profile: delta.profile, title: delta.title, state: delta.state };
+            let old = state.registers.get(&delta.key).map(|old| (old.progress.clone(), old.arrived));
+            let mut progress = packed.progress()?;
+            let mut arrived = delta.arrived;
+            if let Some((old, before)) = &old {
+                progress = old.clone().joined(&progress);
+                arrived = arrived.max(*before);
+            }
+            let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
+            let before = old.as_ref().map(|(old, _)| old);
+            if kept || before.is_some() {
+                visit(Merged { key: delta.key, old: before, new: kept.then_some(&progress), arrived });
+            }
             if kept {
-                state.registers.insert(new.key, new);
+                let (profile, title) = (packed.profile_id()?, packed.title_id()?);
+                state.registers.insert(delta.key, EngineRegister { key: delta.key, profile, title, progress, arrived });
             } else {
                 state.registers.remove(&delta.key);
             }
         }
         for range in sweep {
             state.registers.retain(|key, register| {
-                let kept = !range.contains(*key) || sift.keeps(*key, register.profile.as_str(), &register.progress);
+                let mut profile = Vec::new();
+                crate::progress::codec::put_id(&mut profile, register.profile.as_str());
+                let kept = !range.contains(*key) || sift.keeps(key.profile_hash(), &profile, &register.progress);
                 if !kept {
                     visit(Merged { key: *key, old: Some(&register.progress), new: None, arrived: register.arrived });
                 }
@@ -79,17 +113,22 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    fn register(&self, key: RegisterKey) -> Result<Option<(Progress, crate::store::Seq)>, EngineError> {
+        Ok(self.state().registers.get(&key).map(|register| (register.progress.clone(), register.arrived)))
+    }
+
     fn meta(&self, name: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         Ok(self.state().meta.get(name).cloned())
     }
 
-    fn meta_under(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
+    fn meta_under(&self, prefix: &[u8]) -> Result<Vec<SmallValue>, EngineError> {
         let state = self.state();
         let under = state.meta.range(prefix.to_vec()..).take_while(|(name, _)| name.starts_with(prefix));
         Ok(under.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     fn put_meta(&self, changes: &[(Vec<u8>, Option<Vec<u8>>)]) -> Result<(), EngineError> {
+        self.check()?;
         let mut state = self.state();
         for (name, value) in changes {
             match value {
@@ -101,6 +140,17 @@ impl Engine for MemoryEngine {
     }
 
     fn sync(&self) -> Result<(), EngineError> {
+        self.check()?;
+        let state = self.state().clone();
+        *self.shared.synced.lock().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
+    }
+
+    fn take_damage(&self) -> Vec<Damage> {
+        Vec::new()
+    }
+
+    fn verify(&self) -> Result<Vec<Damage>, EngineError> {
+        Ok(Vec::new())
     }
 }

@@ -1,8 +1,11 @@
 //! The log: every append goes here first, in segments of frames, and is acknowledged when they are synced.
 
 pub mod files;
+pub(super) mod recovery;
+pub(super) mod segment;
+pub(super) mod writer;
 
-pub use files::{FileSystem, LogFile};
+pub use files::{Fault, FileSystem, LogFile, MemoryFiles, OsFiles};
 
 /// Why the log could not be read, written or dropped.
 #[derive(Debug, thiserror::Error)]

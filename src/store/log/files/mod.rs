@@ -3,7 +3,14 @@
 //! The log only appends, syncs, reads whole files, cuts a tail and drops files, so that is all there is. Paths are relative to the store's
 //! folder and use `/`. A new file, a rename and a removal are durable after [`FileSystem::sync_folder`]; bytes after [`LogFile::sync`].
 
+mod memory;
+mod os;
+
 use std::io;
+
+pub use memory::{Fault, MemoryFiles};
+pub use os::OsFiles;
+pub(in crate::store) use os::sync_folder;
 
 /// Files of one store. See the module's head for what is durable when.
 pub trait FileSystem: Send + Sync {
@@ -15,6 +22,12 @@ pub trait FileSystem: Send + Sync {
 
     /// The whole of a file.
     fn read(&self, path: &str) -> io::Result<Vec<u8>>;
+
+    /// The size of a file, in bytes.
+    fn size(&self, path: &str) -> io::Result<u64>;
+
+    /// At most the first `bytes` bytes of a file.
+    fn read_head(&self, path: &str, bytes: usize) -> io::Result<Vec<u8>>;
 
     /// Cuts a file to `bytes` and syncs it.
     fn truncate(&self, path: &str, bytes: u64) -> io::Result<()>;

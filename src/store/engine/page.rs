@@ -1,0 +1,532 @@
+//! Pages: contiguous runs of registers in key order, at most 4 KiB each, as the database stores them.
+//!
+//! ```text
+//! page      version u8 (1) · CRC-32C u32 of the rest · sections
+//! section   profile hash u64 · length u16 of what follows · profile id · devices varint, ids · series varint, ids · registers
+//! register  title hash u64 · arrived varint · title id · length varint · state, ids as varint indices into the section's devices and series
+//! ```
+//!
+//! Integers are little-endian. A page is stored under the first key that it may hold; it may hold keys up to the next page's. Many small profiles
+//! share a page and a big one has several, so the cost of a fold goes with bytes and not with profiles. Registers that a merge does not
+//! touch are copied as they are, undecoded, unless their section's dictionary changes.
+
+use std::cell::OnceCell;
+use std::ops::ControlFlow;
+
+use super::{Delta, EngineRegister, KeyRange, Merged, RegisterKey, Sift};
+use crate::limits::PAGE_BYTES_MAX;
+use crate::progress::codec::{IdCodec, Reader, put_id, put_varint};
+use crate::progress::{DecodeError, DeviceId, ProfileId, Progress, SeriesId, TitleId};
+use crate::store::Seq;
+use crate::store::packed::{IdBuffer, PackedRef, profile_id, read_id};
+
+const PAGE_VERSION: u8 = 1;
+const PAGE_HEADER_BYTES: usize = 5;
+/// A page that outgrows its bound is cut into parts of about this size, so that they can grow.
+const PAGE_BYTES_AFTER_SPLIT: usize = PAGE_BYTES_MAX * 3 / 4;
+
+/// A section's dictionary of ids, as encoded ids.
+#[derive(Debug, Default)]
+pub(super) struct Section<'a> {
+    profile: &'a [u8],
+    devices: Vec<&'a [u8]>,
+    series: Vec<&'a [u8]>,
+}
+
+#[derive(Debug)]
+enum Body<'a> {
+    /// As the page has it: the state in terms of a section's dictionary.
+    Kept {
+        state: &'a [u8],
+        section: usize,
+    },
+    New(Box<Progress>),
+}
+
+#[derive(Debug)]
+struct Item<'a> {
+    key: RegisterKey,
+    arrived: Seq,
+    profile: &'a [u8],
+    title: &'a [u8],
+    body: Body<'a>,
+}
+
+/// A page, parsed but not decoded.
+#[derive(Debug, Default)]
+pub(super) struct Page<'a> {
+    sections: Vec<Section<'a>>,
+    items: Vec<Item<'a>>,
+}
+
+const fn invalid(field: &'static str) -> DecodeError {
+    DecodeError::Invalid { field }
+}
+
+/// Checks a page's head and sum and answers its sections.
+fn checked(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8("page version")? != PAGE_VERSION {
+        return Err(invalid("page version"));
+    }
+    let check = u32::from_le_bytes(reader.array("page checksum")?);
+    if bytes.get(PAGE_HEADER_BYTES..).map(crc32c::crc32c) != Some(check) {
+        return Err(invalid("page checksum"));
+    }
+    Ok(reader)
+}
+
+fn read_section<'a>(reader: &mut Reader<'a>) -> Result<(u64, Reader<'a>), DecodeError> {
+    let hash = reader.u64("profile hash")?;
+    let length = usize::from(u16::from_le_bytes(reader.array("section length")?));
+    Ok((hash, Reader::new(reader.bytes(length, "section")?)))
+}
+
+fn read_dictionary<'a>(body: &mut Reader<'a>) -> Result<Section<'a>, DecodeError> {
+    let mut section = Section { profile: read_id(body)?, ..Section::default() };
+    for _ in 0..body.length(PAGE_BYTES_MAX, "devices")? {
+        section.devices.push(read_id(body)?);
+    }
+    for _ in 0..body.length(PAGE_BYTES_MAX, "series")? {
+        section.series.push(read_id(body)?);
+    }
+    Ok(section)
+}
+
+struct RawRegister<'a> {
+    title_hash: u64,
+    arrived: Seq,
+    title: &'a [u8],
+    state: &'a [u8],
+}
+
+fn read_register<'a>(body: &mut Reader<'a>) -> Result<RawRegister<'a>, DecodeError> {
+    let title_hash = body.u64("title hash")?;
+    let arrived = Seq(body.varint("arrived")?);
+    let title = read_id(body)?;
+    let length = body.length(PAGE_BYTES_MAX, "state length")?;
+    Ok(RawRegister { title_hash, arrived, title, state: body.bytes(length, "state")? })
+}
+
+const fn key_in(hash: u64, title_hash: u64) -> RegisterKey {
+    RegisterKey((hash as u128) << 64 | title_hash as u128)
+}
+
+impl<'a> Page<'a> {
+    /// Parses a page; keys from `upper` on are another page's and left out.
+    pub(super) fn parse(bytes: &'a [u8], upper: Option<RegisterKey>) -> Result<Self, DecodeError> {
+        let mut reader = checked(bytes)?;
+        let mut page = Self { sections: Vec::with_capacity(16), items: Vec::with_capacity(48) };
+        while !reader.is_empty() {
+            let (hash, mut body) = read_section(&mut reader)?;
+            let section = read_dictionary(&mut body)?;
+            let profile = section.profile;
+            page.sections.push(section);
+            while !body.is_empty() {
+                let raw = read_register(&mut body)?;
+                let key = key_in(hash, raw.title_hash);
+                if upper.is_none_or(|upper| key < upper) {
+                    let body = Body::Kept { state: raw.state, section: page.sections.len() - 1 };
+                    page.items.push(Item { key, arrived: raw.arrived, profile, title: raw.title, body });
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    fn progress(&self, item: &Item<'_>) -> Result<Progress, DecodeError> {
+        match &item.body {
+            Body::New(progress) => Ok((**progress).clone()),
+            Body::Kept { state, section } => self.sections.get(*section).ok_or(invalid("section"))?.decode(state),
+        }
+    }
+
+    /// Merges deltas for this page into it. Answers whether anything changed.
+    pub(super) fn merge(
+        &mut self,
+        deltas: &[Delta<'a>],
+        sweep: &[KeyRange],
+        sift: &dyn Sift,
+        visit: &mut dyn FnMut(Merged<'_>),
+    ) -> Result<bool, DecodeError> {
+        let mut changed = false;
+        let old = std::mem::take(&mut self.items);
+        let mut merged = Vec::with_capacity(old.len() + deltas.len());
+        let mut old = old.into_iter().peekable();
+        for delta in deltas {
+            while let Some(item) = old.next_if(|item| item.key < delta.key) {
+                changed |= self.sweep_one(item, sweep, sift, visit, &mut merged)?;
+            }
+            let packed = PackedRef { profile: delta.profile, title: delta.title, state: delta.state };
+            let mut progress = packed.progress()?;
+            let mut arrived = delta.arrived;
+            let mut before = None;
+            if let Some(item) = old.next_if(|item| item.key == delta.key) {
+                let known = self.progress(&item)?;
+                if known.holds(&progress) && sift.keeps(delta.key.profile_hash(), delta.profile, &known) {
+                    merged.push(item);
+                    continue;
+                }
+                progress = known.clone().joined(&progress);
+                arrived = arrived.max(item.arrived);
+                before = Some(known);
+            }
+            let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
+            if kept || before.is_some() {
+                changed = true;
+                visit(Merged { key: delta.key, old: before.as_ref(), new: kept.then_some(&progress), arrived });
+            }
+            if kept {
+                let body = Body::New(Box::new(progress));
+                merged.push(Item { key: delta.key, arrived, profile: delta.profile, title: delta.title, body });
+            }
+        }
+        for item in old {
+            changed |= self.sweep_one(item, sweep, sift, visit, &mut merged)?;
+        }
+        self.items = merged;
+        Ok(changed)
+    }
+
+    fn sweep_one(
+        &self,
+        item: Item<'a>,
+        sweep: &[KeyRange],
+        sift: &dyn Sift,
+        visit: &mut dyn FnMut(Merged<'_>),
+        merged: &mut Vec<Item<'a>>,
+    ) -> Result<bool, DecodeError> {
+        if sweep.iter().any(|range| range.contains(item.key)) {
+            let progress = self.progress(&item)?;
+            if !sift.keeps(item.key.profile_hash(), item.profile, &progress) {
+                visit(Merged { key: item.key, old: Some(&progress), new: None, arrived: item.arrived });
+                return Ok(true);
+            }
+        }
+        merged.push(item);
+        Ok(false)
+    }
+
+    /// The page's bytes, or several pages if it has outgrown one: each with its first key, except that the first one keeps `bound`. None if it is
+    /// empty.
+    pub(super) fn encode(&self, bound: RegisterKey) -> Result<Vec<(RegisterKey, Vec<u8>)>, DecodeError> {
+        let mut pages = Vec::with_capacity(1);
+        if self.items.is_empty() {
+            return Ok(pages);
+        }
+        let whole = self.encode_items(&self.items, false)?;
+        if whole.len() <= PAGE_BYTES_MAX {
+            pages.push((bound, whole));
+            return Ok(pages);
+        }
+        let parts = whole.len().div_ceil(PAGE_BYTES_AFTER_SPLIT);
+        let each = self.items.len().div_ceil(parts).max(1);
+        for items in self.items.chunks(each) {
+            self.encode_part(items, &mut pages)?;
+        }
+        if let Some(first) = pages.first_mut() {
+            first.0 = bound;
+        }
+        Ok(pages)
+    }
+
+    fn encode_part(&self, items: &[Item<'_>], pages: &mut Vec<(RegisterKey, Vec<u8>)>) -> Result<(), DecodeError> {
+        let bytes = self.encode_items(items, true)?;
+        if bytes.len() <= PAGE_BYTES_MAX || items.len() < 2 {
+            let Some(first) = items.first() else { return Ok(()) };
+            pages.push((first.key, bytes));
+            return Ok(());
+        }
+        let (one, other) = items.split_at(items.len() / 2);
+        self.encode_part(one, pages)?;
+        self.encode_part(other, pages)
+    }
+
+    fn encode_items(&self, items: &[Item<'_>], rebuild: bool) -> Result<Vec<u8>, DecodeError> {
+        let mut out = Vec::with_capacity(PAGE_BYTES_MAX + 1_024);
+        out.extend_from_slice(&[PAGE_VERSION, 0, 0, 0, 0]);
+        let mut scratch = Vec::with_capacity(128);
+        for group in items.chunk_by(|one, other| one.profile == other.profile) {
+            self.encode_section(group, rebuild, &mut out, &mut scratch)?;
+        }
+        let check = crc32c::crc32c(&out[PAGE_HEADER_BYTES..]);
+        out[1..PAGE_HEADER_BYTES].copy_from_slice(&check.to_le_bytes());
+        Ok(out)
+    }
+
+    fn encode_section(&self, group: &[Item<'_>], rebuild: bool, out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let Some(first) = group.first() else { return Ok(()) };
+        out.extend_from_slice(&first.key.profile_hash().to_le_bytes());
+        let length_at = out.len();
+        out.extend_from_slice(&[0, 0]);
+        let body_at = out.len();
+        out.extend_from_slice(first.profile);
+        if let Some(mut section) = self.shared_dictionary(group).filter(|_| !rebuild) {
+            section.put(out);
+            for item in group {
+                match &item.body {
+                    Body::Kept { state, .. } => put_register(out, item, state),
+                    Body::New(progress) => {
+                        scratch.clear();
+                        progress.encode_with(&mut section, scratch);
+                        put_register(out, item, scratch);
+                    }
+                }
+            }
+        } else {
+            let states = group.iter().map(|item| self.progress(item)).collect::<Result<Vec<_>, _>>()?;
+            let mut dictionary = OwnDictionary::of(&states);
+            dictionary.put(out);
+            for (item, progress) in group.iter().zip(&states) {
+                scratch.clear();
+                progress.encode_with(&mut dictionary, scratch);
+                put_register(out, item, scratch);
+            }
+        }
+        // A section that outgrows its length field makes the page outgrow its bound too, and is split before it is stored.
+        let length = u16::try_from(out.len() - body_at).unwrap_or(u16::MAX);
+        out[length_at..body_at].copy_from_slice(&length.to_le_bytes());
+        Ok(())
+    }
+
+    /// The old section of a group, if its dictionary serves the whole group as it is.
+    fn shared_dictionary(&self, group: &[Item<'_>]) -> Option<&Section<'a>> {
+        let mut shared = None;
+        for item in group {
+            if let Body::Kept { section, .. } = item.body {
+                if shared.is_some_and(|known| known != section) {
+                    return None;
+                }
+                shared = Some(section);
+            }
+        }
+        let profile = group.first()?.profile;
+        let section = match shared {
+            Some(index) => self.sections.get(index)?,
+            // All registers of the group are new or changed; its old section, if it had one, may still serve.
+            None => self.sections.iter().find(|section| section.profile == profile)?,
+        };
+        group
+            .iter()
+            .all(|item| match &item.body {
+                Body::Kept { .. } => true,
+                Body::New(progress) => section.covers(progress),
+            })
+            .then_some(section)
+    }
+}
+
+fn put_register(out: &mut Vec<u8>, item: &Item<'_>, state: &[u8]) {
+    out.extend_from_slice(&(item.key.0 as u64).to_le_bytes());
+    put_varint(out, item.arrived.0);
+    out.extend_from_slice(item.title);
+    put_varint(out, state.len() as u64);
+    out.extend_from_slice(state);
+}
+
+fn index_of(ids: &[&[u8]], text: &str) -> Option<usize> {
+    let mut encoded = Vec::with_capacity(32);
+    put_id(&mut encoded, text);
+    ids.iter().position(|id| *id == encoded)
+}
+
+fn text_at<'a>(ids: &[&'a [u8]], reader: &mut Reader<'_>, buffer: &'a mut IdBuffer, field: &'static str) -> Result<&'a str, DecodeError> {
+    let index = reader.length(PAGE_BYTES_MAX, field)?;
+    buffer.text(ids.get(index).ok_or(invalid(field))?)
+}
+
+impl Section<'_> {
+    fn decode(&self, state: &[u8]) -> Result<Progress, DecodeError> {
+        let mut reader = Reader::new(state);
+        let progress = Progress::decode_with(&self, &mut reader)?;
+        reader.finish()?;
+        Ok(progress)
+    }
+
+    fn covers(&self, progress: &Progress) -> bool {
+        progress.activity.as_ref().is_none_or(|activity| index_of(&self.devices, activity.device.as_str()).is_some())
+            && progress.series.as_ref().is_none_or(|series| index_of(&self.series, series.id.as_str()).is_some())
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        for ids in [&self.devices, &self.series] {
+            put_varint(out, ids.len() as u64);
+            for id in ids {
+                out.extend_from_slice(id);
+            }
+        }
+    }
+}
+
+impl IdCodec for &Section<'_> {
+    fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
+        put_varint(out, index_of(&self.devices, id.as_str()).unwrap_or_default() as u64);
+    }
+
+    fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
+        put_varint(out, index_of(&self.series, id.as_str()).unwrap_or_default() as u64);
+    }
+
+    fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
+        let text = text_at(&self.devices, reader, &mut IdBuffer::new(), "device").map(DeviceId::new)?;
+        text.map_err(|_| invalid("device"))
+    }
+
+    fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
+        let text = text_at(&self.series, reader, &mut IdBuffer::new(), "series").map(SeriesId::new)?;
+        text.map_err(|_| invalid("series"))
+    }
+}
+
+/// The sorted ids of some registers.
+#[derive(Debug, Default)]
+struct OwnDictionary {
+    devices: Vec<DeviceId>,
+    series: Vec<SeriesId>,
+}
+
+impl OwnDictionary {
+    fn of(states: &[Progress]) -> Self {
+        let mut dictionary = Self::default();
+        for progress in states {
+            dictionary.devices.extend(progress.activity.as_ref().map(|activity| activity.device.clone()));
+            dictionary.series.extend(progress.series.as_ref().map(|series| series.id.clone()));
+        }
+        dictionary.devices.sort_unstable();
+        dictionary.devices.dedup();
+        dictionary.series.sort_unstable();
+        dictionary.series.dedup();
+        dictionary
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.devices.len() as u64);
+        self.devices.iter().for_each(|id| put_id(out, id.as_str()));
+        put_varint(out, self.series.len() as u64);
+        self.series.iter().for_each(|id| put_id(out, id.as_str()));
+    }
+}
+
+impl IdCodec for OwnDictionary {
+    fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
+        put_varint(out, self.devices.binary_search(id).unwrap_or_default() as u64);
+    }
+
+    fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
+        put_varint(out, self.series.binary_search(id).unwrap_or_default() as u64);
+    }
+
+    // Only written with: what it writes is read through the section's own dictionary.
+    fn device(&self, _reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
+        Err(invalid("device"))
+    }
+
+    fn series(&self, _reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
+        Err(invalid("series"))
+    }
+}
+
+/// A section being read by a scan: ids are made once and cloned.
+struct ReadSection<'a> {
+    raw: Section<'a>,
+    devices: Vec<OnceCell<DeviceId>>,
+    series: Vec<OnceCell<SeriesId>>,
+}
+
+impl<'a> ReadSection<'a> {
+    fn new(raw: Section<'a>) -> Self {
+        let (devices, series) = (vec![OnceCell::new(); raw.devices.len()], vec![OnceCell::new(); raw.series.len()]);
+        Self { raw, devices, series }
+    }
+}
+
+fn cached<T: Clone>(
+    cells: &[OnceCell<T>],
+    ids: &[&[u8]],
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    make: impl Fn(&str) -> Option<T>,
+) -> Result<T, DecodeError> {
+    let index = reader.length(PAGE_BYTES_MAX, field)?;
+    let (cell, id) = cells.get(index).zip(ids.get(index)).ok_or(invalid(field))?;
+    if let Some(known) = cell.get() {
+        return Ok(known.clone());
+    }
+    let id = make(IdBuffer::new().text(id)?).ok_or(invalid(field))?;
+    Ok(cell.get_or_init(|| id).clone())
+}
+
+impl IdCodec for ReadSection<'_> {
+    // Only read with.
+    fn put_device(&mut self, _out: &mut Vec<u8>, _id: &DeviceId) {}
+    fn put_series(&mut self, _out: &mut Vec<u8>, _id: &SeriesId) {}
+
+    fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
+        cached(&self.devices, &self.raw.devices, reader, "device", |text| DeviceId::new(text).ok())
+    }
+
+    fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
+        cached(&self.series, &self.raw.series, reader, "series", |text| SeriesId::new(text).ok())
+    }
+}
+
+/// Visits the registers of a page that lie in `range` and before `upper`, in key order. Sections of other profiles are skipped unread.
+pub(super) fn visit_page(
+    bytes: &[u8],
+    range: KeyRange,
+    upper: Option<RegisterKey>,
+    visit: &mut dyn FnMut(EngineRegister) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, DecodeError> {
+    let mut reader = checked(bytes)?;
+    while !reader.is_empty() {
+        let (hash, mut body) = read_section(&mut reader)?;
+        if hash < range.first.profile_hash() {
+            continue;
+        }
+        if hash > range.last.profile_hash() {
+            break;
+        }
+        let mut section: Option<(ReadSection<'_>, ProfileId)> = None;
+        let dictionary = read_dictionary(&mut body)?;
+        let mut dictionary = Some(dictionary);
+        while !body.is_empty() {
+            let raw = read_register(&mut body)?;
+            let key = key_in(hash, raw.title_hash);
+            if !range.contains(key) || upper.is_some_and(|upper| key >= upper) {
+                continue;
+            }
+            if let Some(dictionary) = dictionary.take() {
+                let profile = profile_id(dictionary.profile)?;
+                section = Some((ReadSection::new(dictionary), profile));
+            }
+            let Some((section, profile)) = &section else { break };
+            let mut state = Reader::new(raw.state);
+            let progress = Progress::decode_with(section, &mut state)?;
+            state.finish()?;
+            let title = IdBuffer::new().text(raw.title).map(TitleId::new)?.map_err(|_| invalid("title"))?;
+            if visit(EngineRegister { key, profile: profile.clone(), title, progress, arrived: raw.arrived }).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// One register of a page: its state and arrival.
+pub(super) fn find_in_page(bytes: &[u8], key: RegisterKey) -> Result<Option<(Progress, Seq)>, DecodeError> {
+    let mut reader = checked(bytes)?;
+    while !reader.is_empty() {
+        let (hash, mut body) = read_section(&mut reader)?;
+        if hash != key.profile_hash() {
+            continue;
+        }
+        let section = read_dictionary(&mut body)?;
+        while !body.is_empty() {
+            let raw = read_register(&mut body)?;
+            if key_in(hash, raw.title_hash) == key {
+                return Ok(Some((section.decode(raw.state)?, raw.arrived)));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,219 @@
+//! Files in memory that can fail: for tests and simulation.
+//!
+//! What was not synced is lost by [`MemoryFiles::lose_power`], or survives in part. Every call counts as one I/O operation; a [`Fault`] is armed
+//! for the n-th from now, so that a test can walk a crash through all of them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Error, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{FileSystem, LogFile};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// From here on, nothing reaches the files any more: every call fails. [`MemoryFiles::lose_power`] then restarts the world.
+    Crash,
+    /// One append takes only a part of what it is given and says so.
+    ShortWrite,
+    /// One append takes a part and fails: no space is left.
+    FullDisk,
+    /// One sync fails.
+    FailedSync,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    /// So many of the bytes survive a loss of power.
+    synced: usize,
+    /// Whether the name does.
+    named: bool,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    files: BTreeMap<String, Content>,
+    operations: u64,
+    armed: Option<(u64, Fault)>,
+    crashed: bool,
+}
+
+impl World {
+    /// Counts an operation and answers the fault that strikes it.
+    fn strike(&mut self) -> io::Result<Option<Fault>> {
+        self.operations += 1;
+        if self.crashed {
+            return Err(Error::other("crashed"));
+        }
+        let struck = self.armed.filter(|(at, _)| *at == self.operations).map(|(_, fault)| fault);
+        if struck == Some(Fault::Crash) {
+            self.crashed = true;
+            return Err(Error::other("crashed"));
+        }
+        Ok(struck)
+    }
+
+    fn file(&mut self, path: &str) -> io::Result<&mut Content> {
+        self.files.get_mut(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))
+    }
+}
+
+/// A file system in memory. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryFiles {
+    world: Arc<Mutex<World>>,
+}
+
+impl MemoryFiles {
+    /// An empty file system.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Operations so far.
+    pub fn operations(&self) -> u64 {
+        self.world().operations
+    }
+
+    /// Arms a fault for the `nth` operation from now, counted from 1.
+    pub fn arm(&self, nth: u64, fault: Fault) {
+        let mut world = self.world();
+        world.armed = Some((world.operations + nth, fault));
+    }
+
+    /// Loses power and starts again: of each file, what was synced survives, and of the rest the first `kept_permille` thousandths.
+    pub fn lose_power(&self, kept_permille: u16) {
+        let mut world = self.world();
+        world.files.retain(|_, file| file.named);
+        for file in world.files.values_mut() {
+            let unsynced = file.bytes.len() - file.synced;
+            file.bytes.truncate(file.synced + unsynced * usize::from(kept_permille.min(1_000)) / 1_000);
+            file.synced = file.bytes.len();
+        }
+        world.crashed = false;
+        world.armed = None;
+    }
+
+    /// Flips one bit of a file; nothing if it has no such byte.
+    pub fn flip_bit(&self, path: &str, offset: usize, bit: u8) {
+        if let Ok(file) = self.world().file(path)
+            && let Some(byte) = file.bytes.get_mut(offset)
+        {
+            *byte ^= 1 << (bit & 7);
+        }
+    }
+
+    /// Names of all files.
+    pub fn paths(&self) -> Vec<String> {
+        self.world().files.keys().cloned().collect()
+    }
+}
+
+impl FileSystem for MemoryFiles {
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut world = self.world();
+        world.strike()?;
+        let names = world.files.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
+        Ok(names.filter(|name| !name.contains('/')).map(str::to_owned).collect())
+    }
+
+    fn create(&self, path: &str) -> io::Result<Box<dyn LogFile>> {
+        let mut world = self.world();
+        world.strike()?;
+        if world.files.contains_key(path) {
+            return Err(Error::new(ErrorKind::AlreadyExists, path.to_owned()));
+        }
+        world.files.insert(path.to_owned(), Content::default());
+        Ok(Box::new(MemoryFile { files: self.clone(), path: path.to_owned() }))
+    }
+
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut world = self.world();
+        world.strike()?;
+        world.file(path).map(|file| file.bytes.clone())
+    }
+
+    fn size(&self, path: &str) -> io::Result<u64> {
+        let mut world = self.world();
+        world.strike()?;
+        world.file(path).map(|file| file.bytes.len() as u64)
+    }
+
+    fn read_head(&self, path: &str, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut head = self.read(path)?;
+        head.truncate(bytes);
+        Ok(head)
+    }
+
+    fn truncate(&self, path: &str, bytes: u64) -> io::Result<()> {
+        let mut world = self.world();
+        world.strike()?;
+        let file = world.file(path)?;
+        file.bytes.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.strike()?;
+        let file = world.files.remove(from).ok_or_else(|| Error::new(ErrorKind::NotFound, from.to_owned()))?;
+        world.files.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let mut world = self.world();
+        world.strike()?;
+        world.files.remove(path).map(drop).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))
+    }
+
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        let mut world = self.world();
+        if world.strike()? == Some(Fault::FailedSync) {
+            return Err(Error::other("sync failed"));
+        }
+        for (path, file) in &mut world.files {
+            if path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) {
+                file.named = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct MemoryFile {
+    files: MemoryFiles,
+    path: String,
+}
+
+impl LogFile for MemoryFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.files.world();
+        let struck = world.strike()?;
+        let taken = match struck {
+            Some(Fault::ShortWrite | Fault::FullDisk) => bytes.len() / 2,
+            _ => bytes.len(),
+        };
+        world.file(&self.path)?.bytes.extend_from_slice(&bytes[..taken]);
+        if struck == Some(Fault::FullDisk) {
+            return Err(Error::new(ErrorKind::StorageFull, "no space is left"));
+        }
+        Ok(taken)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut world = self.files.world();
+        if world.strike()? == Some(Fault::FailedSync) {
+            return Err(Error::other("sync failed"));
+        }
+        let file = world.file(&self.path)?;
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+}

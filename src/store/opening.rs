@@ -1,0 +1,147 @@
+//! Opening: what the engine remembers, what the log adds to it, and what a crash or damage did to both.
+
+use std::sync::Arc;
+
+use super::engine::Engine;
+use super::fold::{Fold, StoredMeta};
+use super::intake::Intake;
+use super::log::FileSystem;
+use super::log::recovery::LogReader;
+use super::log::segment::Identity;
+use super::log::writer::{LogWriter, Segment};
+use super::meta::{Changes, Remembered};
+use super::present::{Present, Scratch};
+use super::ring::Ring;
+use super::{Fresh, KeyHasher, OpenError, OpenReport, Seq, StoreOptions};
+
+/// Sequence numbers skipped after a crash: more than can have been handed out and lost between two syncs.
+const SKIPPED: u64 = 1 << 20;
+
+/// What opening makes.
+pub(super) struct Opened {
+    pub(super) identity: Identity,
+    pub(super) present: Present,
+    pub(super) fold: Fold,
+    pub(super) intake: Intake,
+    pub(super) report: OpenReport,
+    /// Registers wait in the table that came from a damaged log: fold them soon, so that the damaged segments may go.
+    pub(super) fold_soon: bool,
+}
+
+pub(super) fn secret_check(hasher: &KeyHasher) -> u64 {
+    hasher.bytes(b"leftoff key secret")
+}
+
+/// Opens over files and engine. `engine_lost`: the engine is new because the old one would not open.
+pub(super) fn open(
+    files: &Arc<dyn FileSystem>,
+    engine: &dyn Engine,
+    options: &StoreOptions,
+    fresh: Fresh,
+    engine_lost: bool,
+) -> Result<Opened, OpenError> {
+    let hasher = KeyHasher::new(options.key_secret);
+    let remembered = Remembered::read(engine)?;
+    let mut log = LogReader::new(files.clone())?;
+    let in_log = log.listed.iter().rev().find_map(|listed| listed.header).map(|header| header.identity);
+    let known = remembered.identity.or(in_log);
+    let mut identity = known.unwrap_or(Identity { id: fresh.id, epoch: fresh.epoch, secret_check: secret_check(&hasher) });
+    if identity.secret_check != secret_check(&hasher) {
+        return Err(OpenError::OtherSecret);
+    }
+    let mut report = OpenReport { created: known.is_none(), ..OpenReport::default() };
+    // A log without its database: the database is gone, with all that was folded into it.
+    // Identity reaches the database before anything reaches the log.
+    let engine_lost = engine_lost || (remembered.identity.is_none() && in_log.is_some());
+    if engine_lost {
+        identity.epoch = fresh.epoch;
+    }
+
+    let folded = remembered.state.folded;
+    let present = Present::new(hasher, Ring::new(options.ring_count_max, folded));
+    restore(&present, &remembered);
+    let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
+
+    let damaged = !report.damage.is_empty();
+    report.clean = !damaged && !engine_lost && remembered.clean.is_some_and(|clean| clean == last) && report.torn_bytes == 0;
+    report.skipped = if report.clean || report.created { 0 } else { SKIPPED };
+    if damaged || engine_lost {
+        present.cursors().clear();
+    }
+    // A log that ends before what was known to be there has lost numbers that peers have seen.
+    if remembered.clean.is_some_and(|clean| last < clean) {
+        identity.epoch = fresh.epoch;
+    }
+    report.needs_reconciliation = damaged || engine_lost || remembered.state.needs_reconciliation;
+    let stored = StoredMeta {
+        cursors: remembered.cursors.keys().copied().collect(),
+        unshared: remembered.unshared.keys().copied().collect(),
+        needs_reconciliation: report.needs_reconciliation,
+    };
+    if remembered.identity != Some(identity) {
+        let mut changes = Changes::default();
+        changes.identity(&identity);
+        engine.put_meta(&changes.0)?;
+        engine.sync()?;
+    }
+    let writer = LogWriter::new(files.clone(), identity, options.segment_bytes, segments);
+    let intake = Intake::new(writer, last.0 + 1 + report.skipped, options.pending_bytes_max);
+    Ok(Opened { identity, present, fold: Fold::new(folded, stored), intake, report, fold_soon: damaged || engine_lost })
+}
+
+fn restore(present: &Present, remembered: &Remembered) {
+    present.note_stamp(remembered.state.highest);
+    if remembered.state.floor_day > 0 {
+        present.forgetting.raise_floor(remembered.state.floor_day);
+    }
+    for (hash, tombstone) in &remembered.tombstones {
+        present.forgetting.erase(*hash, &tombstone.profile, tombstone.erased, tombstone.arrived);
+    }
+    present.cursors().clone_from(&remembered.cursors);
+    present.set_unshared(remembered.unshared.clone());
+}
+
+/// Replays what is not folded. Answers the segments and the last sequence number known.
+fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut OpenReport) -> Result<(Vec<Segment>, Seq), OpenError> {
+    let mut scratch = Scratch::default();
+    let mut segments = Vec::new();
+    let mut last = folded;
+    for index in 0..log.listed.len() {
+        if log.ends_by(index, folded) {
+            let findings = super::log::recovery::SegmentFindings { bytes: log.size(index)?, ..Default::default() };
+            segments.extend(log.segment(index, &findings, last));
+            continue;
+        }
+        let mut broken = None;
+        let findings = log.read(index, &mut |frame| {
+            if frame.last() <= folded || broken.is_some() {
+                return;
+            }
+            report.replayed += u64::from(frame.count);
+            broken = present.apply(frame, &mut scratch, &mut |_| ()).err();
+            present.publish(frame.last(), &mut scratch);
+        })?;
+        last = last.max(findings.last.unwrap_or_default());
+        let mut segment = log.segment(index, &findings, Seq(last.0 + 1));
+        if let Some(error) = broken {
+            // The sum of the frame is right and its content is not: written by a mistake, not by a fault. Keep it for whoever looks.
+            let what = format!("a frame holds a record that does not decode: {error}");
+            report.damage.push(super::Damage { file: log.path(index), offset: 0, bytes: 0, key: None, what });
+            segment = segment.map(|segment| Segment { damaged: true, ..segment });
+        }
+        if segment.as_ref().is_some_and(|segment| segment.damaged) {
+            log.quarantine(index)?;
+        }
+        if let Some(at) = findings.torn_at {
+            report.torn_bytes += (findings.bytes - at) as u64;
+            log.cut(index, at)?;
+            if at < super::log::segment::SEGMENT_HEADER_BYTES {
+                segment = None;
+            }
+        }
+        report.damage.extend(findings.damage);
+        segments.extend(segment);
+    }
+    present.publish(last, &mut scratch);
+    Ok((segments, last))
+}

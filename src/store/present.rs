@@ -1,0 +1,280 @@
+//! The present: what is durable in the log, joined and visible, and not yet folded. Fed frame by frame, by a flush and by a replay alike.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::forgetting::Forgetting;
+use super::log::segment::{Frame, FrameKind};
+use super::packed::{PackedRef, RecordRef, key_of, profile_hash};
+use super::ring::{Change, Ring};
+use super::table::{Arrival, OriginIndex, Table};
+use super::{Applied, KeyHasher, KeyRange, Origin, PeerCursor, RegisterKey, ReplicaId, Seq};
+use crate::progress::codec::Reader;
+use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
+use crate::time::Hlc;
+
+/// A delta shared with nobody.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct UnsharedDelta {
+    pub(super) profile: ProfileId,
+    pub(super) title: TitleId,
+    pub(super) progress: Progress,
+}
+
+pub(super) type Unshared = BTreeMap<RegisterKey, UnsharedDelta>;
+
+/// Buffers of the one who applies frames, kept from one flush to the next.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    encoded: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+/// Table, tombstones, cursors, ring. Thread-safe; frames are applied by one thread at a time.
+pub(super) struct Present {
+    pub(super) hasher: KeyHasher,
+    pub(super) table: Table,
+    pub(super) forgetting: Forgetting,
+    pub(super) ring: Ring,
+    origins: RwLock<Vec<ReplicaId>>,
+    cursors: Mutex<BTreeMap<ReplicaId, PeerCursor>>,
+    unshared: Mutex<Unshared>,
+    has_unshared: AtomicBool,
+    highest: AtomicU64,
+    durable: AtomicU64,
+    /// Profile hashes erased since the last fold began, which it has to sweep; and whether the floor rose, which sweeps everything.
+    sweeps: Mutex<Sweeps>,
+}
+
+/// What the next fold has to go over though the table does not name it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sweeps {
+    pub(super) profiles: Vec<u64>,
+    pub(super) everything: bool,
+}
+
+impl Sweeps {
+    pub(super) fn is_empty(&self) -> bool {
+        self.profiles.is_empty() && !self.everything
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Present {
+    pub(super) fn new(hasher: KeyHasher, ring: Ring) -> Self {
+        Self {
+            hasher,
+            table: Table::new(),
+            forgetting: Forgetting::default(),
+            ring,
+            origins: RwLock::default(),
+            cursors: Mutex::default(),
+            unshared: Mutex::default(),
+            has_unshared: AtomicBool::new(false),
+            highest: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            sweeps: Mutex::default(),
+        }
+    }
+
+    /// Applies a frame that is durable. Nothing of it is announced to peers before [`Present::publish`].
+    ///
+    /// # Errors
+    /// A record that does not decode: a mistake of ours, or of whoever wrote the log. What came before it is applied.
+    pub(super) fn apply(&self, frame: &Frame<'_>, scratch: &mut Scratch, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<(), DecodeError> {
+        match frame.kind {
+            FrameKind::Records => (),
+            FrameKind::Shares => {
+                lock(&self.unshared).clear();
+                self.has_unshared.store(false, Ordering::Release);
+            }
+            FrameKind::ForgetsCursors => lock(&self.cursors).clear(),
+        }
+        if let Some(day) = frame.floor_day
+            && self.forgetting.raise_floor(day)
+        {
+            lock(&self.sweeps).everything = true;
+        }
+        let origin = self.origin_index(frame.origin);
+        let mut reader = Reader::new(frame.records);
+        let mut seq = frame.first;
+        while !reader.is_empty() {
+            let before = reader;
+            let record = RecordRef::read(&mut reader)?;
+            let applying = Applying { seq, origin, frame, encoded: before.bytes_until(&reader) };
+            match record {
+                RecordRef::Register(packed) => self.apply_register(&applying, packed, scratch, observe)?,
+                RecordRef::Erased { profile, erased } => self.apply_erased(&applying, profile, erased, scratch, observe)?,
+            }
+            seq = Seq(seq.0 + 1);
+        }
+        // After the records: whoever reads the cursor may rely on what it covers.
+        if let Some(cursor) = frame.cursor {
+            lock(&self.cursors).insert(cursor.peer, cursor);
+        }
+        Ok(())
+    }
+
+    fn apply_register(
+        &self,
+        applying: &Applying<'_>,
+        packed: PackedRef<'_>,
+        scratch: &mut Scratch,
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<(), DecodeError> {
+        let key = key_of(&self.hasher, packed.profile, packed.title)?;
+        let delta = packed.progress()?;
+        self.note_stamp(delta.highest_stamp());
+        if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
+            return Ok(());
+        }
+        if applying.frame.unshared {
+            let (profile, title) = (packed.profile_id()?, packed.title_id()?);
+            let mut unshared = lock(&self.unshared);
+            let entry = unshared.entry(key).or_insert_with(|| UnsharedDelta { profile, title, progress: Progress::default() });
+            entry.progress.join(&delta);
+            self.has_unshared.store(true, Ordering::Release);
+            drop(unshared);
+            observe(&applying.applied(key, true, None));
+            return Ok(());
+        }
+        let arrival = Arrival::new(applying.seq, applying.origin);
+        let mut slot = self.table.slot(key.slot());
+        let before = slot.active.len();
+        let (joined, grown) = slot.join(key, packed, &delta, arrival, &mut scratch.encoded)?;
+        let added = slot.active.len().cast_signed() - before.cast_signed();
+        drop(slot);
+        if grown != 0 {
+            self.table.note(grown, added);
+        }
+        if joined.changed {
+            scratch.changes.push(Change { key, seq: applying.seq, origin: applying.origin, tombstone: false });
+        }
+        observe(&applying.applied(key, joined.changed, joined.opened));
+        Ok(())
+    }
+
+    fn apply_erased(
+        &self,
+        applying: &Applying<'_>,
+        profile: &[u8],
+        erased: Hlc,
+        scratch: &mut Scratch,
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<(), DecodeError> {
+        let hash = profile_hash(&self.hasher, profile)?;
+        self.note_stamp(erased);
+        let changed = self.forgetting.erase(hash, profile, erased, applying.seq);
+        let key = RegisterKey::first_of(hash);
+        if changed {
+            self.drop_erased(hash)?;
+            lock(&self.sweeps).profiles.push(hash);
+            scratch.changes.push(Change { key, seq: applying.seq, origin: applying.origin, tombstone: true });
+        }
+        observe(&applying.applied(key, changed, None));
+        Ok(())
+    }
+
+    /// Drops what the table and the unshared deltas hold of an erased profile. What is frozen is left to the fold, which sifts it.
+    fn drop_erased(&self, hash: u64) -> Result<(), DecodeError> {
+        let range = KeyRange::of_profile(hash);
+        let mut slot = self.table.slot(range.first.slot());
+        let mut gone = Vec::new();
+        for (key, entry) in slot.active.range(range.first..=range.last) {
+            let packed = PackedRef::read(&entry.packed)?;
+            if !self.forgetting.keeps(hash, packed.profile, &packed.progress()?) {
+                gone.push(*key);
+            }
+        }
+        for key in gone {
+            if let Some(entry) = slot.active.remove(&key) {
+                self.table.note(-super::table::entry_bytes(&entry).cast_signed(), -1);
+            }
+        }
+        drop(slot);
+        lock(&self.unshared).retain(|key, delta| {
+            let mut profile = Vec::new();
+            crate::progress::codec::put_id(&mut profile, delta.profile.as_str());
+            key.profile_hash() != hash || self.forgetting.keeps(hash, &profile, &delta.progress)
+        });
+        Ok(())
+    }
+
+    /// Shows everything applied so far to feeds and says that it is durable up to `seq`.
+    pub(super) fn publish(&self, seq: Seq, scratch: &mut Scratch) {
+        self.ring.push(&scratch.changes);
+        scratch.changes.clear();
+        self.durable.fetch_max(seq.0, Ordering::Release);
+    }
+
+    pub(super) fn durable(&self) -> Seq {
+        Seq(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn note_stamp(&self, stamp: Hlc) {
+        // Nearly every stamp is among the newest, but reading first keeps the line shared between cores for those that are not.
+        if self.highest.load(Ordering::Relaxed) < stamp.as_u64() {
+            self.highest.fetch_max(stamp.as_u64(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn highest(&self) -> Hlc {
+        Hlc::from_u64(self.highest.load(Ordering::Relaxed))
+    }
+
+    /// The index of an origin, which is added if it is new.
+    fn origin_index(&self, origin: Origin) -> OriginIndex {
+        let Origin::Peer(peer) = origin else { return OriginIndex::LOCAL };
+        if let Some(index) = self.origin_of(peer) {
+            return index;
+        }
+        let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
+        // Beyond what an index can name, a peer counts as nobody in particular: it is sent its own changes back, which do nothing.
+        let Ok(index) = u16::try_from(origins.len() + 1) else { return OriginIndex::LOCAL };
+        origins.push(peer);
+        OriginIndex(index)
+    }
+
+    /// The index of a peer that something has come from.
+    pub(super) fn origin_of(&self, peer: ReplicaId) -> Option<OriginIndex> {
+        let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
+        let index = origins.iter().position(|known| *known == peer)?;
+        u16::try_from(index + 1).ok().map(OriginIndex)
+    }
+
+    pub(super) fn cursors(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, PeerCursor>> {
+        lock(&self.cursors)
+    }
+
+    /// What was shared with nobody; `None` without a lock if there is nothing.
+    pub(super) fn unshared(&self) -> Option<MutexGuard<'_, Unshared>> {
+        self.has_unshared.load(Ordering::Acquire).then(|| lock(&self.unshared))
+    }
+
+    pub(super) fn set_unshared(&self, unshared: Unshared) {
+        self.has_unshared.store(!unshared.is_empty(), Ordering::Release);
+        *lock(&self.unshared) = unshared;
+    }
+
+    pub(super) fn sweeps(&self) -> MutexGuard<'_, Sweeps> {
+        lock(&self.sweeps)
+    }
+}
+
+/// The record being applied.
+struct Applying<'a> {
+    seq: Seq,
+    origin: OriginIndex,
+    frame: &'a Frame<'a>,
+    encoded: &'a [u8],
+}
+
+impl Applying<'_> {
+    const fn applied(&self, key: RegisterKey, changed: bool, opened: Option<crate::progress::Version>) -> Applied<'_> {
+        Applied { seq: self.seq, key, origin: self.frame.origin, changed, opened, encoded: self.encoded }
+    }
+}

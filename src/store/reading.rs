@@ -1,0 +1,201 @@
+//! Reads: table, cache, engine, and what was shared with nobody, joined.
+//!
+//! The table is always looked at before the engine. A fold moves registers from one to the other while reads run; in this order they are seen
+//! in one of them, or in both, which joins to the same.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use super::engine::EngineRegister;
+use super::front::encoded_id;
+use super::packed::PackedRef;
+use super::table::Entry;
+use super::{CachedProfile, KeyRange, ReadError, RegisterKey, ScanItem, Seq, Slot, Store, Stored, StoredProfile};
+use crate::progress::{Profile, ProfileId, Progress, TitleId};
+
+impl Store {
+    /// The register of a title, if there is one.
+    pub fn register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
+        let key = self.hasher().register(profile, title);
+        let mut found = self.joined_register(key)?;
+        if let Some(delta) = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key)) {
+            let stored = found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) });
+            stored.progress.join(&delta.progress);
+        }
+        Ok(found.filter(|found| self.keeps(key, profile, &found.progress)))
+    }
+
+    /// The same without what was shared with nobody.
+    pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
+        let key = self.hasher().register(profile, title);
+        Ok(self.joined_register(key)?.filter(|found| self.keeps(key, profile, &found.progress)))
+    }
+
+    fn keeps(&self, key: RegisterKey, profile: &ProfileId, progress: &Progress) -> bool {
+        let forgetting = &self.present.forgetting;
+        !forgetting.anything() || forgetting.keeps(key.profile_hash(), &encoded_id(profile.as_str()), progress)
+    }
+
+    /// What table and engine hold of a register, without what was shared with nobody.
+    pub(super) fn joined_register(&self, key: RegisterKey) -> Result<Option<Stored>, ReadError> {
+        let known = self.present.table.slot(key.slot()).known(key)?;
+        let folded = match self.cache.get(key.profile_hash()) {
+            Some(cached) => {
+                let index = cached.binary_search_by_key(&key, |register| register.key).ok();
+                index.and_then(|index| cached.get(index)).map(|register| (register.progress.clone(), register.arrived))
+            }
+            None => self.engine.register(key)?,
+        };
+        Ok(match (known, folded) {
+            (None, None) => None,
+            (Some(known), None) => Some(Stored { progress: known.progress, arrived: known.arrival.seq() }),
+            (None, Some((progress, arrived))) => Some(Stored { progress, arrived }),
+            (Some(known), Some((progress, arrived))) => {
+                Some(Stored { progress: progress.joined(&known.progress), arrived: arrived.max(known.arrival.seq()) })
+            }
+        })
+    }
+
+    /// All registers of a profile.
+    pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
+        let hash = self.hasher().profile(profile);
+        let (changed, generation) = self.copy_of(hash)?;
+        let mut stored = StoredProfile { profile: Profile::empty(profile.clone()), arrived: BTreeMap::new() };
+        stored.profile.erased = self.erased(profile);
+        let registers = &mut stored.profile.registers;
+        for register in self.folded_profile(hash, generation)?.iter().filter(|register| register.profile == *profile) {
+            registers.insert(register.title.clone(), register.progress.clone());
+            stored.arrived.insert(register.title.clone(), register.arrived);
+        }
+        let encoded = encoded_id(profile.as_str());
+        for (_, entry) in &changed {
+            let packed = PackedRef::read(&entry.packed)?;
+            if packed.profile == encoded {
+                let title = packed.title_id()?;
+                registers.entry(title.clone()).or_default().join(&packed.progress()?);
+                let arrived = stored.arrived.entry(title).or_default();
+                *arrived = entry.arrival.seq().max(*arrived);
+            }
+        }
+        let range = KeyRange::of_profile(hash);
+        for (_, delta) in self.present.unshared().iter().flat_map(|all| all.range(range.first..=range.last)) {
+            if delta.profile == *profile {
+                registers.entry(delta.title.clone()).or_default().join(&delta.progress);
+                stored.arrived.entry(delta.title.clone()).or_default();
+            }
+        }
+        if self.present.forgetting.anything() {
+            registers.retain(|_, progress| self.present.forgetting.keeps(hash, &encoded, progress));
+            stored.arrived.retain(|title, _| registers.contains_key(title));
+        }
+        Ok(stored)
+    }
+
+    /// How many titles a profile has. Costs as much as reading the profile.
+    pub fn title_count(&self, profile: &ProfileId) -> Result<usize, ReadError> {
+        Ok(self.profile(profile)?.profile.registers.len())
+    }
+
+    fn copy_of(&self, profile_hash: u64) -> Result<(Vec<(RegisterKey, Entry)>, u64), ReadError> {
+        let range = KeyRange::of_profile(profile_hash);
+        let slot = self.present.table.slot(range.first.slot());
+        Ok((slot.copy(range)?, slot.generation))
+    }
+
+    /// What the engine holds under a profile hash, from the cache if it is there. `generation` is the slot's, read before.
+    fn folded_profile(&self, profile_hash: u64, generation: u64) -> Result<CachedProfile, ReadError> {
+        if let Some(cached) = self.cache.get(profile_hash) {
+            return Ok(cached);
+        }
+        let mut found: Vec<EngineRegister> = Vec::new();
+        let range = KeyRange::of_profile(profile_hash);
+        self.engine.scan(range, &mut |register| {
+            found.push(register);
+            ControlFlow::Continue(())
+        })?;
+        let found: CachedProfile = found.into();
+        // A fold of the slot since then may have written what was read before it; kept, that would be served for ever.
+        let slot = self.present.table.slot(range.first.slot());
+        if slot.generation == generation && slot.frozen.is_none() {
+            self.cache.insert(profile_hash, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Visits the registers of a range in key order: what is durable, without what was shared with nobody.
+    ///
+    /// Holds the changed registers of one slot in memory at a time. What changes during the scan may or may not be seen.
+    pub fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(ScanItem) -> ControlFlow<()>) -> Result<(), ReadError> {
+        let mut slot = range.first.slot().0;
+        while let Some(here) = KeyRange::of_slot(Slot(slot)).intersection(&range) {
+            if self.scan_slot(here, visit)?.is_break() || slot == range.last.slot().0 {
+                break;
+            }
+            slot += 1;
+        }
+        self.note_damage();
+        Ok(())
+    }
+
+    /// The same for a range within one slot.
+    fn scan_slot(&self, range: KeyRange, visit: &mut dyn FnMut(ScanItem) -> ControlFlow<()>) -> Result<ControlFlow<()>, ReadError> {
+        let changed = self.present.table.slot(range.first.slot()).copy(range)?;
+        let mut changed = changed.into_iter().peekable();
+        let mut flow = ControlFlow::Continue(());
+        let mut failed = None;
+        let mut offer = |item: ScanItem| {
+            let forgetting = &self.present.forgetting;
+            let keeps =
+                !forgetting.anything() || forgetting.keeps(item.key.profile_hash(), &encoded_id(item.profile.as_str()), &item.progress);
+            if keeps { visit(item) } else { ControlFlow::Continue(()) }
+        };
+        self.engine.scan(range, &mut |register| {
+            while let Some((key, entry)) = changed.next_if(|(key, _)| *key < register.key) {
+                match item_of(key, &entry) {
+                    Ok(item) => flow = offer(item),
+                    Err(error) => failed = Some(error),
+                }
+                if flow.is_break() || failed.is_some() {
+                    return ControlFlow::Break(());
+                }
+            }
+            let mut item = ScanItem {
+                key: register.key,
+                profile: register.profile,
+                title: register.title,
+                progress: register.progress,
+                arrived: register.arrived,
+            };
+            if let Some((key, entry)) = changed.next_if(|(key, _)| *key == item.key) {
+                match item_of(key, &entry) {
+                    Ok(newer) => {
+                        item.progress.join(&newer.progress);
+                        item.arrived = item.arrived.max(newer.arrived);
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+            flow = offer(item);
+            flow
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for (key, entry) in changed {
+            if flow.is_break() {
+                break;
+            }
+            flow = offer(item_of(key, &entry)?);
+        }
+        Ok(flow)
+    }
+}
+
+fn item_of(key: RegisterKey, entry: &Entry) -> Result<ScanItem, ReadError> {
+    let packed = PackedRef::read(&entry.packed)?;
+    let (profile, title) = (packed.profile_id()?, packed.title_id()?);
+    Ok(ScanItem { key, profile, title, progress: packed.progress()?, arrived: entry.arrival.seq() })
+}

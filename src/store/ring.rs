@@ -1,0 +1,68 @@
+//! The ring of recent changes: what live peers are fed from.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::table::OriginIndex;
+use super::{RegisterKey, Seq};
+
+/// A change: which key, under which number, from where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Change {
+    pub(super) key: RegisterKey,
+    pub(super) seq: Seq,
+    pub(super) origin: OriginIndex,
+    /// A profile's tombstone: the key is the first of its profile.
+    pub(super) tombstone: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    changes: VecDeque<Change>,
+    /// All changes above this are in the ring.
+    floor: Seq,
+}
+
+/// The newest changes, oldest first, at most so many.
+#[derive(Debug)]
+pub(super) struct Ring {
+    state: Mutex<State>,
+    count_max: usize,
+}
+
+impl Ring {
+    pub(super) fn new(count_max: usize, floor: Seq) -> Self {
+        Self { state: Mutex::new(State { changes: VecDeque::new(), floor }), count_max: count_max.max(1) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds changes, in order of their numbers, and drops the oldest beyond the bound.
+    pub(super) fn push(&self, changes: &[Change]) {
+        let mut state = self.state();
+        state.changes.extend(changes);
+        let excess = state.changes.len().saturating_sub(self.count_max);
+        if let Some(last) = excess.checked_sub(1).and_then(|index| state.changes.get(index)) {
+            state.floor = last.seq;
+            state.changes.drain(..excess);
+        }
+    }
+
+    /// Copies changes above `after` to `out`, at most `count`. `None`: the ring does not reach back so far.
+    pub(super) fn copy_after(&self, after: Seq, count: usize, out: &mut Vec<Change>) -> Option<()> {
+        out.clear();
+        let state = self.state();
+        if after < state.floor {
+            return None;
+        }
+        let start = state.changes.partition_point(|change| change.seq <= after);
+        out.extend(state.changes.range(start..).take(count));
+        Some(())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.state().changes.len()
+    }
+}

@@ -1,0 +1,211 @@
+//! The table of changed registers: what is durable in the log and not yet in the engine.
+//!
+//! 1,024 slots by the top bits of the key, each under its own lock. A register is one allocation: its ids and its canonical bytes. The fold takes a
+//! slot's registers away as *frozen*; until it is done with them, readers look at both. So a fold needs no second table, only a second slot.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::packed::PackedRef;
+use super::{KeyRange, RegisterKey, SLOT_COUNT, Seq, Slot};
+use crate::progress::{DecodeError, Progress, Version};
+
+/// Index of where a register last came from: an entry of the store's list of origins.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct OriginIndex(pub(super) u16);
+
+impl OriginIndex {
+    pub(super) const LOCAL: Self = Self(0);
+}
+
+/// Sequence number and origin in one word: 48 bits of numbers are enough for 59 years at 150,000 a second.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Arrival(u64);
+
+impl Arrival {
+    pub(super) const fn new(seq: Seq, origin: OriginIndex) -> Self {
+        Self((origin.0 as u64) << 48 | (seq.0 & ((1 << 48) - 1)))
+    }
+
+    pub(super) const fn seq(self) -> Seq {
+        Seq(self.0 & ((1 << 48) - 1))
+    }
+
+    pub(super) const fn origin(self) -> OriginIndex {
+        OriginIndex((self.0 >> 48) as u16)
+    }
+}
+
+/// A changed register.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// Profile id, title id, canonical state.
+    pub(super) packed: Box<[u8]>,
+    pub(super) arrival: Arrival,
+}
+
+pub(super) type Registers = BTreeMap<RegisterKey, Entry>;
+
+/// What an entry costs besides its bytes: key, pointer, arrival, the map's slack, the allocator's.
+const ENTRY_OVERHEAD_BYTES: usize = 76;
+
+/// One slot.
+#[derive(Debug, Default)]
+pub(super) struct SlotState {
+    pub(super) active: Registers,
+    pub(super) frozen: Option<Arc<Registers>>,
+    /// The last sequence number joined here.
+    pub(super) joined: Seq,
+    /// Deltas up to here may be in the engine only; later ones are here.
+    pub(super) gone: Seq,
+    /// Grows with every fold of the slot: what was read from the engine before may be old.
+    pub(super) generation: u64,
+}
+
+/// What the table knows of one register.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) progress: Progress,
+    pub(super) arrival: Arrival,
+}
+
+/// What a join did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Joined {
+    /// The table learned something.
+    pub(super) changed: bool,
+    /// The newest version, if above what the table knew.
+    pub(super) opened: Option<Version>,
+}
+
+impl SlotState {
+    /// Joins a delta, already decoded as `delta`, in. Answers what that did, and by how many bytes the table grew or shrank.
+    pub(super) fn join(
+        &mut self,
+        key: RegisterKey,
+        packed: PackedRef<'_>,
+        delta: &Progress,
+        arrival: Arrival,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(Joined, isize), DecodeError> {
+        let newest = delta.newest().map(|place| place.version);
+        let opened_above = |known: &Progress| newest.filter(|version| known.newest().is_none_or(|place| place.version < *version));
+        if let Some(entry) = self.active.get_mut(&key) {
+            let known_ref = PackedRef::read(&entry.packed)?;
+            let mut known = known_ref.progress()?;
+            if known.holds(delta) {
+                return Ok((Joined { changed: false, opened: None }, 0));
+            }
+            let opened = opened_above(&known);
+            known.join(delta);
+            let prefix = entry.packed.len() - known_ref.state.len();
+            scratch.clear();
+            known.encode(scratch);
+            let before = entry.packed.len();
+            if scratch.len() == before - prefix {
+                entry.packed[prefix..].copy_from_slice(scratch);
+            } else {
+                entry.packed = PackedRef { state: scratch, ..known_ref }.pack();
+            }
+            entry.arrival = arrival;
+            self.joined = self.joined.max(arrival.seq());
+            return Ok((Joined { changed: true, opened }, entry.packed.len().cast_signed() - before.cast_signed()));
+        }
+        let mut opened = newest;
+        if let Some(entry) = self.frozen.as_ref().and_then(|frozen| frozen.get(&key)) {
+            let known = PackedRef::read(&entry.packed)?.progress()?;
+            if known.holds(delta) {
+                return Ok((Joined { changed: false, opened: None }, 0));
+            }
+            opened = opened_above(&known);
+        }
+        let entry = Entry { packed: packed.pack(), arrival };
+        let grown = entry_bytes(&entry).cast_signed();
+        self.active.insert(key, entry);
+        self.joined = self.joined.max(arrival.seq());
+        Ok((Joined { changed: true, opened }, grown))
+    }
+
+    /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
+    pub(super) fn known(&self, key: RegisterKey) -> Result<Option<Known>, DecodeError> {
+        let active = self.active.get(&key);
+        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(&key));
+        let mut known: Option<Known> = None;
+        for entry in [frozen, active].into_iter().flatten() {
+            let progress = PackedRef::read(&entry.packed)?.progress()?;
+            match &mut known {
+                Some(known) => {
+                    known.progress.join(&progress);
+                    known.arrival = entry.arrival;
+                }
+                None => known = Some(Known { progress, arrival: entry.arrival }),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Copies the slot's registers of a range, frozen and active joined, in key order.
+    pub(super) fn copy(&self, range: KeyRange) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
+        let mut copied: Registers = match &self.frozen {
+            Some(frozen) => frozen.range(range.first..=range.last).map(|(key, entry)| (*key, entry.clone())).collect(),
+            None => Registers::new(),
+        };
+        if copied.is_empty() {
+            return Ok(self.active.range(range.first..=range.last).map(|(key, entry)| (*key, entry.clone())).collect());
+        }
+        for (key, entry) in self.active.range(range.first..=range.last) {
+            match copied.get_mut(key) {
+                None => {
+                    copied.insert(*key, entry.clone());
+                }
+                Some(older) => {
+                    let packed = PackedRef::read(&entry.packed)?;
+                    let joined = PackedRef::read(&older.packed)?.progress()?.joined(&packed.progress()?);
+                    *older = Entry { packed: PackedRef { state: &joined.to_bytes(), ..packed }.pack(), arrival: entry.arrival };
+                }
+            }
+        }
+        Ok(copied.into_iter().collect())
+    }
+}
+
+/// Bytes that an entry takes, overhead included.
+pub(super) fn entry_bytes(entry: &Entry) -> usize {
+    entry.packed.len() + ENTRY_OVERHEAD_BYTES
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Table {
+    slots: Box<[Mutex<SlotState>]>,
+    bytes: AtomicUsize,
+    count: AtomicUsize,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        let slots = (0..SLOT_COUNT).map(|_| Mutex::default()).collect();
+        Self { slots, bytes: AtomicUsize::new(0), count: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn slot(&self, slot: Slot) -> MutexGuard<'_, SlotState> {
+        self.slots[usize::from(slot.0) % SLOT_COUNT].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the table grew or shrank by so many bytes and entries.
+    pub(super) fn note(&self, bytes: isize, count: isize) {
+        self.bytes.fetch_add(bytes.cast_unsigned(), Ordering::Relaxed);
+        self.count.fetch_add(count.cast_unsigned(), Ordering::Relaxed);
+    }
+
+    /// Bytes of all entries, overhead included.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Entries.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}

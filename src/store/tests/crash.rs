@@ -1,0 +1,216 @@
+//! Crashes between any two operations, failing disks, damage.
+
+use super::super::log::Fault;
+use super::*;
+
+fn seeded(count: u64) -> Disk {
+    let disk = Disk::default();
+    let (store, _) = disk.open();
+    for number in 0..count {
+        record(&store, number, 1, &heartbeat(number, 1_000 + number, 1));
+    }
+    disk
+}
+
+/// A small life: records, folds, a close. Stops at the first error; answers what was acknowledged.
+fn live(disk: &Disk) -> (Vec<(u64, Progress)>, Seq) {
+    let mut acknowledged = Vec::new();
+    let mut highest = Seq(0);
+    let Ok((store, _)) = disk.try_open(small(), FRESH) else { return (acknowledged, highest) };
+    for number in 0..40 {
+        let delta = heartbeat(number, 1_000 + number, 1);
+        let Ok(appended) = store.append(batch_of(&[(number, 1, &delta)])) else { break };
+        highest = appended.last;
+        if store.flush(&mut |_| ()).is_err() {
+            assert!(matches!(store.append(Batch::local()), Err(AppendError::Closed(_))), "nothing is taken after a failed flush");
+            assert!(store.flush(&mut |_| ()).is_err());
+            // Reads go on, and show what is acknowledged and nothing else.
+            assert_eq!(states(&store).len(), acknowledged.len());
+            break;
+        }
+        acknowledged.push((number, delta));
+        if number % 11 == 10 && store.fold_all().is_err() {
+            break;
+        }
+    }
+    let _ = store.close();
+    (acknowledged, highest)
+}
+
+fn check_survivors(disk: &Disk, acknowledged: &[(u64, Progress)], highest: Seq) {
+    let (store, report) = disk.open();
+    assert!(report.damage.is_empty(), "a crash is not damage: {:?}", report.damage);
+    for (number, delta) in acknowledged {
+        let found = store.register(&profile(*number), &title(1)).unwrap().map(|stored| stored.progress);
+        assert_eq!(found.as_ref(), Some(delta), "{number} was acknowledged");
+    }
+    let next = store.append(batch_of(&[(99, 1, &heartbeat(1, 1, 1))])).unwrap();
+    assert!(next.first > highest, "{next:?} was used up to {highest:?}");
+    flush(&store);
+}
+
+fn walk_faults(fault: Fault) {
+    let whole = Disk::default();
+    live(&whole);
+    let operations = whole.files.operations();
+    assert!(operations > 60);
+    for nth in 1..=operations {
+        let disk = Disk::default();
+        disk.files.arm(nth, fault);
+        let (acknowledged, highest) = live(&disk);
+        disk.lose_power((nth * 37 % 1_001) as u16);
+        check_survivors(&disk, &acknowledged, highest);
+    }
+}
+
+#[test]
+fn a_crash_between_any_two_operations_loses_nothing_acknowledged() {
+    walk_faults(Fault::Crash);
+}
+
+#[test]
+fn a_failed_sync_ends_all_acknowledgements_and_loses_none() {
+    walk_faults(Fault::FailedSync);
+}
+
+#[test]
+fn a_full_disk_ends_all_acknowledgements_and_loses_none() {
+    walk_faults(Fault::FullDisk);
+}
+
+#[test]
+fn a_short_write_is_written_on() {
+    let whole = Disk::default();
+    live(&whole);
+    for nth in 1..=whole.files.operations() {
+        let disk = Disk::default();
+        disk.files.arm(nth, Fault::ShortWrite);
+        let (acknowledged, highest) = live(&disk);
+        assert_eq!(acknowledged.len(), 40);
+        check_survivors(&disk, &acknowledged, highest);
+    }
+}
+
+/// Opening itself is killed at each of its operations, and opens whole afterwards.
+#[test]
+fn a_crash_while_opening_does_no_harm() {
+    let disk = seeded(30);
+    // A torn tail, so that opening has something to cut.
+    let (store, _) = disk.open();
+    store.append(batch_of(&[(50, 1, &heartbeat(1, 1, 1))])).unwrap();
+    disk.files.arm(4, Fault::Crash);
+    assert!(store.flush(&mut |_| ()).is_err());
+    drop(store);
+    disk.lose_power(700);
+    for nth in 1..12 {
+        disk.files.arm(nth, Fault::Crash);
+        let _ = disk.try_open(small(), FRESH);
+        disk.lose_power(500);
+    }
+    assert_eq!(states(&disk.open().0).len(), 30);
+}
+
+#[test]
+fn a_torn_tail_is_cut_and_said_so() {
+    let disk = seeded(10);
+    let (store, _) = disk.open();
+    store.append(batch_of(&[(50, 1, &heartbeat(1, 1, 1))])).unwrap();
+    // Segment made, head written and synced, folder synced; then the group is written and the power goes before it is synced.
+    disk.files.arm(6, Fault::Crash);
+    assert!(store.flush(&mut |_| ()).is_err());
+    drop(store);
+    disk.lose_power(600);
+    let (store, report) = disk.open();
+    assert!(report.torn_bytes > 0 && report.damage.is_empty() && !report.needs_reconciliation);
+    assert!(!report.clean && report.skipped > 0);
+    assert_eq!(states(&store).len(), 10);
+}
+
+/// Flips a bit in every byte of the log in turn. Whatever is hit, what reads back is whole, and nothing invented is shown.
+#[test]
+fn a_flipped_bit_anywhere_in_the_log_is_found_and_costs_at_most_its_own_group() {
+    let disk = seeded(12);
+    let before = states(&disk.open().0);
+    let (path, size) = {
+        let path = disk.files.paths().into_iter().find(|path| path.starts_with("log/")).unwrap();
+        let size = super::super::log::FileSystem::size(&disk.files, &path).unwrap() as usize;
+        (path, size)
+    };
+    for offset in 0..size {
+        let hurt = Disk::default();
+        for file in disk.files.paths() {
+            let bytes = disk.files.read(&file).unwrap();
+            let mut copy = hurt.files.create(&file).unwrap();
+            copy.append(&bytes).unwrap();
+            copy.sync().unwrap();
+        }
+        hurt.files.sync_folder("log").unwrap();
+        hurt.files.flip_bit(&path, offset, (offset % 8) as u8);
+        let (store, report) = hurt.try_open(small(), FRESH).unwrap();
+        let after = states(&store);
+        assert!(after.iter().all(|item| before.contains(item)), "offset {offset}: something was invented");
+        assert!(after.len() + 1 >= before.len(), "offset {offset}: {} of {} left", after.len(), before.len());
+        if after.len() < before.len() {
+            assert!(!report.damage.is_empty() || report.torn_bytes > 0, "offset {offset}: a loss was not reported");
+        }
+        if let Some(damage) = report.damage.first() {
+            assert!(report.needs_reconciliation && damage.file == path);
+            assert!(damage.offset as usize <= offset && offset < (damage.offset + damage.bytes) as usize);
+            assert!(hurt.files.paths().iter().any(|file| file.starts_with("quarantine/")));
+        }
+    }
+}
+
+#[test]
+fn damage_forgets_cursors_and_is_gone_from_the_log_once_folded() {
+    let disk = seeded(12);
+    let (store, _) = disk.open();
+    let peer = ReplicaId([3; 16]);
+    let mut batch = Batch::from_peer(peer);
+    batch.set_cursor(PeerCursor { peer, epoch: Epoch(1), seq: Seq(1) });
+    store.append(batch).unwrap();
+    flush(&store);
+    drop(store);
+    let path = disk.files.paths().into_iter().find(|path| path.starts_with("log/")).unwrap();
+    disk.files.flip_bit(&path, 400, 1);
+    let (store, report) = disk.open();
+    assert_eq!(report.damage.len(), 1);
+    assert_eq!(store.cursor(peer), None);
+    record(&store, 1, 1, &heartbeat(100, 5_000, 1));
+    store.fold_all().unwrap();
+    drop(store);
+    let (store, report) = disk.open();
+    assert!(report.damage.is_empty());
+    assert!(report.needs_reconciliation && store.needs_reconciliation(), "until someone says that it was done");
+    store.set_reconciled();
+    store.close().unwrap();
+    drop(store);
+    assert!(!disk.open().1.needs_reconciliation);
+}
+
+#[test]
+fn a_failing_engine_stops_the_fold_and_nothing_else() {
+    let disk = seeded(0);
+    let (store, _) = disk.open();
+    record(&store, 1, 1, &heartbeat(1, 5_000, 1));
+    disk.engine.set_failing(true);
+    assert!(store.fold_all().is_err());
+    record(&store, 1, 1, &heartbeat(2, 6_000, 1));
+    record(&store, 2, 1, &heartbeat(2, 6_000, 1));
+    assert!(store.fold_all().is_err());
+    assert_eq!(states(&store).len(), 2);
+    disk.engine.set_failing(false);
+    store.fold_all().unwrap();
+    assert_eq!(store.figures().table_count, 0);
+    assert_eq!(store.register(&profile(1), &title(1)).unwrap().unwrap().progress.furthest.as_millis(), 6_000);
+}
+
+#[test]
+fn a_lost_database_is_rebuilt_from_the_log_under_a_new_epoch() {
+    let disk = seeded(10);
+    let lost = Disk { files: disk.files.clone(), ..Disk::default() };
+    let (store, report) = lost.try_open(small(), LATER).unwrap();
+    assert!(report.needs_reconciliation);
+    assert_eq!((store.id(), store.epoch()), (FRESH.id, LATER.epoch));
+    assert_eq!(states(&store).len(), 10);
+}

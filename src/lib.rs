@@ -42,4 +42,5 @@ pub mod limits;
 pub mod progress;
 pub mod replica;
 pub mod store;
+pub mod sync;
 pub mod time;

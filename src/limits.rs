@@ -78,11 +78,11 @@ pub const PROFILES_PER_TOKEN_COUNT_MAX: usize = 64;
 /// Token in a hello, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
-/// Ranges open at once in one reconciliation.
-pub const RECONCILE_RANGES_COUNT_MAX: usize = 4_096;
+/// Ranges open at once in one reconciliation; further ones wait for its next pass. About 64 bytes each.
+pub const RECONCILE_RANGES_COUNT_MAX: usize = 131_072;
 
 /// Rounds of one reconciliation before it is given up and begun anew.
-pub const RECONCILE_ROUNDS_COUNT_MAX: u32 = 16;
+pub const RECONCILE_ROUNDS_COUNT_MAX: u32 = 24;
 
 const _: () = assert!(REGISTER_BYTES_MAX < PAGE_BYTES_MAX / 4, "a page must hold several of the largest registers");
 const _: () = assert!(RECORD_BYTES_MAX < LIVE_FRAME_BYTES, "every record fits a live frame");

@@ -39,6 +39,8 @@ pub mod embedded;
 #[cfg(feature = "server")]
 pub mod gateway;
 pub mod limits;
+#[cfg(feature = "embedded")]
+pub mod net;
 pub mod progress;
 pub mod replica;
 pub mod store;

@@ -97,7 +97,6 @@ pub struct Core {
 /// What a flush made visible, acted on when the store's locks are free again: whoever is told may read.
 #[derive(Default)]
 struct Notes {
-    changed: bool,
     opened: Vec<(RegisterKey, Version)>,
     erased: Vec<(RegisterKey, ProfileId, Seq)>,
     changes: Vec<(ProfileId, TitleId, Seq)>,
@@ -105,7 +104,6 @@ struct Notes {
 
 impl Notes {
     fn take(&mut self, applied: &Applied<'_>, watched: bool) {
-        self.changed |= applied.changed;
         if let Some(opened) = applied.opened.filter(|opened| *opened != Version::FIRST) {
             self.opened.push((applied.key, opened));
         }
@@ -184,12 +182,10 @@ impl Core {
         let mut notes = Notes::default();
         match self.store.flush(&mut |applied| notes.take(applied, watched)) {
             Ok(Some(durable)) => {
-                let changed = notes.changed;
                 self.act_on(notes);
                 self.waiters.durable(durable);
-                if changed {
-                    self.watchers.wake();
-                }
+                // Also when no record changed anything: links wait for this to acknowledge what they were sent.
+                self.watchers.wake();
                 Ok(true)
             }
             Ok(None) => Ok(false),

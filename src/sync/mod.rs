@@ -3,6 +3,15 @@
 //! A [`Link`] is one side of a connection. It is symmetric: any replica speaks it with any other. Three layers get a change across: the live
 //! feed, catch-up by cursor after a cut, and reconciliation where no cursor says what is missing. `docs/protocol.md` has every byte.
 
+mod catch_up;
+mod clock;
 pub mod frame;
+mod inbox;
+mod link;
 pub mod message;
+mod offers;
+mod outbox;
 pub mod reconcile;
+
+pub use clock::Comparison;
+pub use link::{Handled, Link, LinkConfig, LinkError, LinkEvent, LinkFigures, LinkState};

@@ -3,9 +3,6 @@
 use crate::progress::codec::{DecodeError, Reader, put_varint};
 use crate::store::Seq;
 
-/// Longest head of a records frame, in bytes: flags, sequence number, count.
-pub const RECORDS_HEAD_BYTES_MAX: usize = 1 + 10 + 5;
-
 const COVERS: u8 = 1;
 
 /// Records, encoded as in the log.

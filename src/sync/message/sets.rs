@@ -59,9 +59,7 @@ impl Turn {
     /// Appends the message's bytes.
     pub fn encode(self, out: &mut Vec<u8>) {
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-        out.push(
-            flag(self.quiet, QUIET) | flag(self.settled, SETTLED) | flag(self.differs, DIFFERS) | flag(self.truncated, TRUNCATED),
-        );
+        out.push(flag(self.quiet, QUIET) | flag(self.settled, SETTLED) | flag(self.differs, DIFFERS) | flag(self.truncated, TRUNCATED));
     }
 
     /// Reads a message.

@@ -6,7 +6,7 @@ use super::fingerprint::sent;
 use super::list::{compare, id_of, list_of};
 use super::source::{Item, Resume};
 use super::{LIST_COUNT_MAX, Prefix, Scope, Source};
-use crate::limits::{LIVE_FRAME_BYTES, RECORD_BYTES_MAX, RECONCILE_RANGES_COUNT_MAX, RECONCILE_ROUNDS_COUNT_MAX};
+use crate::limits::{LIVE_FRAME_BYTES, RECONCILE_RANGES_COUNT_MAX, RECONCILE_ROUNDS_COUNT_MAX, RECORD_BYTES_MAX};
 use crate::progress::codec::{DecodeError, Reader};
 use crate::store::{ReadError, Store};
 use crate::sync::frame::FrameType;
@@ -406,12 +406,8 @@ impl Output {
     }
 
     fn into_produced(self) -> Vec<Produced> {
-        let frames = [
-            (FrameType::Start, self.start),
-            (FrameType::Fps, self.fps),
-            (FrameType::List, self.lists),
-            (FrameType::Want, self.wants),
-        ];
+        let frames =
+            [(FrameType::Start, self.start), (FrameType::Fps, self.fps), (FrameType::List, self.lists), (FrameType::Want, self.wants)];
         let mut produced: Vec<Produced> =
             frames.into_iter().filter(|(_, body)| !body.is_empty()).map(|(kind, body)| Produced::Frame(kind, body)).collect();
         if self.records_count > 0 {

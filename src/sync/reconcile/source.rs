@@ -63,10 +63,9 @@ impl Source {
     /// Takes stock of the scope.
     pub fn open(store: &Store, scope: &Scope) -> Result<Self, ReadError> {
         match scope {
-            Scope::Everything => Ok(Self {
-                kind: Kind::Kept { leaves: Box::new(store.fingerprints()?), read: None },
-                tombstones: store.tombstones(),
-            }),
+            Scope::Everything => {
+                Ok(Self { kind: Kind::Kept { leaves: Box::new(store.fingerprints()?), read: None }, tombstones: store.tombstones() })
+            }
             Scope::Profiles { profiles, secret } => {
                 let mut items = Vec::new();
                 let hasher = KeyHasher::new(*secret);

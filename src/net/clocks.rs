@@ -1,0 +1,58 @@
+//! What the peers' clocks say about this node's own.
+
+use std::collections::BTreeMap;
+
+use crate::store::ReplicaId;
+
+/// Peers that must agree before a node takes its own clock for wrong: with one peer nobody knows which of the two is.
+const AGREEING_COUNT_MIN: usize = 2;
+
+/// The last offset measured to each node that is connected.
+#[derive(Debug, Default)]
+pub(super) struct Clocks {
+    offsets: BTreeMap<ReplicaId, i64>,
+}
+
+impl Clocks {
+    pub(super) fn note(&mut self, peer: ReplicaId, offset_ms: i64) {
+        self.offsets.insert(peer, offset_ms);
+    }
+
+    pub(super) fn forget(&mut self, peer: ReplicaId) {
+        self.offsets.remove(&peer);
+    }
+
+    /// How far this node's clock is off, if most of its peers find it off by more than `drift_ms_max`, all in the same direction.
+    pub(super) fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
+        let beyond =
+            |sign: i64| self.offsets.values().filter(move |offset| offset.signum() == sign && offset.unsigned_abs() > drift_ms_max);
+        [1, -1].into_iter().find_map(|sign| {
+            let count = beyond(sign).count();
+            let most = count >= AGREEING_COUNT_MIN && count * 2 > self.offsets.len();
+            most.then(|| beyond(sign).copied().min_by_key(|offset| offset.unsigned_abs())).flatten()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clocks(offsets: &[i64]) -> Clocks {
+        let mut clocks = Clocks::default();
+        for (index, offset) in offsets.iter().enumerate() {
+            clocks.note(ReplicaId([index as u8; 16]), *offset);
+        }
+        clocks
+    }
+
+    #[test]
+    fn most_peers_and_at_least_two_make_a_clock_wrong() {
+        assert_eq!(clocks(&[]).own_error_ms(60_000), None);
+        assert_eq!(clocks(&[90_000]).own_error_ms(60_000), None, "with one peer nobody knows which of the two is wrong");
+        assert_eq!(clocks(&[90_000, 91_000]).own_error_ms(60_000), Some(90_000));
+        assert_eq!(clocks(&[-90_000, -91_000, 5]).own_error_ms(60_000), Some(-90_000));
+        assert_eq!(clocks(&[90_000, 5, 7]).own_error_ms(60_000), None);
+        assert_eq!(clocks(&[90_000, -90_000, 7]).own_error_ms(60_000), None, "peers that disagree with each other say nothing");
+    }
+}

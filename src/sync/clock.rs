@@ -1,0 +1,83 @@
+//! Comparing clocks with a peer: the offset between two wall clocks, measured over one exchange.
+//!
+//! After Mills, RFC 5905: the answer's clock belongs to the middle of the round trip, and is wrong by at most half of it.
+
+use std::time::Duration;
+
+use super::message::Pong;
+use crate::time::{MonotonicTime, WallTime};
+
+/// What one exchange showed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Comparison {
+    /// How far the peer's clock is ahead of ours, in milliseconds.
+    pub offset_ms: i64,
+    /// How long the exchange took.
+    pub rtt: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    token: u64,
+    mono: MonotonicTime,
+    wall: WallTime,
+}
+
+/// The questions and answers about a peer's clock. One question is open at a time.
+#[derive(Debug, Default)]
+pub(super) struct ClockMeter {
+    next: u64,
+    asked: Option<Asked>,
+    last: Option<Comparison>,
+}
+
+impl ClockMeter {
+    /// Begins a question at our (corrected) wall time; its number.
+    pub(super) fn ask(&mut self, wall: WallTime, mono: MonotonicTime) -> u64 {
+        self.next += 1;
+        self.asked = Some(Asked { token: self.next, mono, wall });
+        self.next
+    }
+
+    /// When the open question was asked.
+    pub(super) fn open_since(&self) -> Option<MonotonicTime> {
+        self.asked.map(|asked| asked.mono)
+    }
+
+    /// What an answer shows; `None` if nothing was asked, or something else.
+    pub(super) fn compare(&self, mono: MonotonicTime, pong: Pong) -> Option<Comparison> {
+        let asked = self.asked.filter(|asked| asked.token == pong.token)?;
+        let rtt = mono.saturating_since(asked.mono);
+        let half_ms = i64::try_from(rtt.as_millis() / 2).unwrap_or(i64::MAX);
+        Some(Comparison { offset_ms: pong.clock.millis_since(asked.wall.shifted(half_ms)), rtt })
+    }
+
+    /// Takes the answer as given.
+    pub(super) fn close(&mut self, comparison: Comparison) {
+        self.asked = None;
+        self.last = Some(comparison);
+    }
+
+    /// The last comparison.
+    pub(super) const fn last(&self) -> Option<Comparison> {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_belongs_to_the_middle_of_the_round_trip() {
+        let mut meter = ClockMeter::default();
+        let at = |ms| MonotonicTime::from_start(Duration::from_millis(ms));
+        let token = meter.ask(WallTime::from_millis(1_000_000), at(0));
+        let pong = Pong { token, clock: WallTime::from_millis(1_060_050) };
+        let comparison = meter.compare(at(100), pong).unwrap();
+        assert_eq!(comparison, Comparison { offset_ms: 60_000, rtt: Duration::from_millis(100) });
+        assert_eq!(meter.compare(at(100), Pong { token: 9, clock: WallTime::ZERO }), None);
+        meter.close(comparison);
+        assert_eq!(meter.compare(at(100), pong), None, "an answer counts once");
+    }
+}

@@ -1,0 +1,98 @@
+//! What a peer sent and this replica has not yet acknowledged.
+
+use std::collections::VecDeque;
+
+use super::message::{Ack, Records, RefusalReason, RefusedKey};
+use crate::limits::REFUSED_PER_ACK_COUNT_MAX;
+use crate::replica::{ApplyError, Core, Grant, RefusedReason, RefusedRecord};
+use crate::store::{PeerCursor, ReplicaId, Seq};
+use crate::time::WallTime;
+
+/// Records frames that were taken, in order, and what of them was refused.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Records frames taken.
+    received: u64,
+    /// Those that wait for the log, and the sequence number that they wait for. Ascending in both.
+    waiting: VecDeque<(u64, Seq)>,
+    /// Records frames acknowledged.
+    acked: u64,
+    /// Keys to list, each with its frame.
+    refused: VecDeque<(u64, RefusedKey)>,
+    /// The last sequence number that a frame of the peer's took.
+    last: Seq,
+    /// Keys ever refused because they were ahead of the clock: the peer offers them again, if it lives.
+    ahead_count: u64,
+    refused_count: u64,
+}
+
+impl Inbox {
+    /// Takes a frame. On an error nothing was taken.
+    pub(super) fn handle(
+        &mut self,
+        now: WallTime,
+        core: &Core,
+        from: ReplicaId,
+        records: &Records<'_>,
+        cursor: Option<PeerCursor>,
+        grant: Option<&Grant>,
+    ) -> Result<(), ApplyError> {
+        let applied = core.apply(now, from, records.bytes, records.count, cursor, grant)?;
+        self.received += 1;
+        self.last = applied.last.unwrap_or(self.last).max(self.last);
+        match self.waiting.back_mut() {
+            // The peer's cursor moves only when the last record of the frame is in the log, and so must its acknowledgement: a frame that
+            // took no number of its own is as durable as the one before.
+            Some(back) if applied.last.is_none() || Some(back.1) == applied.last => back.0 = self.received,
+            _ => self.waiting.push_back((self.received, self.last)),
+        }
+        self.refused_count += applied.refused.len() as u64;
+        for refused in applied.refused {
+            let key = key_of(refused);
+            self.ahead_count += u64::from(key.reason == RefusalReason::AheadOfClock);
+            self.refused.push_back((self.received, key));
+        }
+        Ok(())
+    }
+
+    /// The acknowledgement that is due when everything up to `durable` is synced here.
+    pub(super) fn poll_ack(&mut self, durable: Seq) -> Option<Ack> {
+        let mut up_to = self.acked;
+        while let Some((frame, seq)) = self.waiting.front()
+            && *seq <= durable
+        {
+            up_to = *frame;
+            self.waiting.pop_front();
+        }
+        let listable = self.refused.iter().take(REFUSED_PER_ACK_COUNT_MAX).take_while(|(frame, _)| *frame <= up_to).count();
+        if up_to == self.acked && listable == 0 {
+            return None;
+        }
+        self.acked = up_to;
+        Some(Ack { up_to, refused: self.refused.drain(..listable).map(|(_, key)| key).collect() })
+    }
+
+    /// The last sequence number that something of the peer's took here.
+    pub(super) const fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Whether records were refused that the peer is to offer again.
+    pub(super) const fn has_refused_for_later(&self) -> bool {
+        self.ahead_count > 0
+    }
+
+    /// Records refused.
+    pub(super) const fn refused_count(&self) -> u64 {
+        self.refused_count
+    }
+}
+
+fn key_of(refused: RefusedRecord) -> RefusedKey {
+    let reason = match refused.reason {
+        RefusedReason::TooFarAhead => RefusalReason::AheadOfClock,
+        RefusedReason::NotEntitled => RefusalReason::Forbidden,
+        RefusedReason::OutOfBounds => RefusalReason::OutOfBounds,
+    };
+    RefusedKey { profile: refused.profile, title: refused.title, reason, retry_ms: refused.retry_ms }
+}

@@ -1,0 +1,568 @@
+//! One side of a link between two replicas, without I/O.
+//!
+//! A link is driven by four calls: [`Link::handle_frame`] with what arrived, [`Link::handle_timeout`] when [`Link::poll_timeout`] has come, and
+//! then [`Link::poll_frame`] until there is nothing, [`Link::poll_event`] until there is none. It wants to be polled again after each flush of
+//! its replica. `docs/protocol.md` has the state machine.
+//!
+//! Frames leave in this order: greeting and answers, acknowledgements, reconciliation, records refused earlier and now due, the feed.
+
+mod config;
+mod error;
+mod greeting;
+mod reconciler;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use config::{LinkConfig, LinkEvent};
+pub use error::LinkError;
+
+use self::greeting::{Narrow, Peer, Way, hello_of, own_epoch, scope_of, way};
+use self::reconciler::Reconciler;
+use super::clock::ClockMeter;
+use super::frame::{self, FrameType};
+use super::inbox::Inbox;
+use super::message::{Ack, Bye, Granted, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role};
+use super::outbox::Outbox;
+use crate::progress::ProfileId;
+use crate::replica::{ApplyError, Core};
+use crate::store::{AppendError, ReplicaId, Seq};
+use crate::time::{MonotonicTime, WallTime};
+
+/// Answers that wait to be sent. A peer that asks for more does not read them.
+const CONTROL_COUNT_MAX: usize = 64;
+
+/// Events that wait for the shell, which takes them after every call.
+const EVENTS_COUNT_MAX: usize = 1_024;
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Handled {
+    /// It was taken.
+    Done,
+    /// This replica is overloaded: nothing was taken. Hand the same frame in again after the pause, and nothing else before it.
+    Busy(Duration),
+}
+
+/// Figures of one link, all counted from its beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LinkFigures {
+    /// Frames received.
+    pub frames_in: u64,
+    /// Frames sent, or about to be.
+    pub frames_out: u64,
+    /// Bytes received, headers included.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Records received.
+    pub records_in: u64,
+    /// Records frames sent.
+    pub records_frames_out: u64,
+    /// Records frames that the peer has synced.
+    pub records_frames_acked: u64,
+    /// Unacknowledged bytes.
+    pub in_flight_bytes: usize,
+    /// Records of the peer that were refused here.
+    pub refused_in: u64,
+    /// Records that the peer refused.
+    pub refused_out: u64,
+    /// Records that the peer refused and that wait to be offered again.
+    pub waiting_out: usize,
+    /// Our last change that the peer is known to have synced.
+    pub synced: Seq,
+    /// Our changes that the peer is not known to have.
+    pub lag: u64,
+    /// Reconciliations settled.
+    pub reconciled: u64,
+}
+
+/// How far a link is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LinkState {
+    /// The hello has not come.
+    Greeting,
+    /// A device waits for what its token allows.
+    Granting,
+    /// What the peer remembers has not come.
+    Resuming,
+    /// Records flow.
+    Open,
+    /// Records flow, and a reconciliation is under way.
+    Reconciling,
+}
+
+impl LinkState {
+    /// The state's name, for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Granting => "granting",
+            Self::Resuming => "resuming",
+            Self::Open => "open",
+            Self::Reconciling => "reconciling",
+        }
+    }
+}
+
+/// One side of a link.
+#[derive(Debug)]
+pub struct Link {
+    config: LinkConfig,
+    ours: Hello,
+    peer: Option<Peer>,
+    narrow: Option<Narrow>,
+    state: LinkState,
+    /// Whether what is recorded here may be sent: a device must know the peer's clock first.
+    may_send: bool,
+    /// An earlier link with this peer left records unsettled.
+    owes_reconciliation: bool,
+    control: VecDeque<Vec<u8>>,
+    events: VecDeque<LinkEvent>,
+    inbox: Inbox,
+    outbox: Outbox,
+    reconciler: Reconciler,
+    clock: ClockMeter,
+    next_ping: MonotonicTime,
+    greeting_due: MonotonicTime,
+    expires: Option<MonotonicTime>,
+    figures: LinkFigures,
+}
+
+impl Link {
+    /// A new link; its hello is the first frame to be polled.
+    pub fn new(now: WallTime, mono: MonotonicTime, core: &Core, config: LinkConfig) -> Self {
+        let ours = hello_of(now, core, &config);
+        let mut link = Self {
+            greeting_due: mono + config.patience,
+            next_ping: mono,
+            ours,
+            config,
+            peer: None,
+            narrow: None,
+            state: LinkState::Greeting,
+            may_send: !core.keeps_apart(),
+            owes_reconciliation: false,
+            control: VecDeque::new(),
+            events: VecDeque::new(),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            reconciler: Reconciler::new(None, false, 0, None, None),
+            clock: ClockMeter::default(),
+            expires: None,
+            figures: LinkFigures::default(),
+        };
+        let mut body = Vec::with_capacity(128);
+        link.ours.encode(&mut body);
+        link.queue(FrameType::Hello, &body);
+        link.ping(now, mono, core);
+        link
+    }
+
+    /// The peer's id, once it has greeted. A device's is bound to its account.
+    pub fn peer(&self) -> Option<ReplicaId> {
+        self.peer.as_ref().map(|peer| peer.id)
+    }
+
+    /// How far the link is.
+    pub const fn state(&self) -> LinkState {
+        match self.state {
+            LinkState::Open if self.reconciler.is_active() => LinkState::Reconciling,
+            state => state,
+        }
+    }
+
+    /// Whether the next call may read much of the store: a shell with other work on its thread moves it elsewhere.
+    pub fn is_heavy(&self, mono: MonotonicTime) -> bool {
+        !self.may_send || self.outbox.is_heavy() || self.reconciler.is_heavy(mono)
+    }
+
+    /// Figures.
+    pub fn figures(&self, core: &Core) -> LinkFigures {
+        let synced = self.outbox.synced();
+        LinkFigures {
+            records_frames_out: self.outbox.sent(),
+            records_frames_acked: self.outbox.acked(),
+            in_flight_bytes: self.outbox.in_flight_bytes(),
+            refused_in: self.inbox.refused_count(),
+            waiting_out: self.outbox.offers_count(),
+            synced,
+            lag: core.store().durable().0.saturating_sub(synced.0),
+            ..self.figures
+        }
+    }
+
+    /// Whether records were refused on this link, by either side, that its end leaves unsettled: give it to the next link with this peer.
+    pub fn is_unsettled(&self) -> bool {
+        self.inbox.has_refused_for_later() || self.outbox.is_unsettled() || (self.owes_reconciliation && self.figures.reconciled == 0)
+    }
+
+    /// The round trip and clock of the peer, when last compared.
+    pub fn clock(&self) -> Option<super::clock::Comparison> {
+        self.clock.last()
+    }
+
+    /// Tells the peer of other nodes.
+    pub fn send_peers(&mut self, peers: Vec<KnownPeer>) {
+        let mut body = Vec::new();
+        Peers { peers }.encode(&mut body);
+        self.queue(FrameType::Peers, &body);
+    }
+
+    /// Ends the link in good order: the last frame.
+    pub fn say_bye(&mut self, bye: &Bye) {
+        let mut body = Vec::new();
+        bye.encode(&mut body);
+        self.control.clear();
+        self.queue(FrameType::Bye, &body);
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<LinkEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Link::handle_timeout`] and then [`Link::poll_frame`] are to be called at the latest.
+    pub fn poll_timeout(&self) -> Option<MonotonicTime> {
+        let greeting = (self.state != LinkState::Open).then_some(self.greeting_due);
+        let answer = self.clock.open_since().map(|asked| asked + self.config.patience);
+        let ping = self.clock.open_since().is_none().then_some(self.next_ping);
+        [greeting, answer, ping, self.expires, self.outbox.next_timeout(), self.reconciler.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// Notes that time has passed.
+    ///
+    /// # Errors
+    ///
+    /// The link has ended.
+    pub fn handle_timeout(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) -> Result<(), LinkError> {
+        if self.expires.is_some_and(|expires| expires <= mono) {
+            return Err(LinkError::TokenExpired);
+        }
+        if self.state != LinkState::Open && self.greeting_due <= mono {
+            return Err(LinkError::Timeout { what: "its greeting" });
+        }
+        if self.clock.open_since().is_some_and(|asked| asked + self.config.patience <= mono) {
+            return Err(LinkError::Timeout { what: "the answer to a ping" });
+        }
+        if self.clock.open_since().is_none() && self.next_ping <= mono {
+            self.ping(now, mono, core);
+        }
+        Ok(())
+    }
+
+    /// Takes a frame of the peer's.
+    ///
+    /// # Errors
+    ///
+    /// The link has ended; nothing of the frame was taken.
+    pub fn handle_frame(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, number: u8, body: &[u8]) -> Result<Handled, LinkError> {
+        let Some(kind) = FrameType::from_u8(number) else {
+            if frame::is_skippable(number) {
+                self.count_in(body);
+                return Ok(Handled::Done);
+            }
+            return Err(LinkError::UnknownType { number });
+        };
+        let handled = match self.take(now, mono, core, kind, body) {
+            Err(LinkError::Append(AppendError::Overloaded { retry_ms, .. })) => Handled::Busy(Duration::from_millis(retry_ms)),
+            other => {
+                other?;
+                Handled::Done
+            }
+        };
+        if handled == Handled::Done {
+            self.count_in(body);
+        }
+        Ok(handled)
+    }
+
+    fn count_in(&mut self, body: &[u8]) {
+        self.figures.frames_in += 1;
+        self.figures.bytes_in += body.len() as u64 + 1 + 1 + u64::from(body.len() >= 127) + u64::from(body.len() >= 16_383);
+    }
+
+    fn take(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, kind: FrameType, body: &[u8]) -> Result<(), LinkError> {
+        let message = |source| LinkError::Message { number: kind as u8, source };
+        let in_order = |allowed: bool| if allowed { Ok(()) } else { Err(LinkError::OutOfOrder { number: kind as u8 }) };
+        match kind {
+            FrameType::Hello => {
+                in_order(self.state == LinkState::Greeting)?;
+                match Hello::decode(body).map_err(message)? {
+                    Ok(hello) => self.take_hello(now, mono, core, hello),
+                    Err((min, max)) => Err(LinkError::Version { min, max }),
+                }
+            }
+            FrameType::Bye => {
+                let Bye { code, reason, retry_ms } = Bye::decode(body).map_err(message)?;
+                self.push_event(LinkEvent::Parted { code, reason: reason.clone() });
+                Err(LinkError::Bye { code, reason, retry_ms })
+            }
+            FrameType::Granted => {
+                in_order(self.state == LinkState::Granting)?;
+                let granted = Granted::decode(body).map_err(message)?;
+                self.take_granted(now, mono, core, granted);
+                Ok(())
+            }
+            FrameType::Resume => {
+                in_order(self.state == LinkState::Resuming)?;
+                let resume = Resume::decode(body).map_err(message)?;
+                self.open(mono, core, &resume);
+                Ok(())
+            }
+            FrameType::Ping => {
+                in_order(self.state != LinkState::Greeting)?;
+                let ping = Ping::decode(body).map_err(message)?;
+                if self.control.len() >= CONTROL_COUNT_MAX {
+                    return Err(LinkError::Flooded);
+                }
+                let mut answer = Vec::new();
+                Pong { token: ping.token, clock: core.corrected(now) }.encode(&mut answer);
+                self.queue(FrameType::Pong, &answer);
+                Ok(())
+            }
+            FrameType::Pong => {
+                let pong = Pong::decode(body).map_err(message)?;
+                self.take_pong(now, mono, core, pong)
+            }
+            FrameType::Peers => {
+                in_order(self.state != LinkState::Greeting)?;
+                let peers = Peers::decode(body).map_err(message)?;
+                if self.narrow.is_none() {
+                    self.push_event(LinkEvent::PeersLearned(peers.peers));
+                }
+                Ok(())
+            }
+            FrameType::Records => {
+                in_order(self.state == LinkState::Open)?;
+                let records = Records::decode(body).map_err(message)?;
+                self.take_records(now, core, &records)
+            }
+            FrameType::Ack => {
+                in_order(self.state == LinkState::Open)?;
+                let ack = Ack::decode(body).map_err(message)?;
+                self.take_ack(mono, core, ack)
+            }
+            FrameType::Start | FrameType::Fps | FrameType::List | FrameType::Want | FrameType::Turn => {
+                in_order(self.state == LinkState::Open && self.may_send)?;
+                if let Some(event) = self.reconciler.handle(core.store(), kind, body)? {
+                    self.settled(mono, event);
+                }
+                Ok(())
+            }
+            FrameType::Sketch => Err(LinkError::UnknownType { number: kind as u8 }),
+        }
+    }
+
+    fn take_hello(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, hello: Hello) -> Result<(), LinkError> {
+        greeting::check(&self.ours, &hello, &self.config)?;
+        let narrow = match (&self.config.authority, hello.role) {
+            (Some(authority), Role::Device) => {
+                let grant = authority.verify(now, &hello.token).map_err(|error| LinkError::Unauthorized { reason: error.to_string() })?;
+                Some(Narrow::of_grant(grant))
+            }
+            _ => None,
+        };
+        // The floor is joined before any record is, and this is the last step that may have to be repeated.
+        core.raise_floor(hello.floor_day).map_err(LinkError::Append)?;
+        let waits_for_grant = self.config.role == Role::Device;
+        self.peer = Some(Peer::new(core, hello, narrow.as_ref()));
+        if let Some(narrow) = narrow {
+            let mut body = Vec::new();
+            narrow.granted().encode(&mut body);
+            self.queue(FrameType::Granted, &body);
+            self.narrow_to(now, mono, narrow);
+        }
+        self.announce();
+        if waits_for_grant {
+            self.state = LinkState::Granting;
+        } else {
+            self.resume(core);
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self) {
+        let Some(peer) = &self.peer else { return };
+        let event = LinkEvent::Greeted {
+            peer: peer.id,
+            role: peer.role,
+            name: peer.hello.name.clone(),
+            region: peer.hello.region.clone(),
+            advertise: peer.hello.advertise.clone(),
+        };
+        self.push_event(event);
+    }
+
+    fn take_granted(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, granted: Granted) {
+        self.push_event(LinkEvent::Granted { profiles: granted.profiles.clone(), expires: granted.expires });
+        let narrow = Narrow::of_granted(granted);
+        self.peer = self.peer.take().map(|peer| Peer::new(core, peer.hello, Some(&narrow)));
+        self.narrow_to(now, mono, narrow);
+        self.resume(core);
+    }
+
+    fn narrow_to(&mut self, now: WallTime, mono: MonotonicTime, narrow: Narrow) {
+        if narrow.grant.is_some() {
+            let left_ms = narrow.expires.millis_since(now).max(0).unsigned_abs();
+            self.expires = Some(mono + Duration::from_millis(left_ms));
+        }
+        self.narrow = Some(narrow);
+    }
+
+    /// Says what this replica remembers of the peer's changes, and waits for the same.
+    fn resume(&mut self, core: &Core) {
+        let Some(peer) = &self.peer else { return };
+        let mut body = Vec::new();
+        self.owes_reconciliation = self.config.unsettled.contains(&peer.id);
+        peer.resume(core, self.owes_reconciliation).encode(&mut body);
+        self.queue(FrameType::Resume, &body);
+        self.state = LinkState::Resuming;
+    }
+
+    /// Both sides know what the other remembers: decides how each one's changes reach the other. The peer comes to the same decision.
+    fn open(&mut self, mono: MonotonicTime, core: &Core, theirs: &Resume) {
+        let Some(peer) = &self.peer else { return };
+        let narrow = self.narrow.as_ref();
+        let scope = scope_of(&self.ours, &peer.hello, narrow, self.config.dialed);
+        let out = way(&self.ours, own_epoch(core, narrow), theirs, peer.hello.seq, scope.as_ref());
+        let ours = peer.resume(core, self.owes_reconciliation);
+        let back = way(&peer.hello, peer.epoch, &ours, self.ours.seq, scope.as_ref());
+        // One of the two begins; which does not matter, as long as both know.
+        let leads = self.ours.replica < peer.claimed;
+        let required = out == Way::Reconcile || back == Way::Reconcile;
+        let interval = self.config.scrub_interval;
+        let due = if required { Some(mono) } else { interval.map(|interval| mono + interval) };
+        let seed = u64::from_le_bytes(self.config.salt.first_chunk().copied().unwrap_or_default());
+        self.reconciler = Reconciler::new(scope, leads, seed, due, interval);
+        let at_node = narrow.filter(|narrow| narrow.grant.is_some());
+        match (out, at_node) {
+            (Way::After(seq), Some(narrow)) => self.outbox.start_narrow(core.store(), narrow.profiles.iter().cloned().collect(), seq),
+            (Way::Everything, Some(narrow)) => self.outbox.start_narrow(core.store(), narrow.profiles.iter().cloned().collect(), Seq(0)),
+            (Way::After(seq), None) => self.outbox.start(seq),
+            (Way::Everything, None) => self.outbox.start(Seq(0)),
+            (Way::Reconcile, _) => self.outbox.start_withheld(self.ours.seq),
+        }
+        self.state = LinkState::Open;
+        self.push_event(LinkEvent::Opened);
+    }
+
+    fn take_pong(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, pong: Pong) -> Result<(), LinkError> {
+        let comparison = self.clock.compare(mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
+        if !self.may_send {
+            let shared = core.share_unshared(now, comparison.offset_ms).map_err(|error| LinkError::Share { reason: error.to_string() })?;
+            self.may_send = true;
+            self.push_event(LinkEvent::Shared { clock_offset_ms: shared });
+        }
+        self.clock.close(comparison);
+        self.next_ping = mono + self.config.ping_interval;
+        self.push_event(LinkEvent::ClockCompared(comparison));
+        Ok(())
+    }
+
+    fn take_records(&mut self, now: WallTime, core: &Core, records: &Records<'_>) -> Result<(), LinkError> {
+        let Some(peer) = &self.peer else { return Ok(()) };
+        let cursor = records.covers.map(|seq| peer.cursor(seq));
+        let grant = self.narrow.as_ref().and_then(|narrow| narrow.grant.as_ref());
+        self.inbox.handle(now, core, peer.id, records, cursor, grant).map_err(|error| match error {
+            ApplyError::Append(error) => LinkError::Append(error),
+            other => LinkError::Records(other),
+        })?;
+        self.figures.records_in += u64::from(records.count);
+        Ok(())
+    }
+
+    fn take_ack(&mut self, mono: MonotonicTime, core: &Core, ack: Ack) -> Result<(), LinkError> {
+        let synced = self.outbox.handle_ack(ack.up_to).ok_or(LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
+        if let (Some(seq), Some(peer)) = (synced, &self.peer)
+            && peer.role == Role::Node
+            && peer.hello.region == self.config.region
+        {
+            core.peer_synced(peer.id, seq);
+        }
+        self.figures.refused_out += ack.refused.len() as u64;
+        for refused in ack.refused {
+            match refused.reason {
+                RefusalReason::AheadOfClock => self.outbox.offer_again(mono, refused),
+                RefusalReason::Forbidden if self.config.role == Role::Device => {
+                    self.push_event(LinkEvent::NotEntitled { profile: refused.profile });
+                }
+                RefusalReason::Forbidden | RefusalReason::OutOfBounds => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn settled(&mut self, mono: MonotonicTime, event: LinkEvent) {
+        self.outbox.release(mono);
+        self.figures.reconciled += 1;
+        self.push_event(event);
+    }
+
+    /// Appends the next frame or frames to `out`; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// The link has ended.
+    pub fn poll_frame(&mut self, mono: MonotonicTime, core: &Core, out: &mut Vec<u8>) -> Result<bool, LinkError> {
+        let start = out.len();
+        let polled = self.put_next(mono, core, out)?;
+        if polled {
+            self.figures.frames_out += 1;
+            self.figures.bytes_out += (out.len() - start) as u64;
+        }
+        Ok(polled)
+    }
+
+    fn put_next(&mut self, mono: MonotonicTime, core: &Core, out: &mut Vec<u8>) -> Result<bool, LinkError> {
+        if let Some(frame) = self.control.pop_front() {
+            out.extend_from_slice(&frame);
+            return Ok(true);
+        }
+        if self.state != LinkState::Open {
+            return Ok(false);
+        }
+        let store = core.store();
+        if let Some(ack) = self.inbox.poll_ack(store.durable()) {
+            let mut body = Vec::new();
+            ack.encode(&mut body);
+            frame::put(out, FrameType::Ack, &body);
+            return Ok(true);
+        }
+        if !self.may_send {
+            return Ok(false);
+        }
+        let (polled, event) = self.reconciler.poll(mono, store, &self.inbox, &mut self.outbox, out)?;
+        if let Some(event) = event {
+            self.settled(mono, event);
+        }
+        if polled {
+            return Ok(true);
+        }
+        let Some(peer) = &self.peer else { return Ok(false) };
+        let narrow = self.narrow.as_ref();
+        let wants = |profile: &ProfileId| narrow.is_none_or(|narrow| narrow.sends(profile));
+        Ok(self.outbox.poll(mono, store, peer.id, &wants, out)?)
+    }
+
+    fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {
+        let token = self.clock.ask(core.corrected(now), mono);
+        let mut body = Vec::new();
+        Ping { token }.encode(&mut body);
+        self.queue(FrameType::Ping, &body);
+    }
+
+    fn queue(&mut self, kind: FrameType, body: &[u8]) {
+        let mut bytes = Vec::with_capacity(body.len() + 4);
+        frame::put(&mut bytes, kind, body);
+        self.control.push_back(bytes);
+    }
+
+    fn push_event(&mut self, event: LinkEvent) {
+        if self.events.len() < EVENTS_COUNT_MAX {
+            self.events.push_back(event);
+        }
+    }
+}

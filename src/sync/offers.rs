@@ -1,0 +1,94 @@
+//! Records that a peer refused for now, to be offered again when they are due.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::message::RefusedKey;
+use crate::limits::RECORD_BYTES_MAX;
+use crate::progress::{ProfileId, TitleId};
+use crate::store::{ReadError, Record, Store};
+use crate::time::{Hlc, MonotonicTime};
+
+/// Keys kept for one peer. A peer that refuses more has a clock that is wrong for everything: the rest waits for the next reconciliation.
+const OFFERS_COUNT_MAX: usize = 16_384;
+
+/// Longest wait before a key is offered again: the peer's clock may be put right earlier.
+const RETRY_MAX: Duration = Duration::from_mins(5);
+
+/// A retry is not sooner than this.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+
+type Key = (ProfileId, Option<TitleId>);
+
+/// Keys to offer again.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    due: BTreeMap<Key, MonotonicTime>,
+    overflowed: bool,
+}
+
+impl Offers {
+    /// Notes a key that the peer refused for now.
+    pub(super) fn insert(&mut self, mono: MonotonicTime, refused: RefusedKey) {
+        if self.due.len() >= OFFERS_COUNT_MAX {
+            self.overflowed = true;
+            return;
+        }
+        let wait = Duration::from_millis(refused.retry_ms).clamp(RETRY_MIN, RETRY_MAX);
+        self.due.insert((refused.profile, refused.title), mono + wait);
+    }
+
+    /// When the first one is due.
+    pub(super) fn next_due(&self) -> Option<MonotonicTime> {
+        self.due.values().min().copied()
+    }
+
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Whether keys were dropped: only a reconciliation finds them again.
+    pub(super) const fn has_overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Appends those that are due, as they are now, until `bytes_max`; how many.
+    ///
+    /// `wants` is asked again for each: a peer may name any key in a refusal, also one that it was never sent.
+    pub(super) fn poll(
+        &mut self,
+        mono: MonotonicTime,
+        store: &Store,
+        wants: &dyn Fn(&ProfileId) -> bool,
+        bytes_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<u32, ReadError> {
+        if self.next_due().is_none_or(|due| due > mono) {
+            return Ok(0);
+        }
+        let due: Vec<Key> = self.due.iter().filter(|(_, due)| **due <= mono).map(|(key, _)| key.clone()).collect();
+        let mut count = 0;
+        for key in due {
+            if out.len() + RECORD_BYTES_MAX > bytes_max {
+                break;
+            }
+            self.due.remove(&key);
+            let (profile, title) = key;
+            if !wants(&profile) {
+                continue;
+            }
+            let record = match title {
+                Some(title) => {
+                    store.shared_register(&profile, &title)?.map(|stored| Record::Register { profile, title, state: stored.progress })
+                }
+                None => Some(store.erased(&profile)).filter(|erased| *erased != Hlc::ZERO).map(|erased| Record::Erased { profile, erased }),
+            };
+            if let Some(record) = record {
+                record.encode(out);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+}

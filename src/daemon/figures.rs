@@ -1,11 +1,16 @@
 //! Figures for Prometheus. Names and units are a contract with dashboards; ids of people, titles and devices are never labels.
 
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::net::{LinkStatus, NetTotals};
 use crate::replica::Core;
+use crate::sync::LinkState;
+use crate::sync::message::Role;
 
 const DURATION_BUCKETS_S: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -45,8 +50,15 @@ fn describe() {
     describe_gauge!("leftoff_store_folds", "Folds finished since the store was opened.");
     describe_gauge!("leftoff_store_folded_registers", "Registers written to the engine since the store was opened.");
     describe_gauge!("leftoff_store_poisoned", "1 when the store has closed itself after a failed write.");
-    describe_gauge!("leftoff_replication_link_up", "1 while the link to a peer is up.");
-    describe_gauge!("leftoff_replication_lag_records", "Records of this node that a peer has not acknowledged.");
+    describe_gauge!("leftoff_replication_link_up", "1 while the link to a node is up.");
+    describe_gauge!("leftoff_replication_lag_records", "Records of this node that a node has not acknowledged.");
+    describe_gauge!("leftoff_replication_refused_records", "Records that a node has refused on the present link.");
+    describe_gauge!("leftoff_replication_devices", "Devices linked now.");
+    describe_counter!("leftoff_replication_links_opened_total", "Links on which records flowed.");
+    describe_counter!(
+        "leftoff_replication_links_faulted_total",
+        "Links that ended because the peer broke the protocol or was not allowed."
+    );
     describe_gauge!("leftoff_clock_offset_seconds", "How far this machine's clock is known to be behind.");
 }
 
@@ -75,4 +87,31 @@ pub(super) fn refresh(core: &Core, ready: bool) {
     gauge!("leftoff_store_folded_registers").set(store.folded_registers as f64);
     gauge!("leftoff_store_poisoned").set(f64::from(u8::from(store.closed)));
     gauge!("leftoff_clock_offset_seconds").set(core.clock_offset_ms() as f64 / 1_000.0);
+}
+
+/// Sets the figures of the links. Nodes are labels, they are few; devices are counted.
+pub(super) fn refresh_links(links: &[LinkStatus], totals: &NetTotals) {
+    // A node that was linked once and is not now has a link that is down.
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let nodes = links.iter().filter(|link| link.role == Some(Role::Node) && link.peer.is_some());
+    // A node has two links for a moment when both dialed: the better of them counts.
+    let mut by_name: BTreeMap<&str, (bool, u64, u64)> = BTreeMap::new();
+    for link in nodes {
+        let up = matches!(link.state, LinkState::Open | LinkState::Reconciling);
+        let figures = (up, link.figures.lag, link.figures.refused_out);
+        by_name.entry(&link.name).and_modify(|known| *known = if up { figures } else { *known }).or_insert(figures);
+    }
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for name in seen.iter().filter(|name| !by_name.contains_key(name.as_str())) {
+        gauge!("leftoff_replication_link_up", "peer" => name.clone()).set(0.0);
+    }
+    seen.extend(by_name.keys().map(|name| (*name).to_owned()));
+    for (name, (up, lag, refused)) in by_name {
+        gauge!("leftoff_replication_link_up", "peer" => name.to_owned()).set(f64::from(u8::from(up)));
+        gauge!("leftoff_replication_lag_records", "peer" => name.to_owned()).set(lag as f64);
+        gauge!("leftoff_replication_refused_records", "peer" => name.to_owned()).set(refused as f64);
+    }
+    gauge!("leftoff_replication_devices").set(links.iter().filter(|link| link.role == Some(Role::Device)).count() as f64);
+    counter!("leftoff_replication_links_opened_total").absolute(totals.opened.load(Ordering::Relaxed));
+    counter!("leftoff_replication_links_faulted_total").absolute(totals.faulted.load(Ordering::Relaxed));
 }

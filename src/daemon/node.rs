@@ -13,9 +13,11 @@ use super::{Config, TlsFiles, figures};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
 use crate::gateway::{GatewayState, Listener, ListenerOptions, ListenerShutdown, router};
+use crate::net::{LinkStatus, NetConfig, NetError, NetEvent, Network, TlsMaterial};
 use crate::progress::DeviceId;
 use crate::replica::{Authority, Core};
 use crate::store::CloseError;
+use crate::sync::message::Role;
 use crate::time::MonotonicTime;
 use crate::time::system::{monotonic_now, wall_now};
 
@@ -51,6 +53,9 @@ pub enum StartError {
     /// The keys for tokens could not be read.
     #[error("auth: {0}")]
     Keys(#[from] KeyError),
+    /// The network between nodes could not be started.
+    #[error("quic: {0}")]
+    Network(#[from] NetError),
     /// The name cannot be used.
     #[error("node.name: {0}")]
     Name(#[from] crate::progress::IdError),
@@ -70,6 +75,7 @@ pub enum StartError {
 /// What runs while a node does; shared with the admin endpoints.
 pub(super) struct Running {
     replica: Replica,
+    network: Network,
     name: String,
     region: String,
     begun: MonotonicTime,
@@ -89,8 +95,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node: admin first, so that it can be asked how far the rest is; then the store; then who may reach it.
+    /// Starts a node: admin first, so that it can be asked how far the rest is; then the store; then the links; then who may reach it.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_for_devices(config, None).await
+    }
+
+    /// The same with another authority for the tokens of devices than for those of clients: for a demonstration that has tokens for neither.
+    pub async fn start_for_devices(config: Config, devices: Option<Arc<dyn Authority>>) -> Result<Self, StartError> {
         let begun = monotonic_now();
         // Figures count from the first request on.
         figures::handle();
@@ -108,12 +119,14 @@ impl Node {
         };
         let replica = open(&config, identity.key_secret).await?;
         let core = Arc::clone(replica.core());
-        let running = Arc::new(Running { replica, name: config.name.clone(), region: config.region.clone(), begun });
-        admin_state.set_running(Arc::clone(&running));
-
         let authority = verifier.clone().map(|verifier| verifier as Arc<dyn Authority>);
+        let net = net_config(&config, identity.tls.as_ref())?;
+        let network = Network::start(Arc::clone(&core), net, devices.or_else(|| authority.clone())).await?;
+        let running = Arc::new(Running { replica, network, name: config.name.clone(), region: config.region.clone(), begun });
+        await_reconciliation(&running, !config.seeds.is_empty());
+        admin_state.set_running(Arc::clone(&running));
         let gateway = gateway.serve(router(&GatewayState::new(core, authority, config.gateway)));
-        let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: None };
+        let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: running.network.local_addr() };
         let addresses =
             AddressesFile::write(&config.data_dir, &addresses).map_err(|source| StartError::File { key: "node.data_dir", source })?;
         tracing::info!(gateway = %gateway_addr, admin = %admin_addr, region = config.region, dev = config.dev, "serving");
@@ -130,6 +143,11 @@ impl Node {
         self.admin_addr
     }
 
+    /// Its links.
+    pub fn network(&self) -> &Network {
+        &self.running.network
+    }
+
     /// Its replica.
     pub fn core(&self) -> &Arc<Core> {
         self.running.core()
@@ -137,6 +155,14 @@ impl Node {
 
     /// Reads certificates and keys for tokens anew. What cannot be read leaves the old in use.
     pub fn reload(&self) {
+        match net_config(&self.config, self.config.tls.as_ref()) {
+            Ok(NetConfig { tls: Some(material), .. }) => match self.running.network.reload(&material) {
+                Ok(()) => tracing::info!("certificates reloaded; open links stay"),
+                Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay in use"),
+            },
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay in use"),
+        }
         if let (Some(files), Some(verifier)) = (&self.config.keys, &self.verifier) {
             match KeySet::load(files) {
                 Ok(keys) => {
@@ -158,6 +184,10 @@ impl Node {
         let drained = self.gateway.shutdown(left(deadline)).await;
         if !drained {
             tracing::warn!("some requests did not finish in time");
+        }
+        // What was just accepted goes out while the links say goodbye.
+        if tokio::time::timeout(left(deadline), self.running.network.shutdown()).await.is_err() {
+            tracing::warn!("links were cut without a goodbye");
         }
         let running = Arc::clone(&self.running);
         drop(self.running);
@@ -216,6 +246,60 @@ async fn open(config: &Config, key_secret: [u8; 16]) -> Result<Replica, StartErr
     Ok(replica)
 }
 
+fn net_config(config: &Config, tls: Option<&TlsFiles>) -> Result<NetConfig, StartError> {
+    let read = |key, path: &std::path::Path| std::fs::read(path).map_err(|source| StartError::File { key, source });
+    let tls = match tls {
+        Some(files) => Some(TlsMaterial {
+            ca_pem: read("tls.ca_file", &files.ca)?,
+            cert_pem: read("tls.cert_file", &files.cert)?,
+            key_pem: read("tls.key_file", &files.key)?,
+        }),
+        None => None,
+    };
+    Ok(NetConfig {
+        role: Role::Node,
+        name: config.name.clone(),
+        region: config.region.clone(),
+        listen: config.quic_listen,
+        advertise: config.quic_advertise.clone(),
+        seeds: config.seeds.clone(),
+        tls,
+        ..NetConfig::default()
+    })
+}
+
+/// A replica that may lack something it once acknowledged answers nothing until a peer has filled it up. Without peers there is nothing to wait
+/// for: what the log gave back is what there is.
+fn await_reconciliation(running: &Arc<Running>, has_peers: bool) {
+    const CAUSE: &str = "reconciliation";
+    let core = Arc::clone(running.core());
+    if !core.store().needs_reconciliation() {
+        return;
+    }
+    if !has_peers {
+        tracing::error!("something acknowledged may be missing here, and no cluster.seeds are set to fetch it from");
+        core.store().set_reconciled();
+        return;
+    }
+    core.set_not_ready(CAUSE, "something acknowledged may be missing here; waiting to reconcile with a peer".to_owned());
+    let mut events = running.network.events();
+    tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok(NetEvent::Reconciled { peer, .. }) => {
+                    core.store().set_reconciled();
+                    core.set_ready(CAUSE);
+                    tracing::info!(%peer, "reconciled; answering again");
+                    return;
+                }
+                // Events that were missed are behind us; the next reconciliation says so again.
+                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
 /// Who the node is among nodes.
 struct Identity {
     key_secret: [u8; 16],
@@ -251,6 +335,7 @@ impl Identity {
 #[derive(Serialize)]
 pub(super) struct ClusterBody {
     node: NodeBody,
+    members: Vec<MemberBody>,
     links: Vec<LinkBody>,
 }
 
@@ -264,7 +349,70 @@ struct NodeBody {
 }
 
 #[derive(Serialize)]
-struct LinkBody {}
+struct LinkBody {
+    peer: String,
+    role: &'static str,
+    replica_id: Option<String>,
+    region: String,
+    address: String,
+    dialed: bool,
+    state: &'static str,
+    rtt_ms: f64,
+    clock_offset_ms: Option<i64>,
+    lag_records: u64,
+    in_flight_bytes: usize,
+    records_in: u64,
+    frames_in: u64,
+    frames_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    refused_in: u64,
+    refused_out: u64,
+    waiting_out: usize,
+    reconciled: u64,
+}
+
+impl From<LinkStatus> for LinkBody {
+    fn from(link: LinkStatus) -> Self {
+        let figures = link.figures;
+        Self {
+            peer: link.name,
+            role: match link.role {
+                Some(Role::Node) => "node",
+                Some(Role::Device) => "device",
+                None => "unknown",
+            },
+            replica_id: link.peer.map(|peer| peer.to_string()),
+            region: link.region,
+            address: link.address,
+            dialed: link.dialed,
+            state: link.state.as_str(),
+            rtt_ms: link.rtt.as_secs_f64() * 1_000.0,
+            clock_offset_ms: link.clock_offset_ms,
+            lag_records: figures.lag,
+            in_flight_bytes: figures.in_flight_bytes,
+            records_in: figures.records_in,
+            frames_in: figures.frames_in,
+            frames_out: figures.frames_out,
+            bytes_in: figures.bytes_in,
+            bytes_out: figures.bytes_out,
+            refused_in: figures.refused_in,
+            refused_out: figures.refused_out,
+            waiting_out: figures.waiting_out,
+            reconciled: figures.reconciled,
+        }
+    }
+}
+
+/// One address that is dialed.
+#[derive(Serialize)]
+struct MemberBody {
+    address: String,
+    seed: bool,
+    replica_id: Option<String>,
+    linked: bool,
+    last_error: Option<String>,
+}
 
 /// A node's figures, for people.
 #[derive(Serialize)]
@@ -303,7 +451,9 @@ impl Running {
         self.replica.stop_and_close()
     }
 
-    pub(super) fn refresh_link_figures(&self) {}
+    pub(super) fn refresh_link_figures(&self) {
+        figures::refresh_links(&self.network.links(), self.network.totals());
+    }
 
     pub(super) fn cluster(&self) -> ClusterBody {
         let store = self.core().store();
@@ -314,7 +464,14 @@ impl Running {
             epoch: format!("{:016x}", store.epoch().0),
             durable: store.durable().0,
         };
-        ClusterBody { node, links: Vec::new() }
+        let members = self.network.targets().into_iter().map(|target| MemberBody {
+            address: target.address,
+            seed: target.seed,
+            replica_id: target.replica.map(|replica| replica.to_string()),
+            linked: target.linked,
+            last_error: target.last_error,
+        });
+        ClusterBody { node, members: members.collect(), links: self.network.links().into_iter().map(LinkBody::from).collect() }
     }
 
     pub(super) fn status(&self, ready: bool, reasons: Vec<String>) -> StatusBody {

@@ -16,4 +16,5 @@ mod reading;
 mod repeats;
 mod start;
 mod steps;
+mod streams;
 mod take_over;

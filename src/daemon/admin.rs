@@ -23,7 +23,7 @@ use super::node::Running;
 use crate::gateway::{Problem, RequestLayer, request_layers};
 
 /// A backup copies everything, so it may take its time.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(3_600);
+const REQUEST_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What the admin endpoints show. The node is put in when its store is open; until then it is alive and not ready.
 #[derive(Clone, Default)]

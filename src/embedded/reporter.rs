@@ -61,7 +61,7 @@ impl ReporterConfig {
             duration_ms: None,
             heartbeat: Duration::from_secs(10),
             heartbeat_near_end: Duration::from_secs(2),
-            near_end: Duration::from_secs(60),
+            near_end: Duration::from_mins(1),
             debounce: Duration::from_millis(300),
             heartbeats_per_batch: 1,
         }

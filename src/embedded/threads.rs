@@ -14,7 +14,7 @@ use crate::time::system::{monotonic_now, wall_now};
 /// How often an idle fold thread looks whether there is something to fold.
 const FOLD_IDLE: Duration = Duration::from_millis(500);
 /// How often the expiry floor is looked at.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(3_600);
+const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
 /// The fold rests this many times as long as it worked, so that the log has the disk, and clients the processor, most of the time.
 const FOLD_REST: u32 = 1;
 /// With the table this full (of its bound), the fold does not rest.

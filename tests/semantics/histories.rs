@@ -184,7 +184,7 @@ impl World {
             Movement::Jump(to_s) => to_s * 1_000,
         };
         self.stands.insert((who.device, who.title), (position_ms, self.now));
-        let mut event = self.event(who, kind, position_ms);
+        let mut event = Self::event(who, kind, position_ms);
         let clock = self.now.shifted(DEVICE_SKEWS_MS[who.device]).as_millis();
         let (at_ms, sent_at) = match timing {
             Timing::Unsaid => (None, None),
@@ -194,8 +194,8 @@ impl World {
         };
         event.at_ms = at_ms;
         event.restart = kind == EventKind::Play && flags & 7 == 7;
-        event.speed = (flags & 24 == 24).then_some(1.5);
-        event.duration_ms = (flags & 96 == 96).then_some(5_400_000 + u64::from(flags & 1) * 1_800_000);
+        event.speed = (flags & 0x18 == 0x18).then_some(1.5);
+        event.duration_ms = (flags & 0x60 == 0x60).then_some(5_400_000 + u64::from(flags & 1) * 1_800_000);
         if DEVICES[who.device] == "browser" {
             // A client that runs the rules itself: a move opens a place by its own stamp, everything else counts in the newest it knows.
             let newest = self.sites[who.node].node.registers.get(&TitleId::new(TITLES[who.title]).unwrap());
@@ -213,7 +213,7 @@ impl World {
         for (index, (kind, moved_s)) in kinds.iter().enumerate() {
             position_ms = if *kind == EventKind::Seek { position_ms.saturating_add_signed(moved_s * 1_000) } else { position_ms + 30_000 };
             let at_ms = clock - (kinds.len() - index) as u64 * 30_000;
-            events.push(PlaybackEvent { at_ms: Some(at_ms), ..self.event(who, *kind, position_ms) });
+            events.push(PlaybackEvent { at_ms: Some(at_ms), ..Self::event(who, *kind, position_ms) });
         }
         for pair in order.chunks_exact(2) {
             events.swap(pair[0].index(kinds.len()), pair[1].index(kinds.len()));
@@ -222,7 +222,7 @@ impl World {
         self.record(who.node, Some(clock), &events);
     }
 
-    fn event(&self, who: Who, kind: EventKind, position_ms: u64) -> PlaybackEvent {
+    fn event(who: Who, kind: EventKind, position_ms: u64) -> PlaybackEvent {
         let title = TITLES[who.title];
         let series_id = title.starts_with("episode").then(|| "show".to_owned());
         PlaybackEvent { series_id, ..PlaybackEvent::new("ann", title, DEVICES[who.device], kind, position_ms) }
@@ -264,7 +264,7 @@ impl World {
             passed.push(Change::Delta(title, register.clone()));
             of.insert(index);
         }
-        let with_tombstone = titles & 128 == 128 && source.node.erased > Hlc::ZERO;
+        let with_tombstone = titles & 0x80 == 0x80 && source.node.erased > Hlc::ZERO;
         if with_tombstone {
             passed.push(Change::Erased(source.node.erased));
         }

@@ -99,15 +99,14 @@ impl Stream {
         let (name, position_ms, now_ms) = (DEVICES[device], self.positions[device], self.node.now.as_millis());
         let expected = self.oracle.expects(name, kind, position_ms, restart, now_ms);
         let report = self.node.tell(&PlaybackEvent { position_ms, restart, ..event(name, kind, 0) });
-        let opened = match &report.delta {
-            Some(delta) => self.oracle.note(name, kind, position_ms, now_ms, delta),
-            None => {
-                // A first report that is nothing is remembered all the same: what follows is measured from it.
-                let playing = matches!(kind, EventKind::Play | EventKind::Heartbeat);
-                let first = Seen { version: report.version, position_ms, at_ms: now_ms, playing, playing_since_ms: now_ms };
-                self.oracle.devices.entry(name).or_insert(first);
-                false
-            }
+        let opened = if let Some(delta) = &report.delta {
+            self.oracle.note(name, kind, position_ms, now_ms, delta)
+        } else {
+            // A first report that is nothing is remembered all the same: what follows is measured from it.
+            let playing = matches!(kind, EventKind::Play | EventKind::Heartbeat);
+            let first = Seen { version: report.version, position_ms, at_ms: now_ms, playing, playing_since_ms: now_ms };
+            self.oracle.devices.entry(name).or_insert(first);
+            false
         };
         if let Some(expected) = expected {
             prop_assert_eq!(opened, expected, "{:?} of {} at {} s", kind, name, position_ms / 1_000);

@@ -10,3 +10,6 @@
 mod support;
 
 mod recorder;
+
+mod device;
+mod node;

@@ -106,10 +106,9 @@ fn record_on(replica: &Replica, shares: bool) {
     for count in 0_u64.. {
         let title = format!("t{}", count % TITLE_COUNT);
         let position = positions.entry(title.clone()).or_insert(0);
-        // Mostly watching on, and now and then a jump, back or ahead, that opens a new place.
+        // Mostly watching on, and now and then a jump to where nothing was before, so that every event changes the newest place.
         let (kind, next) = match count % 37 {
-            36 if *position > 400_000 => (EventKind::Seek, *position / 2),
-            18 => (EventKind::Seek, *position + 200_000),
+            18 => (EventKind::Seek, *position + 500_000),
             _ => (EventKind::Heartbeat, *position + 1_000),
         };
         *position = next;

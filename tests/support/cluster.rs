@@ -26,7 +26,7 @@ pub(crate) struct Cluster {
 }
 
 /// Bounds small enough that folding happens in a test.
-const SMALL_STORE: &str = "table_mib = 32\nfold_table_mib = 1\nfold_log_mib = 1\nlog_retention_mib = 1\nengine_cache_mib = 4\ncache_mib = 1\nplayheads_max = 100000";
+pub(crate) const SMALL_STORE: &str = "table_mib = 32\nfold_table_mib = 1\nfold_log_mib = 1\nlog_retention_mib = 1\nengine_cache_mib = 4\ncache_mib = 1\nplayheads_max = 100000";
 const REGIONS: [&str; 5] = ["eu", "us", "ap", "sa", "af"];
 
 impl Cluster {
@@ -52,6 +52,7 @@ impl Cluster {
                 advertise: Some(relays[index].address()),
                 seeds: (0..count).filter(|other| *other != index && knows(index, *other)).map(|other| relays[other].address()).collect(),
                 token_key: None,
+                gateway: String::new(),
                 store: SMALL_STORE.to_owned(),
             };
             Node::new(&folder.path().join(REGIONS[index]), setup)
@@ -115,8 +116,7 @@ impl Cluster {
 
     /// Everything that a node has, by the export of its admin endpoint.
     pub(crate) fn state(&self, index: usize) -> State {
-        let (_, text) = self.nodes[index].admin().send("GET", "/v1/export", None).unwrap();
-        text.lines().map(entry).collect()
+        entries(&self.nodes[index])
     }
 
     /// Waits until all nodes show the same, byte for byte, and answers that.
@@ -146,6 +146,12 @@ impl Cluster {
         let shown: Vec<String> = keys.map(|key| format!("{key:?}:\n  {:?}\n  {:?}", one.get(key), other.get(key))).collect();
         format!("{names:?} at {}: {} and {} registers; {}", wall_now().as_millis(), one.len(), other.len(), shown.join("\n"))
     }
+}
+
+/// Everything that a node has, by the export of its admin endpoint.
+pub(crate) fn entries(node: &Node) -> State {
+    let (_, text) = node.admin().send("GET", "/v1/export", None).unwrap();
+    text.lines().map(entry).collect()
 }
 
 fn entry(line: &str) -> ((String, String), String) {

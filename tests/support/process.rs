@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use super::patience::{deadline, eventually};
 /// A running child; killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    lines: Receiver<String>,
+    // Read by one at a time; the mutex only lets a process be shared.
+    lines: Mutex<Receiver<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -34,7 +36,7 @@ impl Process {
                 line.clear();
             }
         });
-        Self { child, lines, reader: Some(reader) }
+        Self { child, lines: Mutex::new(lines), reader: Some(reader) }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -43,7 +45,7 @@ impl Process {
 
     /// The next line, if there is one within the time; an error once the output has ended.
     pub(crate) fn line_within(&self, time: Duration) -> Result<Option<String>, &'static str> {
-        match self.lines.recv_timeout(time) {
+        match self.lines.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(time) {
             Ok(line) => Ok(Some(line)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err("the output has ended"),
@@ -84,7 +86,7 @@ impl Process {
     fn rest(&self) -> Vec<String> {
         let mut rest = Vec::new();
         loop {
-            match self.lines.try_recv() {
+            match self.lines.lock().unwrap_or_else(PoisonError::into_inner).try_recv() {
                 Ok(line) => rest.push(line),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return rest,
             }

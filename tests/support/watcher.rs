@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::http::Client;
+use super::http::{Client, Progress};
 use super::node::{Addresses, Node, Whereabouts};
 use super::patience::pause;
 
@@ -20,7 +20,7 @@ pub(crate) struct Seen {
     pub(crate) looks: usize,
     /// Times that a register was ahead of what it showed before, at the same node.
     pub(crate) advances: usize,
-    /// Times that it was behind. There is to be none.
+    /// Times that it was behind, or that a sequence number stood for two states. There is to be none.
     went_back: Vec<String>,
 }
 
@@ -62,6 +62,8 @@ impl Drop for Watcher {
 fn watch(nodes: &[(String, Whereabouts)], profiles: &[String], stop: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     let mut shown: BTreeMap<(usize, String, String), (u64, u64)> = BTreeMap::new();
+    // What each sequence number of each node stood for when it was first seen.
+    let mut numbers: BTreeMap<String, String> = BTreeMap::new();
     let mut clients: BTreeMap<usize, (Addresses, Client)> = BTreeMap::new();
     while !stop.load(Ordering::Acquire) {
         for (index, (name, whereabouts)) in nodes.iter().enumerate() {
@@ -79,6 +81,11 @@ fn watch(nodes: &[(String, Whereabouts)], profiles: &[String], stop: &AtomicBool
                     .collect();
                 for progress in history {
                     seen.looks += 1;
+                    let state = format!("{:?}", Progress { cursor: String::new(), ..progress.clone() });
+                    let stands_for = numbers.entry(format!("{name} {}", progress.cursor)).or_insert_with(|| state.clone());
+                    if *stands_for != state {
+                        seen.went_back.push(format!("{name} {} was used twice: for {stands_for} and for {state}", progress.cursor));
+                    }
                     missing.retain(|title| *title != progress.title_id);
                     let before = shown.insert((index, profile.clone(), progress.title_id.clone()), progress.mark());
                     match before {

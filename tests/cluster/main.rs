@@ -12,3 +12,10 @@
 mod support;
 
 mod line;
+
+mod chain;
+mod erasure;
+mod lost_disk;
+mod partition;
+mod restarts;
+mod stranger;

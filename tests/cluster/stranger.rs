@@ -26,6 +26,7 @@ fn a_node_under_another_authority_learns_nothing_and_teaches_nothing() {
             advertise: None,
             seeds: Vec::new(),
             token_key: None,
+            gateway: String::new(),
             store: String::new(),
         },
     );

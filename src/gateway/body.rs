@@ -4,8 +4,9 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use futures_core::Stream;
@@ -20,6 +21,9 @@ use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
 use crate::progress::PlaybackEvent;
 use crate::time::WallTime;
 
+const DISCARD_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
 /// A body, and the room it takes among the bodies of the gateway.
 pub(super) struct HeldBody<'a> {
     pub(super) bytes: Vec<u8>,
@@ -28,13 +32,17 @@ pub(super) struct HeldBody<'a> {
 
 /// Reads a body of JSON. `text/plain` is taken too: browsers may send that across origins without asking first.
 pub(super) async fn read<'a>(state: &'a GatewayState, headers: &HeaderMap, body: Body) -> Result<HeldBody<'a>, Problem> {
-    check_media_type(headers)?;
+    if !is_json(headers) {
+        return Err(refused(body, Problem::MediaType).await);
+    }
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
     if told.is_some_and(|bytes| bytes > EVENTS_BODY_BYTES_MAX) {
-        return Err(Problem::BodyTooLarge);
+        return Err(refused(body, Problem::BodyTooLarge).await);
     }
     let room = told.unwrap_or(EVENTS_BODY_BYTES_MAX);
-    let room = state.0.bodies.try_acquire_many(room as u32).map_err(|_| Problem::Overloaded { retry_ms: 1_000 })?;
+    let Ok(room) = state.0.bodies.try_acquire_many(room as u32) else {
+        return Err(refused(body, Problem::Overloaded { retry_ms: 1_000 }).await);
+    };
     // Half of the request's time is for its body, so that who dribbles is told so and what then is left suffices for the work.
     let patience = state.options().request_timeout / 2;
     let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
@@ -47,6 +55,7 @@ async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {
     while let Some(chunk) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
         let chunk = chunk.map_err(|_| Problem::BodyBroken)?;
         if bytes.len() + chunk.len() > EVENTS_BODY_BYTES_MAX {
+            discard(&mut stream).await;
             return Err(Problem::BodyTooLarge);
         }
         bytes.extend_from_slice(&chunk);
@@ -54,14 +63,31 @@ async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+/// Reads a body away before its request is refused. A connection that is closed over unread bytes is reset, and the client would never see
+/// why.
+pub(super) async fn refused(body: Body, problem: Problem) -> Problem {
+    discard(&mut body.into_data_stream()).await;
+    problem
+}
+
+async fn discard(stream: &mut BodyDataStream) {
+    let read = async {
+        let mut bytes = 0;
+        while let Some(Ok(chunk)) = poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await {
+            bytes += chunk.len();
+            if bytes > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whoever sends slower, or more, has to live without the reason.
+    drop(tokio::time::timeout(DISCARD_TIME, read).await);
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
     let media_type = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if media_type == "application/json" || media_type == "text/plain" || media_type.ends_with("+json") {
-        Ok(())
-    } else {
-        Err(Problem::MediaType)
-    }
+    media_type == "application/json" || media_type == "text/plain" || media_type.ends_with("+json")
 }
 
 /// An event that does not count, and why.

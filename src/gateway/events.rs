@@ -56,16 +56,14 @@ type Touched = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) async fn record(
     State(state): State<GatewayState>,
-    bearer: Bearer,
+    bearer: Result<Bearer, Problem>,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
-    let Query(asked) = asked.map_err(|rejection| Problem::BadQuery { name: "query", reason: rejection.body_text() })?;
-    let returns_progress = match asked.returned.as_deref() {
-        None => false,
-        Some("progress") => true,
-        Some(other) => return Err(Problem::BadQuery { name: "return", reason: format!("'{other}' is not known; say progress") }),
+    let (bearer, returns_progress) = match bearer.and_then(|bearer| Ok((bearer, returns_progress(asked)?))) {
+        Ok(head) => head,
+        Err(problem) => return Err(body::refused(body, problem).await),
     };
     let held = body::read(&state, &headers, body).await?;
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
@@ -90,6 +88,15 @@ pub(super) async fn record(
         server_time_ms,
         progress,
     }))
+}
+
+fn returns_progress(asked: Result<Query<Asked>, QueryRejection>) -> Result<bool, Problem> {
+    let Query(asked) = asked.map_err(|rejection| Problem::BadQuery { name: "query", reason: rejection.body_text() })?;
+    match asked.returned.as_deref() {
+        None => Ok(false),
+        Some("progress") => Ok(true),
+        Some(other) => Err(Problem::BadQuery { name: "return", reason: format!("'{other}' is not known; say progress") }),
+    }
 }
 
 struct RecordedBatch {

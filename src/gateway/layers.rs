@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::body;
 use super::problem::{Problem, keep_allow};
 use crate::time::system;
 
@@ -76,7 +77,10 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
 async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<Response, Problem> {
     let _permit = match &layer.admission {
         None => None,
-        Some(admission) => Some(Arc::clone(admission).try_acquire_owned().map_err(|_| Problem::Overloaded { retry_ms: 1_000 })?),
+        Some(admission) => match Arc::clone(admission).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await),
+        },
     };
     tokio::time::timeout(layer.timeout, next.run(request)).await.map_err(|_| Problem::Timeout)
 }

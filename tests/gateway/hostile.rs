@@ -1,0 +1,129 @@
+//! Requests that are wrong, slow, large or too many.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use crate::support::{DEADLINE, TestNode, event, raw};
+
+#[test]
+fn what_is_not_there_is_a_problem_document_too() {
+    let node = TestNode::start();
+    node.http.get("/").assert_problem(404, "not_found");
+    node.http.get("/v1/profiles").assert_problem(404, "not_found");
+    node.http.get("/v1/profiles//titles/x").assert_problem(400, "bad_id");
+    let answer = node.http.get("/v1/events");
+    answer.assert_problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), "POST");
+    node.http.send("PUT", "/v1/profiles/ann/titles/film", &[], b"").assert_problem(405, "method_not_allowed");
+}
+
+#[test]
+fn a_sound_request_id_is_kept_and_another_is_replaced() {
+    let node = TestNode::start();
+    let id = |sent: &str| node.http.send("GET", "/nothing", &[("x-request-id", sent)], b"").header("x-request-id").to_owned();
+    assert_eq!(id("client-7"), "client-7");
+    for bad in ["", "with space", &"x".repeat(65)] {
+        let given = id(bad);
+        assert!(!given.is_empty() && given != bad, "{bad}: {given}");
+    }
+}
+
+#[test]
+fn endless_headers_end_the_connection() {
+    let node = TestNode::start();
+    let answer = raw(node.http.address, format!("GET / HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(100_000)).as_bytes());
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let many: String = (0..200).map(|n| format!("h{n}: x\r\n")).collect();
+    let answer = raw(node.http.address, format!("GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n").as_bytes());
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let answer = raw(node.http.address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 garbage\r\n\r\n");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(node.http.progress("ann", "film")["started"], false, "everybody else is served");
+}
+
+#[test]
+fn who_does_not_finish_headers_is_cut_off() {
+    let node = TestNode::with(&[("LEFTOFF_GATEWAY__HEADER_TIMEOUT_MS", "200")]);
+    // Reads until the other side closes: returning at all is the proof.
+    let answer = raw(node.http.address, b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[test]
+fn who_does_not_finish_a_body_is_told_so() {
+    let node = TestNode::with(&[("LEFTOFF_GATEWAY__REQUEST_TIMEOUT_MS", "400")]);
+    let answer = raw(
+        node.http.address,
+        b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{\"events\":",
+    );
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("\"body_timeout\""), "{answer}");
+}
+
+#[test]
+fn a_body_without_a_length_is_bounded_as_it_comes() {
+    let node = TestNode::start();
+    let mut stream = TcpStream::connect(node.http.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n").unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x1_0000));
+    // The node answers in mid-body and closes, so later writes may fail.
+    let _ = (0..32).try_for_each(|_| stream.write_all(chunk.as_bytes()));
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(node.http.record(&[event("ann", "film", "tv", "PAUSE", 1)])["accepted"], 1);
+}
+
+#[test]
+fn connections_are_bounded_and_the_next_is_told_to_come_back() {
+    let node = TestNode::with(&[("LEFTOFF_GATEWAY__CONNECTIONS_MAX", "1")]);
+    let mut first = TcpStream::connect(node.http.address).unwrap();
+    first.set_read_timeout(Some(DEADLINE)).unwrap();
+    first.write_all(b"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut begun = [0; 12];
+    first.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 404");
+    let answer = raw(node.http.address, b"");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
+    drop(first);
+    crate::support::eventually("there is room again", || {
+        raw(node.http.address, b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").starts_with("HTTP/1.1 404")
+    });
+}
+
+#[test]
+fn requests_beyond_the_bound_are_answered_503_with_a_time() {
+    let node = TestNode::with(&[("LEFTOFF_GATEWAY__REQUESTS_MAX", "1")]);
+    let body = json!({"events": [event("ann", "film", "tv", "PAUSE", 5_000)]}).to_string();
+    let head = format!("POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    // One request that takes its time: its body is still to come. If it came while another was served, it is the one that was refused.
+    let begin = || {
+        let mut slow = TcpStream::connect(node.http.address).unwrap();
+        slow.write_all(head.as_bytes()).unwrap();
+        slow.set_nonblocking(true).unwrap();
+        slow
+    };
+    let mut slow = begin();
+    crate::support::eventually("the slow request holds the only place", || {
+        if slow.peek(&mut [0]).is_ok() {
+            slow = begin();
+        }
+        let answer = node.http.get("/v1/profiles/ann/titles");
+        if answer.status == 503 {
+            answer.assert_problem(503, "overloaded");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        answer.status == 503
+    });
+    slow.set_nonblocking(false).unwrap();
+    slow.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(node.admin.get("/readyz").status, 200, "the operator is served nevertheless");
+    slow.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "what was taken is finished: {answer}");
+    assert_eq!(node.http.progress("ann", "film")["position_ms"], 5_000);
+}

@@ -1,0 +1,15 @@
+//! The gateway and its node from outside: real nodes on loopback, real sockets, real folders.
+#![cfg(feature = "server")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody links against a test")]
+
+mod admin;
+mod auth;
+mod cli;
+mod events;
+mod history;
+mod hostile;
+mod payloads;
+mod process;
+mod reads;
+mod support;

@@ -1,17 +1,19 @@
 //! Replicas over real UDP on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tokio::time::{Instant, timeout};
 
+use super::backoff::random_salt;
 use super::*;
-use crate::embedded::{Replica, ReplicaConfig};
-use crate::progress::{DeviceId, EventKind, PlaybackEvent, Policy, ProfileId, TitleId};
-use crate::replica::{Authority, Core, Grant, TokenError};
+use crate::progress::{EventKind, PlaybackEvent, Policy, ProfileId, TitleId};
+use crate::replica::{Authority, Core, CoreOptions, Grant, TokenError};
+use crate::store::{Epoch, Fresh, ReplicaId, Store, StoreOptions};
 use crate::sync::LinkState;
 use crate::sync::message::Role;
 use crate::time::WallTime;
@@ -65,41 +67,77 @@ fn quick() -> NetConfig {
     }
 }
 
-struct Node {
-    replica: Replica,
-    network: Network,
+/// A replica on a real disk, with the thread that commits.
+struct Replica {
+    core: Arc<Core>,
+    stop: Arc<AtomicBool>,
+    committer: Option<JoinHandle<()>>,
     _folder: tempfile::TempDir,
 }
 
-fn replica_in(folder: &Path, name: &str, role: Role) -> Replica {
-    let mut config = ReplicaConfig::new(folder, DeviceId::new(name).unwrap());
-    config.core.keeps_unshared = role == Role::Device;
-    Replica::open_with_secret(config).unwrap()
+impl Replica {
+    fn open(role: Role) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let fresh = Fresh { id: ReplicaId(random_salt().unwrap()), epoch: Epoch(1) };
+        let (store, _) = Store::open_folder(folder.path(), StoreOptions::small(), fresh).unwrap();
+        let options = CoreOptions { playheads_count_max: 1_000, keeps_unshared: role == Role::Device, ..CoreOptions::default() };
+        let core = Arc::new(Core::new(store, options));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (its_core, its_stop) = (Arc::clone(&core), Arc::clone(&stop));
+        let committer = std::thread::spawn(move || {
+            while !its_stop.load(Ordering::Acquire) {
+                if !its_core.flush().unwrap() {
+                    std::thread::park();
+                }
+            }
+        });
+        let thread = committer.thread().clone();
+        core.set_waker(Box::new(move || thread.unpark()));
+        Self { core, stop, committer: Some(committer), _folder: folder }
+    }
+
+    fn watch(&self, profile: &str, title: &str, position_ms: u64) {
+        let event = PlaybackEvent::new(profile, title, "tv", EventKind::Pause, position_ms);
+        let recorded = self.core.record(wall_now(), None, &[event]).unwrap();
+        let (done, kept) = std::sync::mpsc::channel();
+        self.core.when_durable(recorded.last.unwrap(), Box::new(move |result| done.send(result).unwrap()));
+        kept.recv().unwrap().unwrap();
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(committer) = self.committer.take() {
+            committer.thread().unpark();
+            committer.join().unwrap();
+        }
+    }
+}
+
+struct Node {
+    network: Network,
+    replica: Replica,
 }
 
 impl Node {
     async fn start(config: NetConfig, authority: Option<Arc<dyn Authority>>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let replica = replica_in(folder.path(), &config.name, config.role);
-        let network = Network::start(Arc::clone(replica.core()), config, authority).await.unwrap();
-        Self { replica, network, _folder: folder }
+        let replica = Replica::open(config.role);
+        let network = Network::start(Arc::clone(&replica.core), config, authority).await.unwrap();
+        Self { network, replica }
     }
 
     fn address(&self) -> String {
         self.network.local_addr().unwrap().to_string()
     }
 
-    fn core(&self) -> &Arc<Core> {
-        self.replica.core()
-    }
-
     fn watch(&self, profile: &str, title: &str, position_ms: u64) {
-        self.replica.record(PlaybackEvent::new(profile, title, "tv", EventKind::Pause, position_ms)).unwrap();
+        self.replica.watch(profile, title, position_ms);
     }
 
     fn position(&self, profile: &str, title: &str) -> u64 {
         let (profile, title) = (ProfileId::new(profile).unwrap(), TitleId::new(title).unwrap());
-        self.replica.resume_point(&profile, &title, Policy::Continue).unwrap().point.position.as_millis()
+        self.replica.core.resume_point(&profile, &title, Policy::Continue).unwrap().point.position.as_millis()
     }
 
     async fn has(&self, profile: &str, title: &str, position_ms: u64) {
@@ -188,7 +226,7 @@ async fn a_node_that_comes_back_is_dialed_again_and_gets_what_it_missed() {
     let b = Node::start(cluster.config("b", &[&a]), None).await;
     a.watch("p", "film", 60_000);
     b.has("p", "film", 60_000).await;
-    let Node { replica, network, _folder } = a;
+    let Node { replica, network } = a;
     network.shutdown().await;
     drop(network);
     b.watch("p", "film", 120_000);
@@ -196,13 +234,13 @@ async fn a_node_that_comes_back_is_dialed_again_and_gets_what_it_missed() {
     // The socket is closed a moment after its last owner has gone.
     let network = timeout(PATIENCE, async {
         loop {
-            match Network::start(Arc::clone(replica.core()), config.clone(), None).await {
+            match Network::start(Arc::clone(&replica.core), config.clone(), None).await {
                 Ok(network) => return network,
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
     });
-    let a = Node { network: network.await.unwrap(), replica, _folder };
+    let a = Node { network: network.await.unwrap(), replica };
     a.watch("q", "film", 30_000);
     a.has("p", "film", 120_000).await;
     b.has("q", "film", 30_000).await;
@@ -238,7 +276,7 @@ async fn a_device_gets_and_gives_the_profiles_of_its_token_only() {
     assert_eq!(granted.await.unwrap(), [ProfileId::new("mine").unwrap()]);
     link.disconnect();
     eventually(|| node.network.links().is_empty(), "the device is gone").await;
-    assert!(device.core().keeps_apart(), "offline again, work is kept apart");
+    assert!(device.replica.core.keeps_apart(), "offline again, work is kept apart");
 }
 
 fn device_config() -> NetConfig {
@@ -262,7 +300,7 @@ async fn a_device_without_a_good_token_is_told_why_and_a_token_that_ends_ends_it
     eventually(|| link.last_error().is_some_and(|error| error.contains("not the one")), "the reason").await;
     link.set_token("good".into());
     eventually(|| link.last_error().is_some_and(|error| error.contains("expired")), "the end of the token").await;
-    assert!(node.network.totals().faulted.load(std::sync::atomic::Ordering::Relaxed) >= 2);
+    eventually(|| node.network.totals().faulted.load(Ordering::Relaxed) >= 2, "both are counted").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -279,9 +317,8 @@ async fn a_node_of_another_cluster_is_refused() {
 async fn certificates_must_carry_the_role_and_are_reloaded_while_links_stay() {
     let cluster = Cluster::new();
     let nameless = NetConfig { tls: Some(cluster.material(&["a.example.net"])), ..cluster.config("a", &[]) };
-    let folder = tempfile::tempdir().unwrap();
-    let replica = replica_in(folder.path(), "a", Role::Node);
-    assert!(matches!(Network::start(Arc::clone(replica.core()), nameless, None).await, Err(NetError::Name)));
+    let replica = Replica::open(Role::Node);
+    assert!(matches!(Network::start(Arc::clone(&replica.core), nameless, None).await, Err(NetError::Name)));
     let a = Node::start(cluster.config("a", &[]), None).await;
     let b = Node::start(cluster.config("b", &[&a]), None).await;
     eventually(|| a.open_count() == 1, "a link").await;

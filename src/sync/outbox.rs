@@ -67,6 +67,9 @@ pub(super) struct Outbox {
     /// The last cover that the peer acknowledged.
     synced: Seq,
     cover_due: Option<MonotonicTime>,
+    /// How far the peer has our changes with what was sent: behind the feed's position while a change that was left out for a later one of the
+    /// same key is still to come.
+    covered: Seq,
     more: bool,
     scratch: Vec<u8>,
 }
@@ -77,6 +80,7 @@ impl Outbox {
         self.feed = Some(Feed::after(after));
         self.told = after;
         self.synced = after;
+        self.covered = after;
     }
 
     /// Sends what changed in the profiles of a narrow link after its cursor, then everything from there.
@@ -230,6 +234,7 @@ impl Outbox {
     }
 
     fn finish(&mut self, mono: MonotonicTime, polled: Polled, records: &[u8], out: &mut Vec<u8>) -> bool {
+        self.covered = polled.covers.unwrap_or(self.covered).max(self.covered);
         let covers = polled.covers.filter(|_| !self.withheld);
         if polled.count > 0 {
             self.put_frame(covers, polled.count, records, out);
@@ -239,13 +244,15 @@ impl Outbox {
         if covers.is_some_and(|covers| covers.0.saturating_sub(self.told.0) >= COVERED_COUNT) {
             self.cover_due = self.cover_due.or(Some(mono + COVER_DELAY));
         }
-        if self.cover_due.is_none_or(|due| due > mono) || self.is_heavy() {
+        if self.withheld || self.cover_due.is_none_or(|due| due > mono) {
             return false;
         }
         self.cover_due = None;
-        let Some(position) = self.feed.as_ref().map(Feed::position).filter(|position| *position > self.told) else { return false };
-        self.put_frame(Some(position), 0, &[], out);
-        true
+        let news = self.covered > self.told;
+        if news {
+            self.put_frame(Some(self.covered), 0, &[], out);
+        }
+        news
     }
 
     fn put_frame(&mut self, covers: Option<Seq>, count: u32, records: &[u8], out: &mut Vec<u8>) {

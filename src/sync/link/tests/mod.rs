@@ -1,0 +1,6 @@
+//! Links as pairs in virtual time: no runtime, no thread, no sleep. Replicas are the ones that ship, over stores in memory.
+
+mod device;
+mod hostile;
+mod settle;
+mod world;

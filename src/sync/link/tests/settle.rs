@@ -1,0 +1,321 @@
+//! Two and three nodes that converge: live, by cursor, by reconciliation, whatever is lost on the way.
+
+use super::world::{Replica, World, cursor};
+use crate::progress::EventKind;
+use crate::replica::CoreOptions;
+use crate::store::StoreOptions;
+use crate::sync::message::Role;
+use crate::sync::{LinkConfig, LinkError, LinkEvent};
+
+fn two() -> World {
+    World::new(vec![Replica::node(1), Replica::node(2)])
+}
+
+#[test]
+fn what_is_recorded_at_either_side_is_soon_at_both() {
+    let mut world = two();
+    world.record(0, "p", "before", EventKind::Pause, 60_000);
+    let pair = world.link(0, 1);
+    world.run(200);
+    assert_eq!(world.replicas[1].position("p", "before"), 60_000);
+    world.record(1, "p", "film", EventKind::Pause, 90_000);
+    world.run(15);
+    assert_eq!(world.replicas[0].position("p", "film"), 90_000, "one way and a flush");
+    assert!(world.pairs[pair].is_alive());
+}
+
+#[test]
+fn an_idle_link_falls_silent() {
+    let mut world = two();
+    world.fill(0, 0..200, 1_000);
+    let pair = world.link(0, 1);
+    world.run_until_quiet(pair);
+    let before = world.pairs[pair].bytes();
+    world.run(9_000);
+    assert_eq!(world.pairs[pair].bytes(), before, "no record, no acknowledgement, no cursor is sent when nothing happens");
+}
+
+#[test]
+fn nothing_goes_back_to_where_it_came_from() {
+    let mut world = two();
+    let pair = world.link(0, 1);
+    world.run(100);
+    world.fill(0, 0..500, 1_000);
+    world.run_until_quiet(pair);
+    assert_eq!(world.pairs[pair].links[0].figures(&world.replicas[0].core).records_in, 0);
+    assert_eq!(world.replicas[0].everything(), world.replicas[1].everything());
+}
+
+#[test]
+fn a_link_cut_after_any_frame_is_made_good_by_the_next() {
+    for frames in 0..40 {
+        let mut world = two();
+        world.fill(0, 0..300, 1_000);
+        world.fill(1, 200..500, 5_000);
+        let pair = world.link(0, 1);
+        world.pairs[pair].frames_left = Some(frames);
+        world.run(400);
+        world.fill(0, 500..550, 1_000);
+        world.link(0, 1);
+        world.run_until_equal();
+        assert_eq!(world.replicas[0].everything().len(), 550);
+    }
+}
+
+#[test]
+fn records_that_arrive_twice_say_nothing_new() {
+    let mut world = two();
+    let pair = world.link(0, 1);
+    world.pairs[pair].repeats = true;
+    world.fill(0, 0..100, 1_000);
+    world.fill(1, 50..150, 2_000);
+    world.run_until_equal();
+    world.run_until_quiet(pair);
+    assert_eq!(world.replicas[0].everything().len(), 150);
+}
+
+#[test]
+fn a_chain_of_three_converges() {
+    let mut world = World::new(vec![Replica::node(1), Replica::node(2), Replica::node(3)]);
+    world.fill(0, 0..100, 1_000);
+    world.fill(2, 100..200, 1_000);
+    world.link(0, 1);
+    world.link(1, 2);
+    world.run_until_equal();
+    world.record(0, "p", "film", EventKind::Pause, 1_000);
+    world.record(2, "p", "film", EventKind::Pause, 61_000);
+    world.run_until_equal();
+    assert_eq!(world.replicas[1].position("p", "film"), 61_000);
+}
+
+#[test]
+fn cursors_survive_a_restart_and_only_what_is_missing_travels() {
+    let mut world = two();
+    world.fill(0, 0..1_000, 1_000);
+    let pair = world.link(0, 1);
+    world.run_until_quiet(pair);
+    assert!(cursor(&world, 1, 0).is_some());
+    world.pairs[pair].frames_left = Some(0);
+    world.replicas[1].restart();
+    world.fill(0, 0..10, 2_000);
+    let again = world.link(0, 1);
+    world.run_until_equal();
+    world.run_until_quiet(again);
+    let figures = world.pairs[again].links[1].figures(&world.replicas[1].core);
+    assert_eq!(figures.records_in, 10);
+}
+
+#[test]
+fn catching_up_costs_little_more_than_what_changed() {
+    for (changed, tail_is_gone) in [(1, false), (1, true), (100, false), (100, true), (1_000, true)] {
+        let store = StoreOptions { ring_count_max: if tail_is_gone { 1 } else { 1 << 14 }, ..StoreOptions::small() };
+        let options = CoreOptions { playheads_count_max: 10_000, ..CoreOptions::default() };
+        let mut world = World::new(vec![Replica::new(1, options, store), Replica::node(2)]);
+        world.fill(0, 0..5_000, 1_000);
+        let pair = world.link(0, 1);
+        world.run_until_quiet(pair);
+        world.pairs[pair].frames_left = Some(0);
+        world.now_ms += 60_000;
+        world.fill(0, 0..changed, 100_000);
+        let own: usize = world.replicas[0]
+            .everything()
+            .into_iter()
+            .filter(|(_, progress)| progress.furthest.as_millis() >= 100_000)
+            .map(|((profile, title), state)| {
+                let mut bytes = Vec::new();
+                crate::store::Record::Register { profile, title, state }.encode(&mut bytes);
+                bytes.len()
+            })
+            .sum();
+        let again = world.link(0, 1);
+        world.run_until_quiet(again);
+        assert_eq!(world.replicas[0].everything(), world.replicas[1].everything());
+        let bytes = world.pairs[again].bytes();
+        assert!(bytes * 10 <= own as u64 * 13 + 5_120, "{bytes} bytes for {changed} registers of {own} bytes, tail gone: {tail_is_gone}");
+    }
+}
+
+#[test]
+fn a_lost_disk_is_filled_again() {
+    let mut world = two();
+    world.fill(0, 0..2_000, 1_000);
+    let pair = world.link(0, 1);
+    world.run_until_quiet(pair);
+    world.pairs[pair].frames_left = Some(0);
+    world.replicas[1].lose_disk();
+    world.record(1, "p", "film", EventKind::Pause, 9_000);
+    world.link(0, 1);
+    world.run_until_equal();
+    assert_eq!(world.replicas[1].everything().len(), 2_001);
+}
+
+fn reconciled(world: &World, pair: usize) -> bool {
+    world.pairs[pair].events.iter().all(|events| events.iter().any(|event| matches!(event, LinkEvent::Reconciled { .. })))
+}
+
+#[test]
+fn stores_without_a_common_cursor_exchange_only_what_differs() {
+    let mut world = two();
+    world.fill(0, 0..4_000, 1_000);
+    let pair = world.link(0, 1);
+    world.run_until_quiet(pair);
+    world.pairs[pair].frames_left = Some(0);
+    for replica in &world.replicas {
+        replica.core.store().forget_cursors().unwrap();
+    }
+    world.fill(0, 4_000..4_010, 1_000);
+    world.fill(1, 5_000..5_010, 1_000);
+    let again = world.link(0, 1);
+    world.run_until("reconciled", |world| reconciled(world, again));
+    world.run_until_quiet(again);
+    assert_eq!(world.replicas[0].everything(), world.replicas[1].everything());
+    let records = |side: usize| world.pairs[again].links[side].figures(&world.replicas[side].core).records_in;
+    assert!(records(0) >= 10 && records(1) >= 10 && records(0) + records(1) < 60, "{} {}", records(0), records(1));
+    assert!(world.pairs[again].bytes() < 20_000, "{}", world.pairs[again].bytes());
+    // And the cursors are known again.
+    world.pairs[again].frames_left = Some(0);
+    world.fill(1, 6_000..6_001, 1_000);
+    let third = world.link(0, 1);
+    world.run_until_quiet(third);
+    assert!(world.pairs[third].bytes() < 700, "{}", world.pairs[third].bytes());
+}
+
+#[test]
+fn writes_during_a_reconciliation_are_not_lost_and_a_cut_in_it_is_made_good() {
+    for frames in [1, 3, 5, 7, 9, 11, 14, 18, 25, 40] {
+        let mut world = two();
+        world.fill(0, 0..1_500, 1_000);
+        world.fill(1, 1_000..2_500, 1_000);
+        let pair = world.link(0, 1);
+        world.pairs[pair].frames_left = Some(frames);
+        for burst in 0..20 {
+            world.run(17);
+            world.fill(0, burst * 3..burst * 3 + 3, 50_000);
+            world.fill(1, 3_000 + burst..3_001 + burst, 50_000);
+        }
+        world.link(0, 1);
+        world.run(33);
+        world.fill(1, 10..30, 90_000);
+        world.run_until_equal();
+        assert_eq!(world.replicas[0].everything().len(), 2_520);
+    }
+}
+
+#[test]
+fn erasures_travel_with_cursors_and_without() {
+    let mut world = two();
+    world.fill(0, 0..70, 1_000);
+    let pair = world.link(0, 1);
+    world.run_until_quiet(pair);
+    let profile = crate::progress::ProfileId::new("00000003-0000-4000-8000-000000000000").unwrap();
+    let now = world.wall(0);
+    world.replicas[0].core.erase(now, &profile).unwrap();
+    world.run_until_equal();
+    assert_eq!(world.replicas[1].everything().len(), 63);
+    world.pairs[pair].frames_left = Some(0);
+    for replica in &world.replicas {
+        replica.core.store().forget_cursors().unwrap();
+    }
+    let other = crate::progress::ProfileId::new("00000004-0000-4000-8000-000000000000").unwrap();
+    let now = world.wall(1);
+    world.replicas[1].core.erase(now, &other).unwrap();
+    world.link(0, 1);
+    world.run_until_equal();
+    assert_eq!(world.replicas[0].everything().len(), 56);
+}
+
+#[test]
+fn a_scrub_finds_what_no_cursor_would() {
+    let mut world = two();
+    let scrubbing = |config: LinkConfig| LinkConfig { scrub_interval: Some(std::time::Duration::from_secs(5)), ..config };
+    let configs = [world.config(true, Role::Node), world.config(false, Role::Node)].map(scrubbing);
+    world.fill(0, 0..300, 1_000);
+    let pair = world.link_with([0, 1], configs);
+    world.run_until("a scrub", |world| reconciled(world, pair));
+    let differed = |event: &LinkEvent| matches!(event, LinkEvent::Reconciled { differed: true, .. });
+    assert!(!world.pairs[pair].events.iter().flatten().any(differed), "nothing differs on a healthy link");
+    world.run(12_000);
+    assert!(world.pairs[pair].links[0].figures(&world.replicas[0].core).reconciled >= 2);
+}
+
+#[test]
+fn a_record_from_a_fast_clock_is_refused_by_name_and_taken_when_it_is_due() {
+    let mut world = two();
+    world.replicas[0].skew_ms = 90_000;
+    let pair = world.link(0, 1);
+    world.run(100);
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run(200);
+    assert_eq!(world.replicas[1].position("p", "film"), 0);
+    let figures = world.pairs[pair].links[0].figures(&world.replicas[0].core);
+    assert_eq!((figures.refused_out, figures.waiting_out), (1, 1));
+    assert!(cursor(&world, 1, 0).is_some(), "the cursor moves on all the same");
+    world.record(1, "p", "other", EventKind::Pause, 1_000);
+    world.run(100);
+    assert_eq!(world.replicas[0].position("p", "other"), 1_000);
+    world.run(31_000);
+    assert_eq!(world.replicas[1].position("p", "film"), 60_000);
+    assert!(world.pairs[pair].is_alive());
+}
+
+#[test]
+fn a_refused_record_outlives_the_link_on_which_it_was_refused() {
+    let mut world = two();
+    world.replicas[0].skew_ms = 90_000;
+    let pair = world.link(0, 1);
+    world.run(100);
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run(200);
+    world.pairs[pair].frames_left = Some(0);
+    let unsettled = [world.unsettled(pair, 0), world.unsettled(pair, 1)];
+    assert!(unsettled.iter().all(|peers| peers.len() == 1));
+    // One side's memory is enough.
+    let configs = [world.config(true, Role::Node), LinkConfig { unsettled: unsettled[1].clone(), ..world.config(false, Role::Node) }];
+    world.link_with([0, 1], configs);
+    world.run(40_000);
+    assert_eq!(world.replicas[1].position("p", "film"), 60_000);
+}
+
+#[test]
+fn settings_that_differ_end_the_link_with_a_reason() {
+    let options = CoreOptions { ttl_days: Some(30), playheads_count_max: 100, ..CoreOptions::default() };
+    let mut world = World::new(vec![Replica::new(1, options, StoreOptions::small()), Replica::node(2)]);
+    let pair = world.link(0, 1);
+    world.run(50);
+    assert!(matches!(world.pairs[pair].ended, Some((_, LinkError::Settings { setting: "ttl", .. }))), "{:?}", world.pairs[pair].ended);
+}
+
+#[test]
+fn expiry_floors_are_joined_before_any_record() {
+    let options = CoreOptions { ttl_days: Some(30), playheads_count_max: 100, ..CoreOptions::default() };
+    let mut world =
+        World::new(vec![Replica::new(1, options.clone(), StoreOptions::small()), Replica::new(2, options, StoreOptions::small())]);
+    world.fill(0, 0..10, 1_000);
+    let floor = crate::store::day_of(world.wall(0)) + 1;
+    world.replicas[1].core.raise_floor(floor).unwrap();
+    world.replicas[1].core.flush().unwrap();
+    world.link(0, 1);
+    world.run(500);
+    assert_eq!(world.replicas[0].core.store().floor_day(), floor);
+    assert_eq!(world.replicas[0].everything().len() + world.replicas[1].everything().len(), 0);
+}
+
+#[test]
+fn nodes_with_different_secrets_give_each_other_everything() {
+    let mut store = StoreOptions::small();
+    store.key_secret = [9; 16];
+    let options = CoreOptions { playheads_count_max: 1_000, ..CoreOptions::default() };
+    let mut world = World::new(vec![Replica::node(1), Replica::new(2, options, store)]);
+    world.fill(0, 0..200, 1_000);
+    world.fill(1, 100..300, 2_000);
+    world.link(0, 1);
+    world.run_until("equal", |world| world.replicas.iter().all(|replica| replica.everything().len() == 300));
+}
+
+#[test]
+fn a_link_to_oneself_ends() {
+    let mut world = World::new(vec![Replica::node(1)]);
+    let pair = world.link(0, 0);
+    world.run(50);
+    assert!(matches!(world.pairs[pair].ended, Some((_, LinkError::Myself))));
+}

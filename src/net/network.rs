@@ -206,6 +206,7 @@ impl Network {
     /// # Errors
     ///
     /// Nothing was started.
+    #[expect(clippy::unused_async, reason = "must be called on a runtime, which the signature says")]
     pub async fn start(core: Arc<Core>, config: NetConfig, authority: Option<Arc<dyn Authority>>) -> Result<Self, NetError> {
         if config.tls.is_none() && !config.seeds.is_empty() {
             return Err(NetError::NoCertificates);
@@ -259,13 +260,14 @@ impl Network {
     /// # Errors
     ///
     /// The authority cannot be read. That nobody answers is no error: it is tried again.
+    #[expect(clippy::unused_async, reason = "must be called on a runtime, which the signature says")]
     pub async fn connect_device(&self, address: &str, credentials: Credentials) -> Result<DeviceLink, NetError> {
         let client = tls::device_client(&credentials.ca_pem, &self.shared.config)?;
         let (token, renewed) = watch::channel(credentials.token);
-        let (give_up, given_up) = watch::channel(false);
+        let (give_up, ended) = watch::channel(false);
         self.shared.registry.add_target(address, true, None);
         let identity = Identity::Device { client, token: renewed };
-        Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), identity, Some(given_up)));
+        Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), identity, Some(ended)));
         Ok(DeviceLink { shared: Arc::clone(&self.shared), address: address.to_owned(), token, give_up })
     }
 

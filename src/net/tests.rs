@@ -171,8 +171,8 @@ impl Authority for Tokens {
     }
 }
 
-fn tokens(profiles: &[&'static str]) -> Option<Arc<dyn Authority>> {
-    Some(Arc::new(Tokens(profiles.to_vec(), Duration::from_secs(3_600))))
+fn tokens(profiles: &[&'static str]) -> Arc<dyn Authority> {
+    Arc::new(Tokens(profiles.to_vec(), Duration::from_hours(1)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,7 +249,7 @@ async fn a_node_that_comes_back_is_dialed_again_and_gets_what_it_missed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_gets_and_gives_the_profiles_of_its_token_only() {
     let cluster = Cluster::new();
-    let node = Node::start(cluster.config("a", &[]), tokens(&["mine"])).await;
+    let node = Node::start(cluster.config("a", &[]), Some(tokens(&["mine"]))).await;
     node.watch("mine", "film", 60_000);
     node.watch("foreign", "film", 60_000);
     let device = Node::start(NetConfig { ..device_config() }, None).await;
@@ -306,7 +306,7 @@ async fn a_device_without_a_good_token_is_told_why_and_a_token_that_ends_ends_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_another_cluster_is_refused() {
     let (cluster, other) = (Cluster::new(), Cluster::new());
-    let a = Node::start(cluster.config("a", &[]), tokens(&["mine"])).await;
+    let a = Node::start(cluster.config("a", &[]), Some(tokens(&["mine"]))).await;
     let stranger = Node::start(other.config("x", &[&a]), None).await;
     let error = || stranger.network.targets().remove(0).last_error;
     eventually(|| error().is_some_and(|error| error.contains("certificate")), "no handshake").await;

@@ -41,12 +41,12 @@ impl CatchUp {
                 return Ok((count, false));
             }
             let Some(profile) = self.profiles.next() else { return Ok((count, true)) };
-            self.rest = self.read(store, profile)?.into_iter();
+            self.rest = self.read(store, &profile)?.into_iter();
         }
     }
 
-    fn read(&self, store: &Store, profile: ProfileId) -> Result<Vec<Record>, ReadError> {
-        let stored = store.profile(&profile)?;
+    fn read(&self, store: &Store, profile: &ProfileId) -> Result<Vec<Record>, ReadError> {
+        let stored = store.profile(profile)?;
         let mut records = Vec::new();
         if stored.profile.erased != Hlc::ZERO {
             records.push(Record::Erased { profile: profile.clone(), erased: stored.profile.erased });

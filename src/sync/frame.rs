@@ -137,7 +137,7 @@ pub fn split(buffer: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
 ///
 /// The body must fit: at most [`FRAME_BYTES_MAX`] - 4 bytes, which every encoder in this module's neighbours keeps to.
 pub fn put(out: &mut Vec<u8>, kind: FrameType, body: &[u8]) {
-    debug_assert!(body.len() + 1 <= FRAME_BYTES_MAX - LENGTH_BYTES_MAX, "a frame too long to be read");
+    debug_assert!(body.len() < FRAME_BYTES_MAX - LENGTH_BYTES_MAX, "a frame too long to be read");
     out.reserve(body.len() + LENGTH_BYTES_MAX + 1);
     put_varint(out, body.len() as u64 + 1);
     out.push(kind as u8);

@@ -50,6 +50,10 @@ struct Polled {
     covers: Option<Seq>,
 }
 
+/// An acknowledgement of more than was sent, or of less than an earlier one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct WrongAck;
+
 /// Everything on its way to one peer, or to be. A peer that does not read costs its bounded bytes in flight and a few numbers.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -142,10 +146,10 @@ impl Outbox {
         self.catch_up.is_some() || self.feed.as_ref().is_some_and(Feed::is_scanning)
     }
 
-    /// Takes an acknowledgement; the number of our changes that it covers if that grew. `None`: it claims more than was sent, or less than before.
-    pub(super) fn handle_ack(&mut self, up_to: u64) -> Option<Option<Seq>> {
+    /// Takes an acknowledgement; the number of our changes that it covers, if that grew.
+    pub(super) fn handle_ack(&mut self, up_to: u64) -> Result<Option<Seq>, WrongAck> {
         if up_to > self.sent || up_to < self.acked {
-            return None;
+            return Err(WrongAck);
         }
         self.acked = up_to;
         let before = self.synced;
@@ -156,7 +160,7 @@ impl Outbox {
             self.synced = front.covers.unwrap_or(self.synced).max(self.synced);
             self.in_flight.pop_front();
         }
-        Some((self.synced > before).then_some(self.synced))
+        Ok((self.synced > before).then_some(self.synced))
     }
 
     /// Notes a key to be offered again.

@@ -189,8 +189,7 @@ pub(super) fn scope_of(ours: &Hello, theirs: &Hello, narrow: Option<&Narrow>, di
         }
         // A device that may only read or only write gets, or gives, everything when its cursor is not known.
         Some(_) => None,
-        None if ours.hash_check == theirs.hash_check => Some(Scope::Everything),
         // Nodes with different secrets have no keys in common to compare by.
-        None => None,
+        None => (ours.hash_check == theirs.hash_check).then_some(Scope::Everything),
     }
 }

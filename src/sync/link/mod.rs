@@ -475,7 +475,7 @@ impl Link {
     }
 
     fn take_ack(&mut self, mono: MonotonicTime, core: &Core, ack: Ack) -> Result<(), LinkError> {
-        let synced = self.outbox.handle_ack(ack.up_to).ok_or(LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
+        let synced = self.outbox.handle_ack(ack.up_to).map_err(|_| LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
         if let (Some(seq), Some(peer)) = (synced, &self.peer)
             && peer.role == Role::Node
             && peer.hello.region == self.config.region

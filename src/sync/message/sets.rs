@@ -44,6 +44,7 @@ const TRUNCATED: u8 = 8;
 
 /// The end of a turn: the other side's is next. `u8` flags: 1 quiet, 2 settled, 4 differs, 8 truncated.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of one byte on the wire")]
 pub struct Turn {
     /// Nothing was asked in this turn. Two quiet turns in a row end the pass.
     pub quiet: bool,

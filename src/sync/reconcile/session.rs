@@ -82,6 +82,7 @@ pub enum Produced {
 
 /// One pass, from one side.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts; most combinations occur")]
 pub struct Session {
     source: Source,
     salt: u64,

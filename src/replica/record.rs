@@ -1,5 +1,7 @@
 //! Recording: events in, deltas into the log.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::PoisonError;
 
 use super::{Core, NotDurable};
@@ -42,6 +44,10 @@ pub enum RecordError {
 /// each time it is sent, and a repeated import would never quite be the same.
 const OFFSET_IGNORED_MS: i64 = 2_000;
 
+/// Titles by profile, those begun in the same batch included. Counted once a batch: counting reads the whole profile, and an import begins a
+/// thousand titles at once.
+type TitleCounts = BTreeMap<u64, usize>;
+
 /// Room asked of the store for each event: the largest record of one place.
 const EVENT_BYTES: usize = 512;
 
@@ -68,9 +74,10 @@ impl Core {
         }
         let mut batch = if *sharing { Batch::local() } else { Batch::local().unshared() };
         let mut outcomes = Vec::with_capacity(events.len());
+        let mut counts = TitleCounts::new();
         for event in checked {
             outcomes.push(match event {
-                Ok(event) => self.record_one(now, sent_at, &event, &mut batch)?,
+                Ok(event) => self.record_one(now, sent_at, &event, &mut batch, &mut counts)?,
                 Err(refusal) => Err(refusal),
             });
         }
@@ -135,6 +142,7 @@ impl Core {
         sent_at: Option<WallTime>,
         event: &Event,
         batch: &mut Batch,
+        counts: &mut TitleCounts,
     ) -> Result<Result<Version, Refusal>, RecordError> {
         let device = self.device_hash(event);
         let offset_ms = match (event.at, sent_at) {
@@ -159,7 +167,7 @@ impl Core {
         } else {
             let register = self.store.register(&event.profile, &event.title)?;
             if register.is_none()
-                && let Err(refusal) = self.has_room(event)?
+                && let Err(refusal) = self.has_room(event, profile_hash, counts)?
             {
                 return Ok(Err(refusal));
             }
@@ -179,10 +187,17 @@ impl Core {
     }
 
     // Checked where a title is begun, never at a merge: two replicas may each have begun one, and neither is to be lost.
-    fn has_room(&self, event: &Event) -> Result<Result<(), Refusal>, ReadError> {
-        let count = self.store.title_count(&event.profile)?;
+    fn has_room(&self, event: &Event, profile_hash: u64, counts: &mut TitleCounts) -> Result<Result<(), Refusal>, ReadError> {
+        let count = match counts.entry(profile_hash) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(self.store.title_count(&event.profile)?),
+        };
         let bound = TITLES_PER_PROFILE_COUNT_MAX;
-        Ok(if count < bound { Ok(()) } else { Err(Refusal::TooManyTitles { count, bound }) })
+        if *count >= bound {
+            return Ok(Err(Refusal::TooManyTitles { count: *count, bound }));
+        }
+        *count += 1;
+        Ok(Ok(()))
     }
 
     fn view(&self, event: &Event, erased: Hlc) -> Result<View, ReadError> {

@@ -1,8 +1,9 @@
 //! Hiding and erasing, against devices that were away.
 
-use leftoff::progress::{EventKind, PlaybackEvent, Policy};
+use leftoff::limits::CLOCK_DRIFT_MS_MAX;
+use leftoff::progress::{Event, EventKind, PlaybackEvent, Playhead, Policy, Version, View};
 
-use crate::node::{Node, event};
+use crate::node::{EVENING, Node, event};
 
 #[test]
 fn hiding_removes_from_the_row_until_there_is_new_activity() {
@@ -91,6 +92,21 @@ fn a_queue_of_before_the_erasure_is_accepted_and_is_nothing() {
     assert_eq!(node.tell(&placed).delta, None);
     assert!(!node.resume_point(Policy::Continue).started);
     assert!(node.say_late(60, "phone", EventKind::Heartbeat, 20).delta.is_some());
+}
+
+#[test]
+fn a_playhead_that_is_shown_a_later_erasure_starts_anew() {
+    let mut node = Node::new();
+    let check = |raw: &PlaybackEvent| Event::check(EVENING, CLOCK_DRIFT_MS_MAX, raw).unwrap();
+    let first = check(&event("tv", EventKind::Play, 3_600));
+    let mut playhead = Playhead::start(&first, EVENING, Some(node.clock.tick(EVENING)), &View::default());
+    playhead.report(&first, EVENING, Some(node.clock.tick(EVENING)), Some(&View::default()));
+    let moved = check(&event("tv", EventKind::Seek, 600));
+    assert!(playhead.report(&moved, EVENING, Some(node.clock.tick(EVENING)), Some(&View::default())).version > Version::FIRST);
+    let erased = node.clock.tick(EVENING);
+    let again = check(&event("tv", EventKind::Play, 620));
+    let report = playhead.report(&again, EVENING, Some(node.clock.tick(EVENING)), Some(&View::of(None, erased)));
+    assert_eq!((report.version, report.delta.unwrap().epoch), (Version::FIRST, erased));
 }
 
 #[test]

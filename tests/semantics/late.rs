@@ -51,6 +51,16 @@ fn a_late_move_after_the_last_one_takes_the_playhead_along() {
 }
 
 #[test]
+fn a_late_move_is_versioned_by_its_own_time_even_if_it_is_live() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 3_600);
+    node.wait(20);
+    node.say_late(0, "tv", EventKind::Heartbeat, 3_620);
+    let moved_at = node.say_late(5, "tv", EventKind::Seek, 600).version.as_hlc().wall();
+    assert_eq!(node.now.millis_since(moved_at), 5_000);
+}
+
+#[test]
 fn a_late_end_ends_the_place_of_its_time_only() {
     let mut node = Node::new();
     node.say("tv", EventKind::Play, 7_000);

@@ -122,6 +122,86 @@ fn a_player_that_says_play_again_after_buffering_rewatches_all_the_same() {
 }
 
 #[test]
+fn a_rewatch_that_was_paused_at_its_start_goes_on() {
+    let mut node = watched_to_the_end();
+    node.say("phone", EventKind::Play, 0);
+    node.say("phone", EventKind::Pause, 0);
+    node.wait(60);
+    assert!(node.say("phone", EventKind::Play, 3).version > Version::FIRST);
+}
+
+#[test]
+fn a_place_opened_after_the_end_is_not_completed_by_it() {
+    let mut node = watched_to_the_end();
+    let jumped_to = node.say("tv", EventKind::Seek, 3_000).version;
+    node.watch("tv", 3_000, 3_100);
+    // A failed start, not a rewatch: the newest place is in the middle of the film.
+    node.say("tv", EventKind::Play, 0);
+    node.say("tv", EventKind::Heartbeat, 10);
+    assert_eq!((node.version(), node.resumes_at()), (jumped_to, 3_100));
+}
+
+#[test]
+fn the_same_in_a_queue_that_the_node_has_not_shown_yet() {
+    let mut node = watched_to_the_end();
+    let sent = node.now.as_millis();
+    let at = |ago_s: u64, kind, position_s| PlaybackEvent { at_ms: Some(sent - ago_s * 1_000), ..event("phone", kind, position_s) };
+    node.views_lag = true;
+    let queue =
+        [at(900, EventKind::Play, 7_190), at(800, EventKind::Seek, 3_000), at(700, EventKind::Play, 0), at(690, EventKind::Heartbeat, 10)];
+    node.record(Some(sent), &queue);
+    assert_eq!(node.resumes_at(), 3_000);
+}
+
+#[test]
+fn a_length_in_the_queue_itself_is_enough_to_know_that_it_ended() {
+    let mut node = Node::new();
+    node.wait(86_400);
+    let sent = node.now.as_millis();
+    let at = |ago_s: u64, kind, position_s| PlaybackEvent {
+        at_ms: Some(sent - ago_s * 1_000),
+        duration_ms: Some(7_200_000),
+        ..event("phone", kind, position_s)
+    };
+    node.views_lag = true;
+    let queue = [
+        at(9_000, EventKind::Play, 6_800),
+        at(8_900, EventKind::Heartbeat, 6_900),
+        at(8_000, EventKind::Play, 0),
+        at(7_990, EventKind::Heartbeat, 10),
+    ];
+    node.record(Some(sent), &queue);
+    assert_eq!(node.resumes_at(), 10);
+}
+
+#[test]
+fn a_move_is_versioned_by_the_nodes_clock_if_live_and_by_its_own_time_if_not() {
+    for (ago_s, live) in [(59, true), (60, false)] {
+        let mut node = Node::new();
+        node.say("tv", EventKind::Play, 3_600);
+        node.wait(3_600);
+        let moved_at = node.say_late(ago_s, "tv", EventKind::Seek, 600).version.as_hlc().wall();
+        assert_eq!(node.now.millis_since(moved_at), if live { 0 } else { 60_000 });
+    }
+}
+
+#[test]
+fn a_move_away_from_a_place_is_above_it_whatever_the_clocks_say() {
+    let mut fast = Node::new();
+    fast.wait(30);
+    fast.say("tv", EventKind::Play, 3_600);
+    let ahead = fast.say("tv", EventKind::Seek, 600).version;
+    let mut slow = Node::new();
+    fast.pass_to(&mut slow);
+    slow.wait(1);
+    assert_eq!(slow.say("phone", EventKind::Play, 600).version, ahead);
+    slow.wait(70);
+    // Not live, and by its own time before the place that it leaves.
+    let moved = slow.say_late(65, "phone", EventKind::Seek, 2_000).version;
+    assert_eq!(moved.as_u64(), ahead.as_u64() + 1);
+}
+
+#[test]
 fn play_near_the_start_of_a_title_that_is_not_completed_is_no_rewatch() {
     let mut node = Node::new();
     node.say("tv", EventKind::Play, 3_600);

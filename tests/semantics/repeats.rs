@@ -44,6 +44,15 @@ fn an_idle_screen_that_the_node_does_not_remember_changes_nothing() {
 }
 
 #[test]
+fn an_idle_client_that_names_its_place_changes_nothing_either() {
+    let mut node = Node::new();
+    let placed = PlaybackEvent { version: Some(0), ..event("browser", EventKind::Heartbeat, 600) };
+    assert!(node.tell(&placed).delta.is_some());
+    node.wait(10);
+    assert!(node.tell(&placed).delta.is_none());
+}
+
+#[test]
 fn a_retry_at_the_same_node_is_nothing() {
     let mut node = Node::new();
     node.say("tv", EventKind::Play, 3_600);

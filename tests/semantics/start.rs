@@ -80,6 +80,43 @@ fn the_nearest_place_within_a_minute_is_taken_before_a_newer_one() {
 }
 
 #[test]
+fn ten_minutes_ahead_of_the_newest_is_before_the_highest_below_and_a_second_more_is_not() {
+    for (position_s, newest) in [(1_600, true), (1_601, false)] {
+        let mut node = Node::new();
+        node.say("tv", EventKind::Play, 1_300);
+        node.wait(60);
+        node.say("tv", EventKind::Seek, 1_000);
+        let report = node.say("phone", EventKind::Heartbeat, position_s);
+        assert_eq!(report.version == node.version(), newest, "{position_s}");
+    }
+}
+
+#[test]
+fn a_minute_away_is_near_and_a_second_more_is_not() {
+    for (position_s, near) in [(940, true), (939, false)] {
+        let mut node = Node::new();
+        node.say("tv", EventKind::Play, 2_000);
+        node.wait(60);
+        node.say("tv", EventKind::Seek, 1_000);
+        let report = node.say("phone", EventKind::Play, position_s);
+        assert_eq!(report.version == node.version(), near, "{position_s}: otherwise the oldest");
+    }
+}
+
+#[test]
+fn of_places_at_the_same_position_the_newest_is_taken() {
+    let mut node = Node::new();
+    node.say("tv", EventKind::Play, 1_000);
+    node.wait(60);
+    node.say("tv", EventKind::Seek, 3_000);
+    node.wait(60);
+    node.say("tv", EventKind::Seek, 1_000);
+    let newest = node.version();
+    assert_eq!(node.say("phone", EventKind::Play, 1_010).version, newest);
+    assert_eq!(node.say("tablet", EventKind::Play, 2_500).version, newest, "the highest below, of equals the newest");
+}
+
+#[test]
 fn ten_minutes_ahead_is_the_newest_place_and_more_is_the_highest_below() {
     let mut node = Node::new();
     node.say("tv", EventKind::Play, 3_000);

@@ -1,8 +1,8 @@
 //! Rule 3: a small step back is no move, and yet resumes to the second.
 
-use leftoff::progress::{EventKind, Policy, Version};
+use leftoff::progress::{EventKind, PlaybackEvent, Policy, Version};
 
-use crate::node::Node;
+use crate::node::{Node, event};
 
 fn watching_at(position_s: u64) -> Node {
     let mut node = Node::new();
@@ -33,6 +33,24 @@ fn the_step_ends_when_the_place_is_passed_again() {
     node.say("tv", EventKind::Heartbeat, 3_605);
     assert_eq!(node.resumes_at(), 3_605);
     assert!(!node.film().unwrap().activity.as_ref().unwrap().stepped_back);
+}
+
+#[test]
+fn a_tap_forward_in_the_middle_of_a_step_back_is_still_below() {
+    let mut node = watching_at(3_600);
+    node.say("tv", EventKind::Seek, 3_560);
+    node.say("tv", EventKind::Seek, 3_570);
+    node.say("tv", EventKind::Pause, 3_570);
+    assert_eq!(node.resumes_at(), 3_570);
+}
+
+#[test]
+fn a_step_that_the_client_reports_is_kept_when_it_no_longer_does() {
+    let mut node = watching_at(3_600);
+    let placed = PlaybackEvent { version: Some(0), stepped_back: Some(true), ..event("tv", EventKind::Seek, 3_590) };
+    node.tell(&placed);
+    node.say("tv", EventKind::Pause, 3_591);
+    assert_eq!(node.resumes_at(), 3_591);
 }
 
 #[test]

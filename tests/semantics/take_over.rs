@@ -1,8 +1,10 @@
 //! Rule 4: someone is really watching in an old place.
 
-use leftoff::progress::{EventKind, Version};
+use leftoff::limits::CLOCK_DRIFT_MS_MAX;
+use leftoff::progress::{Event, EventKind, Place, Places, Playhead, Version, View};
+use leftoff::time::HybridClock;
 
-use crate::node::Node;
+use crate::node::{EVENING, Node, event};
 
 /// The television plays at 1,000 s in the first place; the phone has jumped to 3,600 s.
 fn an_old_place_and_a_newer_one() -> (Node, Version) {
@@ -70,6 +72,24 @@ fn a_view_of_a_minute_ago_does_not_undo_a_move_that_is_being_watched() {
     node.say("phone", EventKind::Heartbeat, 3_605);
     node.watch("tv", 1_590, 1_650);
     assert_eq!(node.version(), moved_to);
+}
+
+#[test]
+fn a_view_is_asked_for_once_a_minute_in_an_older_place_and_when_a_newer_one_is_noticed() {
+    let mut clock = HybridClock::default();
+    let heartbeat = |position_s| Event::check(EVENING, CLOCK_DRIFT_MS_MAX, &event("tv", EventKind::Heartbeat, position_s)).unwrap();
+    let at = |seconds: i64| EVENING.shifted(seconds * 1_000);
+    let mut playhead = Playhead::start(&heartbeat(10), at(0), Some(clock.tick(at(0))), &View::default());
+    playhead.report(&heartbeat(10), at(0), Some(clock.tick(at(0))), Some(&View::default()));
+    assert!(!playhead.wants_view(&heartbeat(3_600), at(3_590)), "in the newest place the steady heartbeat reads nothing");
+    let newer = Version::from_u64(clock.tick(at(0)).as_u64());
+    playhead.notice(newer);
+    assert!(playhead.wants_view(&heartbeat(20), at(10)));
+    let place = Place { version: newer, touched: newer.as_hlc(), ..Place::default() };
+    let view = View { places: Places::single(place), ..View::default() };
+    playhead.report(&heartbeat(20), at(10), Some(clock.tick(at(10))), Some(&view));
+    assert!(!playhead.wants_view(&heartbeat(79), at(69)));
+    assert!(playhead.wants_view(&heartbeat(80), at(70)));
 }
 
 #[test]

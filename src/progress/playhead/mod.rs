@@ -271,8 +271,8 @@ impl Playhead {
     // `PLAY` is where a player is opened. One that is opened far from where it stood, near another place, belongs to that place from here on;
     // otherwise a screen that resumes where another device left off would go on counting in the place it had before.
     fn play(&mut self, event: &Event, moment: Moment, view: Option<&View>) {
-        // Players say `PLAY` again after buffering; one that was closed in between starts anew.
-        let begun = self.rewatch_from.take().filter(|_| self.last.is_some_and(|last| last.state == PlaybackState::Playing));
+        // Players say `PLAY` again after buffering.
+        let begun = self.rewatch_from.take();
         let Some(view) = view else { return };
         // What the playhead itself has reported may not be in the view yet: a queue of an evening offline arrives in one batch.
         let view = match self.last {
@@ -338,7 +338,7 @@ impl Playhead {
     fn step(&mut self, event: &Event) {
         if event.kind == EventKind::Seek {
             let from = self.last.map_or(self.reached, |last| last.position);
-            self.stepped_back |= event.position < from && event.position < self.reached;
+            self.stepped_back |= event.position < from;
         }
     }
 
@@ -395,10 +395,9 @@ impl Playhead {
             } else {
                 self.trail.leave(now_left);
                 self.version = version;
-                self.reached = event.position.max(self.last.map_or(Position::ZERO, |last| last.position));
+                self.reached = event.position;
                 (self.ended, self.stepped_back) = (false, false);
             }
-            self.newest = self.newest.max(version);
         } else if left.is_none() && !precedes {
             self.reached = self.reached.max(event.position);
             self.ended |= event.kind == EventKind::End;

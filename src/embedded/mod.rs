@@ -5,12 +5,14 @@
 mod changes;
 mod config;
 mod identity;
+mod link;
 mod replica;
 mod reporter;
 mod threads;
 
 pub use self::changes::Changes;
 pub use self::config::ReplicaConfig;
+pub use self::link::{Link, LinkPhase};
 pub use self::replica::{RecordEventError, Replica, ReplicaError, TitleProgress};
 pub use self::reporter::{Now, PlaybackReporter, ReporterConfig};
 pub use self::threads::StartError;

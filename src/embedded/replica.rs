@@ -1,7 +1,7 @@
 //! The replica that a device embeds.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -197,9 +197,9 @@ impl Replica {
         Changes::new(Arc::clone(&self.core), profile.clone())
     }
 
-    /// Keeps what a connection showed of this machine's clock, for the next opening.
-    pub(super) fn keep_clock_offset(&self, offset_ms: i64) -> io::Result<()> {
-        identity::keep_clock_offset_ms(&self.folder, offset_ms)
+    /// Where everything of it is kept.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Ends the threads, syncs, folds and closes, so that the next opening is instant.

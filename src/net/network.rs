@@ -29,6 +29,9 @@ const EVENTS_COUNT_MAX: usize = 256;
 /// How long links may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
 
+/// How long the last packets may take to leave. A connection that never heard an answer would be waited for much longer, in vain.
+const DRAIN: Duration = Duration::from_millis(250);
+
 /// Past facts about the network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -319,7 +322,7 @@ impl Network {
         }
         tasks.abort_all();
         self.shared.endpoint.close(VarInt::from_u32(ByeCode::Done.number()), b"the replica stops");
-        let _ = timeout(FAREWELL, self.shared.endpoint.wait_idle()).await;
+        let _ = timeout(DRAIN, self.shared.endpoint.wait_idle()).await;
     }
 }
 

@@ -82,7 +82,8 @@ impl AdminArgs {
 }
 
 impl Client {
-    fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+    /// A client of the node at a URL.
+    pub(super) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
             return Err(Failure::new(format!("'{url}' is not a URL; it looks like http://127.0.0.1:7400")));

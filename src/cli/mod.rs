@@ -5,6 +5,7 @@
 
 mod cert;
 mod client;
+mod demo;
 mod export;
 mod failure;
 mod get;
@@ -31,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See three regions and a phone diverge and converge, on this machine
+    Demo(demo::Args),
     /// Run a regional node
     Serve(serve::Args),
     /// Where to resume a title
@@ -63,6 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::Demo(args) => demo::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Get(args) => get::run(&args),
         Command::List(args) => list::run(&args),

@@ -264,6 +264,9 @@ fn net_config(config: &Config, tls: Option<&TlsFiles>) -> Result<NetConfig, Star
         advertise: config.quic_advertise.clone(),
         seeds: config.seeds.clone(),
         tls,
+        keep_alive: config.keep_alive,
+        idle_timeout: config.idle_timeout,
+        backoff_max: config.redial_max,
         ..NetConfig::default()
     })
 }

@@ -41,6 +41,12 @@ pub struct Config {
     pub quic_listen: SocketAddr,
     /// The address that it tells other nodes, where that differs.
     pub quic_advertise: Option<String>,
+    /// How often an idle link shows that it lives.
+    pub keep_alive: Duration,
+    /// After how long without a packet a link is given up; above the one before.
+    pub idle_timeout: Duration,
+    /// Bound of the waits before a peer is dialed again.
+    pub redial_max: Duration,
     /// Where the operator reaches it.
     pub admin_listen: SocketAddr,
     /// Its certificate and the cluster's; none only in development, where they are made on the first start.
@@ -157,6 +163,8 @@ impl Config {
         let any = if dev { "127.0.0.1" } else { "0.0.0.0" };
         let tls = check.tls(&raw.tls, dev);
         let keys = check.keys(&raw.auth, dev);
+        let keep_alive = check.millis("quic.keep_alive_ms", raw.quic.keep_alive_ms, 5_000, 50, 60_000);
+        let idle_min_ms = 2 * keep_alive.as_millis() as u64;
         let config = Self {
             name: check.name("node.name", raw.node.name.as_deref(), if dev { Some("dev") } else { None }),
             region: check.name("node.region", raw.node.region.as_deref(), Some("default")),
@@ -175,6 +183,9 @@ impl Config {
             },
             quic_listen: check.listen("quic.listen", raw.quic.listen.as_deref(), &format!("{any}:7401"), dev),
             quic_advertise: check.host_port("quic.advertise", raw.quic.advertise.as_deref()),
+            keep_alive,
+            idle_timeout: check.millis("quic.idle_timeout_ms", raw.quic.idle_timeout_ms, idle_min_ms.max(15_000), idle_min_ms, 600_000),
+            redial_max: check.millis("quic.redial_max_ms", raw.quic.redial_max_ms, 30_000, 50, 600_000),
             admin_listen: check.listen("admin.listen", raw.admin.listen.as_deref(), "127.0.0.1:7402", dev),
             tls,
             secret_file: check.file("cluster.secret_file", raw.cluster.secret_file.as_deref(), !dev),

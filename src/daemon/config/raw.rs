@@ -37,7 +37,7 @@ section!(RawGateway {
     request_timeout_ms: i64,
     header_timeout_ms: i64,
 });
-section!(RawQuic { listen: String, advertise: String });
+section!(RawQuic { listen: String, advertise: String, keep_alive_ms: i64, idle_timeout_ms: i64, redial_max_ms: i64 });
 section!(RawAdmin { listen: String });
 section!(RawTls { ca_file: String, cert_file: String, key_file: String });
 section!(RawCluster { secret_file: String, seeds: Vec<String>, ttl_days: i64, max_clock_drift_ms: i64, ack: String });

@@ -7,8 +7,10 @@ use leftoff::time::system::wall_now;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::device::Device;
 use super::dice::Dice;
 use super::http::{Client, Progress};
+use super::issuer::Issuer;
 use super::node::{Authority, Node, Setup};
 use super::patience::{SOON, eventually};
 use super::relay::{Direction, Relay, Weather};
@@ -22,6 +24,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     pub(crate) relays: Vec<Relay>,
     pub(crate) authority: Authority,
+    /// Who signs the tokens that the nodes want; none: they want none.
+    pub(crate) issuer: Option<Issuer>,
     folder: TempDir,
 }
 
@@ -58,7 +62,31 @@ impl Cluster {
             Node::new(&folder.path().join(REGIONS[index]), setup)
         });
         let nodes = nodes.collect();
-        Self { nodes, relays, authority, folder }
+        Self { nodes, relays, authority, issuer: None, folder }
+    }
+
+    /// A cluster of a platform that has accounts: everybody needs a token, and devices may connect.
+    pub(crate) fn platform(dice: &mut Dice, count: usize) -> Self {
+        let mut cluster = Self::prepare(dice, count, |_, _| true);
+        let issuer = Issuer::make(&cluster.scratch("keys"));
+        cluster.nodes.iter_mut().for_each(|node| node.setup.token_key = Some(issuer.public_key()));
+        cluster.issuer = Some(issuer);
+        cluster.start_all();
+        cluster
+    }
+
+    /// A client of a node, as an account that holds these profiles.
+    pub(crate) fn client_of(&self, index: usize, profiles: &[&str]) -> Client {
+        self.client(index).with_token(&self.token(profiles))
+    }
+
+    pub(crate) fn token(&self, profiles: &[&str]) -> String {
+        self.issuer.as_ref().unwrap().token("account", profiles)
+    }
+
+    /// Connects a device to a node, past the relays, with a token that holds these profiles.
+    pub(crate) fn connect(&self, device: &mut Device, index: usize, profiles: &[&str]) {
+        device.connect(self.nodes[index].addresses().quic(), &self.authority.ca_pem(), &self.token(profiles));
     }
 
     pub(crate) fn folder(&self) -> &Path {

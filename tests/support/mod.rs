@@ -6,8 +6,10 @@
 
 pub(crate) mod audience;
 pub(crate) mod cluster;
+pub(crate) mod device;
 pub(crate) mod dice;
 pub(crate) mod http;
+pub(crate) mod issuer;
 pub(crate) mod node;
 pub(crate) mod patience;
 pub(crate) mod process;

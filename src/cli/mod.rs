@@ -3,6 +3,7 @@
 //! A command answers on stdout, for people or (`--json`) for programs; what goes wrong is one line on stderr that says what and what to do.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod bench;
 mod cert;
 mod client;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     Cert(cert::Args),
     /// Make keys for tokens, and sign tokens
     Token(token::Args),
+    /// Measure this build on this machine
+    Bench(bench::Args),
     /// Members, links, lag and store figures of a node
     Status(status::Args),
 }
@@ -75,6 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Cert(args) => cert::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Status(args) => status::run(&args),
     };
     match done {

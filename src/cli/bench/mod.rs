@@ -12,31 +12,33 @@ mod process;
 mod report;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-pub use self::report::Report;
+use self::report::Report;
+use super::failure::Failure;
 
 /// A benchmark that could not be run: the message says what failed.
-pub type BenchError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What every benchmark takes.
-#[derive(Args, Clone, Debug)]
-pub struct Common {
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Common {
     /// How many times to measure; the figures shown are medians
     #[arg(long, default_value_t = 3, global = true, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub runs: u32,
+    pub(super) runs: u32,
     /// Print one JSON object
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(super) json: bool,
     /// Folder for the data, on the disk that is to be measured; what was filled there is used again by the next run [default: a temporary folder, removed at the end]
     #[arg(long, global = true)]
-    pub data: Option<PathBuf>,
+    pub(super) data: Option<PathBuf>,
 }
 
-/// `leftoff bench`.
-#[derive(Args, Debug)]
-pub struct Bench {
+/// Measure this build on this machine
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
@@ -49,16 +51,12 @@ enum What {
     Ingest(ingest::Ingest),
 }
 
-/// Runs a benchmark and prints its figures.
-///
-/// # Errors
-///
-/// The benchmark could not be run to its end; nothing was printed.
-pub fn run(bench: &Bench) -> Result<(), BenchError> {
-    let mut report = Report::begin(&bench.common);
-    match &bench.what {
-        What::Ingest(ingest) => ingest::run(ingest, &bench.common, &mut report)?,
-    }
-    report.print(bench.common.json);
-    Ok(())
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut report = Report::begin(&args.common);
+    let measured = match &args.what {
+        What::Ingest(ingest) => ingest::run(ingest, &args.common, &mut report),
+    };
+    measured.map_err(|error| Failure::of("the benchmark could not be run to its end", error.as_ref()))?;
+    report.print(args.common.json);
+    Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ struct Figure {
 
 /// Figures of all runs.
 #[derive(Debug)]
-pub struct Report {
+pub(super) struct Report {
     command: String,
     date: String,
     load_before: String,
@@ -28,7 +28,7 @@ pub struct Report {
 
 impl Report {
     /// Begins a report: notes command, date and load.
-    pub fn begin(common: &Common) -> Self {
+    pub(super) fn begin(common: &Common) -> Self {
         let mut words = std::env::args();
         words.next();
         let command = std::iter::once("leftoff".to_owned()).chain(words).collect::<Vec<_>>().join(" ");
@@ -36,7 +36,7 @@ impl Report {
     }
 
     /// Notes the figure of one run.
-    pub fn note(&mut self, name: &str, unit: &'static str, value: f64) {
+    pub(super) fn note(&mut self, name: &str, unit: &'static str, value: f64) {
         match self.figures.iter_mut().find(|figure| figure.name == name) {
             Some(figure) => figure.values.push(value),
             None => self.figures.push(Figure { name: name.to_owned(), unit, values: vec![value] }),
@@ -47,21 +47,21 @@ impl Report {
     }
 
     /// Notes the percentiles of a histogram of microseconds, in milliseconds.
-    pub fn note_latencies(&mut self, name: &str, micros: &Histogram<u64>) {
+    pub(super) fn note_latencies(&mut self, name: &str, micros: &Histogram<u64>) {
         for (label, quantile) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
             self.note(&format!("{name} {label}"), "ms", micros.value_at_quantile(quantile) as f64 / 1e3);
         }
     }
 
     /// Says what is being done, unless the output is for a program.
-    pub fn say(&self, what: &str) {
+    pub(super) fn say(&self, what: &str) {
         if !self.quiet {
             println!("{what}");
         }
     }
 
     /// Prints medians, lowest and highest.
-    pub fn print(&self, as_json: bool) {
+    pub(super) fn print(&self, as_json: bool) {
         let load_after = load_average();
         if as_json {
             let figures: serde_json::Map<String, serde_json::Value> = self

@@ -82,7 +82,7 @@ pub(super) fn run(options: &Ingest, common: &Common, report: &mut Report) -> Res
             let dry = dry_run(options, population, *part)?;
             let replica = node::open(&folder)?;
             let measured = match part {
-                Part::Heartbeats | Part::Closed => heartbeats(options, population, &replica, *part == Part::Closed)?,
+                Part::Heartbeats | Part::Closed => heartbeats(options, population, &replica, *part == Part::Closed, report)?,
                 Part::Remote => remote(options, population, &replica)?,
             };
             measured.note(part.name(), dry, report);
@@ -238,7 +238,7 @@ fn record(core: &Core, now: WallTime, events: &[PlaybackEvent], refusals: &mut u
     }
 }
 
-fn heartbeats(options: &Ingest, population: Population, replica: &Replica, closed: bool) -> Result<Measured, BenchError> {
+fn heartbeats(options: &Ingest, population: Population, replica: &Replica, closed: bool, report: &Report) -> Result<Measured, BenchError> {
     let core = replica.core();
     let batch = usize::from(options.batch);
     let acks = Acks::new()?;
@@ -255,6 +255,7 @@ fn heartbeats(options: &Ingest, population: Population, replica: &Replica, close
     acks.clear();
     evening.set_starts_percent(options.starts_percent);
     refusals = 0;
+    report.say("every profile plays; measuring ...");
     let window = Window::open(replica);
     let rate = if closed { 0.0 } else { options.rate };
     let mut pace = Pace::new(rate, batch);

@@ -1,9 +1,9 @@
 //! Hiding and erasing, against devices that were away.
 
 use leftoff::limits::CLOCK_DRIFT_MS_MAX;
-use leftoff::progress::{Event, EventKind, PlaybackEvent, Playhead, Policy, Version, View};
+use leftoff::progress::{Event, EventKind, PlaybackEvent, Playhead, Policy, Progress, TitleId, Version, View};
 
-use crate::node::{EVENING, Node, event};
+use crate::node::{Change, EVENING, Node, event};
 
 #[test]
 fn hiding_removes_from_the_row_until_there_is_new_activity() {
@@ -39,6 +39,16 @@ fn hiding_an_episode_hides_the_older_activity_of_its_series() {
     node.wait(60);
     node.tell(&episode("one", 700));
     assert_eq!(node.row(), ["one"]);
+}
+
+#[test]
+fn hidden_at_the_very_stamp_of_the_last_activity_is_hidden() {
+    for series_id in [None, Some("show".to_owned())] {
+        let mut node = Node::new();
+        let delta = node.tell(&PlaybackEvent { series_id, ..event("tv", EventKind::Play, 600) }).delta.unwrap();
+        node.join(&Change::Delta(TitleId::new("film").unwrap(), Progress::hiding(delta.epoch, delta.newest_stamp())));
+        assert!(node.row().is_empty() && node.film().unwrap().is_hidden());
+    }
 }
 
 #[test]

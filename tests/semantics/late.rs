@@ -157,6 +157,15 @@ fn what_a_device_showed_of_its_clock_counts_for_an_hour() {
 }
 
 #[test]
+fn recorded_stamps_of_two_devices_in_one_millisecond_differ() {
+    let mut node = Node::new();
+    node.wait(3_600);
+    let [tv, phone] = ["tv", "phone"].map(|device| node.say_late(600, device, EventKind::Play, 100).delta.unwrap().newest_stamp());
+    assert_eq!(tv.wall(), phone.wall());
+    assert_ne!(tv, phone);
+}
+
+#[test]
 fn stamps_of_a_playheads_reports_grow_even_where_its_events_share_a_millisecond() {
     let mut node = Node::new();
     node.wait(3_600);

@@ -142,6 +142,11 @@ impl Node {
         self.offsets.clear();
     }
 
+    /// Memory of the largest playhead, in bytes.
+    pub(crate) fn playhead_bytes_max(&self) -> usize {
+        self.playheads.values().map(Playhead::bytes).max().unwrap_or(0)
+    }
+
     pub(crate) fn wait(&mut self, seconds: u64) {
         self.now = self.now.shifted(i64::try_from(seconds).unwrap() * 1_000);
     }

@@ -1,9 +1,9 @@
 //! Section 6 and the checks of section 2: the three policies, completion, the row, and what is refused.
 
 use leftoff::limits::CLOCK_DRIFT_MS_MAX;
-use leftoff::progress::{Event, EventKind, PlaybackEvent, Policy, Refusal};
+use leftoff::progress::{Event, EventKind, PlaybackEvent, Policy, Position, Refusal, TitleId};
 
-use crate::node::{EVENING, Node, event};
+use crate::node::{Change, EVENING, Node, event};
 
 fn with_duration(event: PlaybackEvent, duration_s: u64) -> PlaybackEvent {
     PlaybackEvent { duration_ms: Some(duration_s * 1_000), ..event }
@@ -22,6 +22,17 @@ fn the_three_policies_answer_three_questions() {
     assert_eq!(position(Policy::Continue), 600, "the newest deliberate move");
     assert_eq!(position(Policy::Furthest), 5_000);
     assert_eq!(position(Policy::LastActivity), 4_990);
+}
+
+#[test]
+fn a_step_back_that_lies_ahead_of_its_place_is_none() {
+    // No playhead says so; a hostile device may, and neither moves the resume point by it nor trips the reader.
+    let mut node = Node::new();
+    let mut delta = node.say("tv", EventKind::Play, 600).delta.unwrap();
+    let activity = delta.activity.as_mut().unwrap();
+    (activity.position, activity.stepped_back, activity.rank) = (Position::from_millis(9_000_000), true, 4);
+    node.join(&Change::Delta(TitleId::new("film").unwrap(), delta));
+    assert_eq!(node.resumes_at(), 600);
 }
 
 #[test]
@@ -96,7 +107,7 @@ fn check(raw: &PlaybackEvent) -> Result<Event, Refusal> {
 fn a_position_a_little_beyond_its_own_duration_is_clamped_and_more_is_another_cut() {
     let near = with_duration(event("tv", EventKind::Heartbeat, 1_005), 1_000);
     assert_eq!(check(&near).unwrap().position.as_millis(), 1_000_000);
-    let beyond = with_duration(event("tv", EventKind::Heartbeat, 1_006), 1_000);
+    let beyond = PlaybackEvent { position_ms: 1_005_001, ..near };
     assert!(matches!(check(&beyond), Err(Refusal::PositionBeyondDuration { .. })));
 }
 

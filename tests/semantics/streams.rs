@@ -168,6 +168,8 @@ proptest! {
                 node.erase();
             }
         }
+        // A million playheads must fit a node.
+        prop_assert!(node.playhead_bytes_max() <= 700, "{} bytes", node.playhead_bytes_max());
         let far = node.now.shifted(120_000);
         for change in &node.made {
             if let Change::Delta(_, delta) = change {

@@ -321,8 +321,6 @@ impl Playhead {
             && self.newest > self.version
             && self.still_playing(at).is_some_and(|since| at.millis_since(since) >= TAKE_OVER_MS)
             && at.millis_since(self.newest_touched.wall()) >= TAKE_OVER_MS
-            // What `notice` told is only a version; when that place was touched is known from a view.
-            && self.viewed_at != WallTime::ZERO
     }
 
     fn still_playing(&self, at: WallTime) -> Option<WallTime> {

@@ -12,11 +12,16 @@
 mod support;
 
 mod evening;
+mod platform;
 
 mod a2_fresh_stamps;
 mod a_idle_screens;
+mod b_lost_offline;
+mod c_wrong_clocks;
 mod d_jumps_back;
 mod e_too_sticky;
+mod f_come_back;
+mod g_other_profiles;
 mod h_not_in_time;
 mod i_under_load;
 mod j_other_cuts;

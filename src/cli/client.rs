@@ -1,5 +1,6 @@
 //! The client of a running node: HTTP by `ureq`, with a token, and problems as failures in the node's own words.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -176,7 +177,8 @@ pub(super) fn segment(id: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string does not fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     // A dot or two alone mean a folder to some who stand between.

@@ -3,6 +3,7 @@
 //! A command answers on stdout, for people or (`--json`) for programs; what goes wrong is one line on stderr that says what and what to do.
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod backup;
 mod bench;
 mod cert;
 mod client;
@@ -14,9 +15,11 @@ mod import;
 mod list;
 mod output;
 mod put;
+mod restore;
 mod serve;
 mod status;
 mod token;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -55,6 +58,12 @@ enum Command {
     Bench(bench::Args),
     /// Members, links, lag and store figures of a node
     Status(status::Args),
+    /// Copy a running node's data
+    Backup(backup::Args),
+    /// Make a data folder from a backup, as a node of its own
+    Restore(restore::Args),
+    /// Read everything in a data folder and report damage
+    Verify(verify::Args),
 }
 
 /// Runs the command line with the program's arguments, its name included.
@@ -80,6 +89,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Token(args) => token::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Verify(args) => verify::run(&args),
     };
     match done {
         Ok(code) => code,

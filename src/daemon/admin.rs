@@ -3,24 +3,26 @@
 //! A page in a browser on the same machine can reach it too. So requests must name the host by address or as `localhost` (against names that
 //! are pointed here), and what changes something must come as JSON (which no foreign page may send unasked).
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::export::Export;
 use super::figures;
 use super::node::Running;
 use crate::gateway::{Problem, RequestLayer, request_layers};
+use crate::time::system::wall_now;
 
 /// A backup copies everything, so it may take its time.
 const REQUEST_TIMEOUT: Duration = Duration::from_hours(1);
@@ -82,6 +84,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/cluster", get(cluster))
         .route("/v1/status", get(status))
         .route("/v1/export", get(export))
+        .route("/v1/backup", post(backup))
         .with_state(state)
         .layer(from_fn(check_host));
     request_layers(routes, RequestLayer::unlimited(REQUEST_TIMEOUT))
@@ -130,6 +133,27 @@ async fn status(State(state): State<AdminState>) -> Result<Response, Problem> {
 async fn export(State(state): State<AdminState>) -> Result<Response, Problem> {
     let export = Export::begin(Arc::clone(state.running()?.core()));
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(export)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackupAsked {
+    path: PathBuf,
+}
+
+async fn backup(State(state): State<AdminState>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let json = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("application/json"));
+    if !json {
+        return Err(Problem::MediaType);
+    }
+    let asked: BackupAsked = serde_json::from_slice(&body).map_err(|error| Problem::Malformed { reason: error.to_string() })?;
+    if !asked.path.is_absolute() {
+        return Err(Problem::Malformed { reason: "path must be absolute: the node's working folder is not yours".to_owned() });
+    }
+    let running = Arc::clone(state.running()?);
+    let made = tokio::task::spawn_blocking(move || super::backup::make(wall_now(), running.core(), &asked.path)).await;
+    let manifest = made.map_err(|_| Problem::Internal)?.map_err(|error| Problem::Failed { reason: error.to_string() })?;
+    Ok(Json(manifest).into_response())
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ pub const ROLE_NAME: &str = "node.leftoff";
 const HOSTS_COUNT_MAX: usize = 64;
 const AUTHORITY: &str = "leftoff cluster CA";
 
+/// Where a node that is started for development keeps the certificates it made, in its data folder.
+pub const DEV_CERTIFICATES: &str = "certs";
+
 /// Files in a folder of certificates.
 pub const CA_FILE: &str = "ca.pem";
 /// The authority's private key: stays with the operator, no node needs it.
@@ -161,6 +164,10 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], private: bool) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
     use super::*;
 
     #[test]
@@ -182,15 +189,12 @@ mod tests {
         make_authority(other.path()).unwrap();
         let files = issue_node(own.path(), "eu-1", &["127.0.0.1".to_owned()]).unwrap();
         let trusts = |authority: &Path, name: &str| {
-            use rustls::pki_types::pem::PemObject;
-            use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
             let mut roots = rustls::RootCertStore::empty();
             roots.add(CertificateDer::from_pem_file(authority.join(CA_FILE)).unwrap()).unwrap();
             let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
             let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
             let certificate = CertificateDer::from_pem_file(&files.cert).unwrap();
             let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_790_000_000));
-            use rustls::client::danger::ServerCertVerifier;
             verifier.verify_server_cert(&certificate, &[], &ServerName::try_from(name.to_owned()).unwrap(), &[], at).is_ok()
         };
         assert!(trusts(own.path(), ROLE_NAME));

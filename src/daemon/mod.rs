@@ -4,6 +4,7 @@
 
 mod addresses;
 mod admin;
+pub mod backup;
 pub mod certificates;
 mod config;
 mod export;
@@ -13,6 +14,7 @@ mod process;
 mod telemetry;
 
 pub use self::addresses::Addresses;
+pub use self::certificates::DEV_CERTIFICATES;
 pub use self::config::{Config, ConfigError, ConfigProblem, LogFormat, TlsFiles};
 pub use self::node::{Node, StartError};
 pub use self::process::{RunError, run};

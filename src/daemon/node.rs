@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::addresses::{Addresses, AddressesFile};
 use super::admin::{self, AdminState};
-use super::certificates::{self, CA_FILE, CertificateError, SECRET_FILE};
+use super::certificates::{self, CA_FILE, CertificateError, DEV_CERTIFICATES, SECRET_FILE};
 use super::{Config, TlsFiles, figures};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
@@ -23,7 +23,6 @@ use crate::time::system::{monotonic_now, wall_now};
 
 /// Admin connections at once: a scraper, an operator, a balancer's checks.
 const ADMIN_CONNECTIONS_COUNT_MAX: usize = 64;
-const DEV_CERTIFICATES: &str = "certs";
 
 /// Why a node did not start. What it had begun is stopped.
 #[derive(Debug, thiserror::Error)]

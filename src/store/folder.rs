@@ -16,7 +16,7 @@ use super::log::recovery::QUARANTINE_FOLDER;
 use super::log::{FileSystem, OsFiles};
 use super::{Fresh, OpenError, OpenReport, Store, StoreOptions};
 
-const ENGINE_FOLDER: &str = "engine";
+pub(super) const ENGINE_FOLDER: &str = "engine";
 
 /// A lock on a folder, given up when dropped, or when the process ends however it ends.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ mod ring;
 mod table;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod view;
 
 pub use error::{AppendError, CloseError, FlushError, FoldError, OpenError, ReadError};
@@ -39,6 +40,7 @@ pub use key::{KeyHasher, KeyRange, RegisterKey, SLOT_COUNT, Slot};
 pub use options::{FoldBudget, FoldStep, Fresh, StoreOptions};
 pub use record::{Batch, Epoch, Origin, PeerCursor, Record, ReplicaId, Seq};
 pub use report::{Damage, OpenReport, StoreFigures};
+pub use verify::{VerifyReport, verify_folder};
 pub use view::{Appended, Applied, ScanItem, Stored, StoredProfile};
 
 use cache::{CachedProfile, ProfileCache};

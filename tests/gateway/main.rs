@@ -1,10 +1,12 @@
 //! The gateway and its node from outside: real nodes on loopback, real sockets, real folders.
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
+#![allow(clippy::format_collect, reason = "short texts, once a test")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody links against a test")]
 
 mod admin;
 mod auth;
+mod backup;
 mod cli;
 mod events;
 mod history;

@@ -94,7 +94,7 @@ pub(super) fn read(file: impl Read) -> Result<History, HistoryError> {
     let mut history = History::default();
     for row in reader.records() {
         let row = row?;
-        if columns.text(&row, columns.preview).is_empty() {
+        if text(&row, columns.preview).is_empty() {
             history.sessions.push(columns.session(&row)?);
         } else {
             history.preview_count += 1;
@@ -102,6 +102,10 @@ pub(super) fn read(file: impl Read) -> Result<History, HistoryError> {
     }
     history.sessions.sort_by_key(|session| (session.ended(), std::cmp::Reverse(session.line)));
     Ok(history)
+}
+
+fn text(row: &StringRecord, column: usize) -> &str {
+    row.get(column).unwrap_or_default().trim()
 }
 
 struct Columns {
@@ -133,10 +137,6 @@ impl Columns {
         })
     }
 
-    fn text<'a>(&self, row: &'a StringRecord, column: usize) -> &'a str {
-        row.get(column).unwrap_or_default().trim()
-    }
-
     fn session(&self, row: &StringRecord) -> Result<Session, HistoryError> {
         let line = row.position().map_or(0, csv::Position::line);
         let bad = |column: &'static str, value: &str, reason: String| HistoryError::Cell { line, column, value: value.to_owned(), reason };
@@ -148,11 +148,11 @@ impl Columns {
             }};
         }
         let span = |name: &'static str, column: usize| {
-            let text = self.text(row, column);
-            span_ms(text).ok_or_else(|| bad(name, text, "not a time HH:MM:SS".to_owned()))
+            let cell = text(row, column);
+            span_ms(cell).ok_or_else(|| bad(name, cell, "not a time HH:MM:SS".to_owned()))
         };
-        let began = self.text(row, self.start);
-        let latest = self.text(row, self.latest);
+        let began = text(row, self.start);
+        let latest = text(row, self.latest);
         Ok(Session {
             line,
             profile: id!(ProfileId, PROFILE, self.profile),

@@ -24,7 +24,7 @@ impl Check {
         if self.problems.is_empty() { Ok(config) } else { Err(ConfigError::Problems(self.problems)) }
     }
 
-    fn problem(&mut self, key: &'static str, value: impl ToString, reason: impl Into<String>) {
+    fn problem(&mut self, key: &'static str, value: impl std::fmt::Display, reason: impl Into<String>) {
         self.problems.push(ConfigProblem { key, value: value.to_string(), reason: reason.into() });
     }
 
@@ -156,13 +156,15 @@ impl Check {
     }
 
     pub(super) fn store(&mut self, raw: &RawStore) -> StoreOptions {
-        let mut options = StoreOptions::default();
-        options.table_bytes_max = self.mib("store.table_mib", raw.table_mib, 512, 16, 65_536);
-        options.cache_bytes = self.mib("store.cache_mib", raw.cache_mib, 32, 1, 65_536);
-        options.engine_cache_bytes = self.mib("store.engine_cache_mib", raw.engine_cache_mib, 64, 4, 65_536) as u64;
-        options.log_retention_bytes = self.mib("store.log_retention_mib", raw.log_retention_mib, 64, 0, 1_048_576) as u64;
-        options.fold_table_bytes = self.mib("store.fold_table_mib", raw.fold_table_mib, 192, 1, 65_536);
-        options.fold_log_bytes = self.mib("store.fold_log_mib", raw.fold_log_mib, 512, 1, 1_048_576) as u64;
+        let options = StoreOptions {
+            table_bytes_max: self.mib("store.table_mib", raw.table_mib, 512, 16, 65_536),
+            cache_bytes: self.mib("store.cache_mib", raw.cache_mib, 32, 1, 65_536),
+            engine_cache_bytes: self.mib("store.engine_cache_mib", raw.engine_cache_mib, 64, 4, 65_536) as u64,
+            log_retention_bytes: self.mib("store.log_retention_mib", raw.log_retention_mib, 64, 0, 1_048_576) as u64,
+            fold_table_bytes: self.mib("store.fold_table_mib", raw.fold_table_mib, 192, 1, 65_536),
+            fold_log_bytes: self.mib("store.fold_log_mib", raw.fold_log_mib, 512, 1, 1_048_576) as u64,
+            ..StoreOptions::default()
+        };
         if options.fold_table_bytes >= options.table_bytes_max {
             let bound = options.table_bytes_max as u64 / MIB;
             let value = options.fold_table_bytes as u64 / MIB;

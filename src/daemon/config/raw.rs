@@ -19,9 +19,10 @@ pub(super) struct Raw {
 }
 
 macro_rules! section {
-    ($name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
+    ($(#[$attribute:meta])* $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(deny_unknown_fields, default)]
+        $(#[$attribute])*
         pub(super) struct $name {
             $(pub(super) $field: Option<$kind>,)*
         }
@@ -39,7 +40,10 @@ section!(RawGateway {
 });
 section!(RawQuic { listen: String, advertise: String, keep_alive_ms: i64, idle_timeout_ms: i64, redial_max_ms: i64 });
 section!(RawAdmin { listen: String });
-section!(RawTls { ca_file: String, cert_file: String, key_file: String });
+section!(
+    #[expect(clippy::struct_field_names, reason = "the keys are called so")]
+    RawTls { ca_file: String, cert_file: String, key_file: String }
+);
 section!(RawCluster { secret_file: String, seeds: Vec<String>, ttl_days: i64, max_clock_drift_ms: i64, ack: String });
 section!(RawAuth { key_files: Vec<String>, jwks_file: String, hs256_secret_file: String, leeway_ms: i64 });
 section!(RawStore {

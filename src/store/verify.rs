@@ -1,0 +1,107 @@
+//! Reading everything a store's folder holds and telling what does not read back: each frame of the log by file and offset, each page of the
+//! engine by key. The store must not be open; nothing is repaired.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::engine::{Engine, SledEngine};
+use super::folder::{ENGINE_FOLDER, FolderLock};
+use super::log::recovery::LogReader;
+use super::log::segment::LOG_FOLDER;
+use super::log::{FileSystem, OsFiles};
+use super::meta::Remembered;
+use super::{Damage, OpenError, Record, Seq};
+use crate::progress::codec::Reader;
+
+/// What a store's folder holds.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Segments of the log.
+    pub segments: usize,
+    /// Frames in them that read back.
+    pub frames: u64,
+    /// Records in these.
+    pub records: u64,
+    /// The log, in bytes.
+    pub log_bytes: u64,
+    /// A write that a crash had cut, at the end of the log, in bytes. No damage: nothing of it was acknowledged, and opening removes it.
+    pub torn_bytes: u64,
+    /// What does not read back.
+    pub damage: Vec<Damage>,
+}
+
+/// Verifies the store in a folder. Memory: one segment of the log, and the engine's cache of `cache_bytes`.
+///
+/// # Errors
+///
+/// There is no store, or it is open, or a file could not be read at all; damage is not an error but in the report.
+pub fn verify_folder(path: &Path, cache_bytes: u64) -> Result<VerifyReport, OpenError> {
+    if !path.join(LOG_FOLDER).is_dir() {
+        return Err(OpenError::Io(io::Error::new(io::ErrorKind::NotFound, format!("{} holds no store", path.display()))));
+    }
+    let _lock = FolderLock::take(path)?;
+    let mut report = VerifyReport::default();
+    let (last, torn) = verify_log(path, &mut report)?;
+    let engine = path.join(ENGINE_FOLDER);
+    if engine.is_dir() {
+        match SledEngine::open(&engine, cache_bytes) {
+            Ok(engine) => {
+                report.damage.extend(engine.verify()?);
+                // A log that was closed whole and ends early now was not torn by a crash.
+                let remembered = Remembered::read(&engine)?;
+                if torn.is_some() && remembered.clean.is_some_and(|clean| last < clean) {
+                    report.damage.extend(torn);
+                    report.torn_bytes = 0;
+                }
+            }
+            Err(error) => {
+                let what = format!("the database does not open: {error}");
+                report.damage.push(Damage { file: ENGINE_FOLDER.into(), offset: 0, bytes: 0, key: None, what });
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Answers the last sequence number in the log, and where it ends before its file does, as damage if it should turn out to be that.
+fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Damage>), OpenError> {
+    let files: Arc<dyn FileSystem> = Arc::new(OsFiles::new(path));
+    let log = LogReader::new(files)?;
+    report.segments = log.listed.len();
+    let (mut last, mut torn) = (Seq(0), None);
+    for index in 0..log.listed.len() {
+        let (mut frames, mut records, mut broken) = (0, 0, Vec::new());
+        let findings = log.read(index, &mut |frame| {
+            frames += 1;
+            let mut reader = Reader::new(frame.records);
+            for _ in 0..frame.count {
+                match Record::decode(&mut reader) {
+                    Ok(_) => records += 1,
+                    Err(error) => {
+                        broken.push(format!("a record of the frame with number {} does not decode: {error}", frame.first.0));
+                        break;
+                    }
+                }
+            }
+        })?;
+        report.frames += frames;
+        report.records += records;
+        report.log_bytes += findings.bytes as u64;
+        report.torn_bytes += findings.torn_at.map_or(0, |at| (findings.bytes - at) as u64);
+        report.damage.extend(findings.damage);
+        let before = log.listed[index].header.map_or(0, |header| header.first.0.saturating_sub(1));
+        last = last.max(findings.last.unwrap_or_default()).max(Seq(before));
+        let file = log.path(index);
+        torn = findings.torn_at.map(|at| Damage {
+            file: file.clone(),
+            offset: at as u64,
+            bytes: (findings.bytes - at) as u64,
+            key: None,
+            what: "the store was closed whole, and its log ends here now".into(),
+        });
+        report.damage.extend(broken.into_iter().map(|what| Damage { file: file.clone(), offset: 0, bytes: 0, key: None, what }));
+    }
+    Ok((last, torn))
+}

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::export::Export;
 use super::figures;
 use super::node::Running;
+use super::view::{ClusterBody, StatusBody};
 use crate::gateway::{Problem, RequestLayer, request_layers};
 use crate::time::system::wall_now;
 
@@ -121,13 +122,13 @@ async fn metrics_text(State(state): State<AdminState>) -> Result<Response, Probl
 }
 
 async fn cluster(State(state): State<AdminState>) -> Result<Response, Problem> {
-    Ok(Json(state.running()?.cluster()).into_response())
+    Ok(Json(ClusterBody::of(state.running()?)).into_response())
 }
 
 async fn status(State(state): State<AdminState>) -> Result<Response, Problem> {
     let running = state.running()?;
     let reasons = state.reasons();
-    Ok(Json(running.status(reasons.is_empty(), reasons.iter().map(|reason| reason.reason.clone()).collect())).into_response())
+    Ok(Json(StatusBody::of(running, reasons.is_empty(), reasons.iter().map(|reason| reason.reason.clone()).collect())).into_response())
 }
 
 async fn export(State(state): State<AdminState>) -> Result<Response, Problem> {

@@ -12,6 +12,7 @@ mod figures;
 mod node;
 mod process;
 mod telemetry;
+mod view;
 
 pub use self::addresses::Addresses;
 pub use self::certificates::DEV_CERTIFICATES;

@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::addresses::{Addresses, AddressesFile};
 use super::admin::{self, AdminState};
 use super::certificates::{self, CA_FILE, CertificateError, DEV_CERTIFICATES, SECRET_FILE};
@@ -13,13 +11,13 @@ use super::{Config, TlsFiles, figures};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
 use crate::gateway::{GatewayState, Listener, ListenerOptions, ListenerShutdown, router};
-use crate::net::{LinkStatus, NetConfig, NetError, NetEvent, Network, TlsMaterial};
+use crate::net::{NetConfig, NetError, NetEvent, Network, TlsMaterial};
 use crate::progress::DeviceId;
 use crate::replica::{Authority, Core};
 use crate::store::CloseError;
 use crate::sync::message::Role;
 use crate::time::MonotonicTime;
-use crate::time::system::{monotonic_now, wall_now};
+use crate::time::system::monotonic_now;
 
 /// Admin connections at once: a scraper, an operator, a balancer's checks.
 const ADMIN_CONNECTIONS_COUNT_MAX: usize = 64;
@@ -74,10 +72,10 @@ pub enum StartError {
 /// What runs while a node does; shared with the admin endpoints.
 pub(super) struct Running {
     replica: Replica,
-    network: Network,
-    name: String,
-    region: String,
-    begun: MonotonicTime,
+    pub(super) network: Network,
+    pub(super) name: String,
+    pub(super) region: String,
+    pub(super) begun: MonotonicTime,
 }
 
 /// A running node.
@@ -333,117 +331,6 @@ impl Identity {
     }
 }
 
-/// The cluster as this node sees it.
-#[derive(Serialize)]
-pub(super) struct ClusterBody {
-    node: NodeBody,
-    members: Vec<MemberBody>,
-    links: Vec<LinkBody>,
-}
-
-#[derive(Serialize)]
-struct NodeBody {
-    name: String,
-    region: String,
-    replica_id: String,
-    epoch: String,
-    durable: u64,
-}
-
-#[derive(Serialize)]
-struct LinkBody {
-    peer: String,
-    role: &'static str,
-    replica_id: Option<String>,
-    region: String,
-    address: String,
-    dialed: bool,
-    state: &'static str,
-    rtt_ms: f64,
-    clock_offset_ms: Option<i64>,
-    lag_records: u64,
-    in_flight_bytes: usize,
-    records_in: u64,
-    frames_in: u64,
-    frames_out: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    refused_in: u64,
-    refused_out: u64,
-    waiting_out: usize,
-    reconciled: u64,
-}
-
-impl From<LinkStatus> for LinkBody {
-    fn from(link: LinkStatus) -> Self {
-        let figures = link.figures;
-        Self {
-            peer: link.name,
-            role: match link.role {
-                Some(Role::Node) => "node",
-                Some(Role::Device) => "device",
-                None => "unknown",
-            },
-            replica_id: link.peer.map(|peer| peer.to_string()),
-            region: link.region,
-            address: link.address,
-            dialed: link.dialed,
-            state: link.state.as_str(),
-            rtt_ms: link.rtt.as_secs_f64() * 1_000.0,
-            clock_offset_ms: link.clock_offset_ms,
-            lag_records: figures.lag,
-            in_flight_bytes: figures.in_flight_bytes,
-            records_in: figures.records_in,
-            frames_in: figures.frames_in,
-            frames_out: figures.frames_out,
-            bytes_in: figures.bytes_in,
-            bytes_out: figures.bytes_out,
-            refused_in: figures.refused_in,
-            refused_out: figures.refused_out,
-            waiting_out: figures.waiting_out,
-            reconciled: figures.reconciled,
-        }
-    }
-}
-
-/// One address that is dialed.
-#[derive(Serialize)]
-struct MemberBody {
-    address: String,
-    seed: bool,
-    replica_id: Option<String>,
-    linked: bool,
-    last_error: Option<String>,
-}
-
-/// A node's figures, for people.
-#[derive(Serialize)]
-pub(super) struct StatusBody {
-    version: &'static str,
-    ready: bool,
-    reasons: Vec<String>,
-    uptime_s: u64,
-    now_ms: u64,
-    playheads: usize,
-    store: StoreBody,
-    #[serde(flatten)]
-    cluster: ClusterBody,
-}
-
-#[derive(Serialize)]
-struct StoreBody {
-    table_registers: usize,
-    table_bytes: usize,
-    pending_bytes: usize,
-    log_bytes: u64,
-    log_segments: usize,
-    log_unfolded_bytes: u64,
-    durable: u64,
-    folded: u64,
-    folds: u64,
-    closed: bool,
-}
-
 impl Running {
     pub(super) fn core(&self) -> &Arc<Core> {
         self.replica.core()
@@ -455,49 +342,5 @@ impl Running {
 
     pub(super) fn refresh_link_figures(&self) {
         figures::refresh_links(&self.network.links(), self.network.totals());
-    }
-
-    pub(super) fn cluster(&self) -> ClusterBody {
-        let store = self.core().store();
-        let node = NodeBody {
-            name: self.name.clone(),
-            region: self.region.clone(),
-            replica_id: store.id().to_string(),
-            epoch: format!("{:016x}", store.epoch().0),
-            durable: store.durable().0,
-        };
-        let members = self.network.targets().into_iter().map(|target| MemberBody {
-            address: target.address,
-            seed: target.seed,
-            replica_id: target.replica.map(|replica| replica.to_string()),
-            linked: target.linked,
-            last_error: target.last_error,
-        });
-        ClusterBody { node, members: members.collect(), links: self.network.links().into_iter().map(LinkBody::from).collect() }
-    }
-
-    pub(super) fn status(&self, ready: bool, reasons: Vec<String>) -> StatusBody {
-        let figures = self.core().store().figures();
-        StatusBody {
-            version: env!("CARGO_PKG_VERSION"),
-            ready,
-            reasons,
-            uptime_s: monotonic_now().saturating_since(self.begun).as_secs(),
-            now_ms: self.core().corrected(wall_now()).as_millis(),
-            playheads: self.core().playheads_count(),
-            store: StoreBody {
-                table_registers: figures.table_count,
-                table_bytes: figures.table_bytes,
-                pending_bytes: figures.pending_bytes,
-                log_bytes: figures.log_bytes,
-                log_segments: figures.log_segments,
-                log_unfolded_bytes: figures.unfolded_bytes,
-                durable: figures.durable.0,
-                folded: figures.folded.0,
-                folds: figures.folds,
-                closed: figures.closed,
-            },
-            cluster: self.cluster(),
-        }
     }
 }

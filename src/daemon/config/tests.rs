@@ -112,3 +112,30 @@ fn what_is_no_toml_or_no_file_is_an_error() {
     let error = Config::from_sources(Some(Path::new("/nowhere/leftoff.toml")), true, []).unwrap_err().to_string();
     assert!(error.contains("/nowhere/leftoff.toml"), "{error}");
 }
+
+/// Every key as `section.key`, from the source that declares them.
+fn keys() -> Vec<String> {
+    let mut keys = Vec::new();
+    for section in include_str!("raw.rs").split("section!(").skip(1) {
+        let Some((name, fields)) = section.split_once('{').filter(|(name, _)| name.contains("Raw")) else { continue };
+        let name = name.split_whitespace().find_map(|word| word.strip_prefix("Raw")).unwrap().to_lowercase();
+        let fields = fields.split('}').next().unwrap();
+        keys.extend(fields.split(',').filter_map(|field| field.split_once(':')).map(|(field, _)| format!("{name}.{}", field.trim())));
+    }
+    keys
+}
+
+#[test]
+fn every_key_is_documented_and_stands_in_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documented = std::fs::read_to_string(root.join("docs/configuration.md")).unwrap();
+    let example = std::fs::read_to_string(root.join("leftoff.example.toml")).unwrap();
+    let keys = keys();
+    assert!(keys.len() > 30, "{keys:?}");
+    for key in keys {
+        assert!(documented.contains(&format!("`{key}`")), "{key} is not in docs/configuration.md");
+        let (_, name) = key.split_once('.').unwrap();
+        let line = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{name} = "));
+        assert!(example.lines().any(line), "{key} is not in leftoff.example.toml");
+    }
+}

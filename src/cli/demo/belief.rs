@@ -15,6 +15,12 @@ const STEPS_BACK_TOLD_MAX: usize = 8;
 /// Which register.
 pub(super) type Key = (ProfileId, TitleId);
 
+/// Registers as a store holds them.
+pub(super) type Registers = BTreeMap<Key, Progress>;
+
+/// Profiles that were erased, and when.
+pub(super) type Erased = BTreeMap<ProfileId, Hlc>;
+
 /// One register, and when it was first seen as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Known {
@@ -56,8 +62,7 @@ impl fmt::Display for StepBack {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Belief {
     pub(super) registers: BTreeMap<Key, Known>,
-    /// Profiles that were erased, and when.
-    pub(super) erased: BTreeMap<ProfileId, Hlc>,
+    pub(super) erased: Erased,
     /// How often the replica was looked at.
     pub(super) looks: u64,
     pub(super) steps_back_count: u64,

@@ -1,6 +1,6 @@
 //! One thread a replica that looks at it after every flush that changed something, and keeps what it [believes](super::belief).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
-use super::belief::{Belief, Key, Seen};
+use super::belief::{Belief, Erased, Registers, Seen};
 use super::party::Party;
-use crate::progress::{ProfileId, Progress};
+use crate::progress::ProfileId;
 use crate::replica::{Core, WatchId};
 use crate::store::{KeyRange, ReadError};
+use crate::time::MonotonicTime;
 use crate::time::system::monotonic_now;
-use crate::time::{Hlc, MonotonicTime};
 
 /// Registers that a look takes in at most: a reader may well import a history into the demo.
 const REGISTERS_LOOKED_AT_MAX: usize = 20_000;
@@ -96,7 +96,7 @@ fn look(party: Party, core: &Core, profile: &ProfileId, rung: MonotonicTime, bel
 }
 
 /// Everything durable at a replica: its registers, also those of `profile` that are shared with nobody, and its erasures.
-pub(super) fn read(core: &Core, profile: &ProfileId) -> Result<(BTreeMap<Key, Progress>, BTreeMap<ProfileId, Hlc>), ReadError> {
+pub(super) fn read(core: &Core, profile: &ProfileId) -> Result<(Registers, Erased), ReadError> {
     let mut profiles = BTreeSet::from([profile.clone()]);
     let mut count = 0;
     core.store().scan(KeyRange::ALL, &mut |item| {
@@ -104,7 +104,7 @@ pub(super) fn read(core: &Core, profile: &ProfileId) -> Result<(BTreeMap<Key, Pr
         count += 1;
         if count < REGISTERS_LOOKED_AT_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    let mut registers = BTreeMap::new();
+    let mut registers = Registers::new();
     for profile in profiles {
         for (title, progress) in core.profile(&profile)?.profile.registers {
             registers.insert((profile.clone(), title), progress);

@@ -215,9 +215,11 @@ impl Stage {
         let mut told = Vec::new();
         for party in to {
             let seen = self.until(&format!("{party} learns what {from} knows"), |all| holds(&all[party.index()])).await?;
-            told.push(format!("{party} knew it {} later", millis(seen.read.saturating_since(durable.rung))));
+            let verb = if told.is_empty() { " knew it" } else { "" };
+            let later = if told.is_empty() { " later" } else { "" };
+            told.push(format!("{party}{verb} {}{later}", millis(seen.read.saturating_since(durable.rung))));
         }
-        self.console.say(Tone::Figure, &format!("{} than {from} had it on disk.", sentence(&told).trim_end_matches('.')))?;
+        self.console.say(Tone::Figure, &sentence(&told))?;
         Ok(())
     }
 

@@ -66,7 +66,7 @@ pub(super) const EVENING: &[Scene] = &[
         heading: "A film, paused on the TV",
         steps: &[
             Step::Say(
-                "The TV plays \"night-train\". It keeps nothing itself: it reports to region eu over HTTP, and eu answers when the report is on disk.",
+                "The TV plays \"night-train\". It keeps nothing itself: it reports to region eu over HTTP, and eu answers when the report is on disk. What others knew later was on their disks then, too.",
             ),
             Step::Watch(&[(Screen::Tv, PAUSED_ON_TV)]),
             Step::Pause(Screen::Tv),
@@ -82,7 +82,7 @@ pub(super) const EVENING: &[Scene] = &[
         ],
     },
     Scene {
-        heading: "Region ap is cut off",
+        heading: "A line breaks",
         steps: &[Step::Cut(Party::Ap), Step::Say("Nobody told ap's node. It goes on serving its region with what it knows.")],
     },
     Scene {

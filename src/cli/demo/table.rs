@@ -9,7 +9,7 @@ use super::party::Party;
 use crate::progress::{PlaybackState, Progress, Version};
 
 const MARGIN: &str = "  ";
-const WIDTHS: [usize; 5] = [9, 11, 12, 9, 26];
+const WIDTHS: [usize; 5] = [9, 12, 12, 8, 30];
 
 /// What the table shows.
 #[derive(Clone, Debug)]
@@ -149,11 +149,11 @@ mod tests {
             lines,
             [
                 "  what each believes about \"night-train\"",
-                "  who      line       resume at   place    last activity",
-                "  eu       ● open     0:20:00     2        laptop moved to 0:20:00   apart",
-                "  us       ● open     0:20:00     2        laptop moved to 0:20:00   apart",
-                "  ap       ○ cut off  0:58:00     1        tablet playing at 0:58:00 apart",
-                "  phone    ○ offline  -           -        nothing yet               apart",
+                "  who      line        resume at   place   last activity",
+                "  eu       ● open      0:20:00     2       laptop moved to 0:20:00       apart",
+                "  us       ● open      0:20:00     2       laptop moved to 0:20:00       apart",
+                "  ap       ○ cut off   0:58:00     1       tablet playing at 0:58:00     apart",
+                "  phone    ○ offline   -           -       nothing yet                   apart",
             ]
         );
     }

@@ -1,9 +1,9 @@
 //! The end of the story, judged: did everyone end equal, and did no resume point ever go back.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::belief::{Key, StepBack};
+use super::belief::{Registers, StepBack};
 use super::party::Party;
 use super::world::World;
 use crate::cli::failure::Failure;
@@ -52,8 +52,8 @@ impl Verdict {
     }
 }
 
-fn differences(one: Party, expected: &BTreeMap<Key, Progress>, other: Party, found: &BTreeMap<Key, Progress>) -> Vec<String> {
-    let keys: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+fn differences(one: Party, expected: &Registers, other: Party, found: &Registers) -> Vec<String> {
+    let keys: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let differing = keys.into_iter().filter(|key| expected.get(*key) != found.get(*key));
     differing.map(|key| format!("{} of {}: {}", key.1, key.0, difference(one, expected.get(key), other, found.get(key)))).collect()
 }
@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn a_difference_is_told_with_both_sides() {
         let key = (ProfileId::new("viewer").unwrap(), TitleId::new("night-train").unwrap());
-        let held = BTreeMap::from([(key, Progress::default())]);
-        let found = differences(Party::Eu, &held, Party::Phone, &BTreeMap::new());
+        let held = Registers::from([(key, Progress::default())]);
+        let found = differences(Party::Eu, &held, Party::Phone, &Registers::new());
         assert_eq!(found.len(), 1);
         assert_eq!(found[0], "night-train of viewer: the phone knows nothing of it");
         let further = held.keys().map(|key| (key.clone(), Progress { furthest: Position::from_millis(60_000), ..Progress::default() }));

@@ -3,7 +3,6 @@
 //! Everything is real but the distances: sled and logs in a temporary folder, QUIC with mutual TLS, the gateway on loopback ports. Between
 //! the replicas stand [relays](super::relay), which is how lines are cut without any replica being told.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-use super::belief::Key;
+use super::belief::{Key, Registers};
 use super::lines::Lines;
 use super::observer::{self, Beliefs, Observer};
 use super::party::{Party, Screen};
@@ -199,7 +198,7 @@ impl World {
     }
 
     /// Everything that each party holds, read from its store now.
-    pub(super) fn read_all(&self) -> Result<Vec<(Party, BTreeMap<Key, Progress>)>, Failure> {
+    pub(super) fn read_all(&self) -> Result<Vec<(Party, Registers)>, Failure> {
         let read = |party| {
             observer::read(self.core(party), &self.profile)
                 .map(|(registers, _)| (party, registers))

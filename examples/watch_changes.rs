@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut changes = replica.watch(&ProfileId::new("viewer")?);
 
     let player = Arc::clone(&replica);
-    let played = tokio::task::spawn_blocking(move || {
+    let playing = tokio::task::spawn_blocking(move || {
         for report in 0..REPORTS {
             let kind = if report == 0 { EventKind::Play } else { EventKind::Heartbeat };
             for title in ["night-train", "harbour-s1e4"] {
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    played.await??;
+    playing.await??;
     println!("{} reports were recorded, {told} changes were read", REPORTS * 2 + 1);
     Ok(())
 }

@@ -16,9 +16,13 @@ use super::network::Shared;
 use super::status::NetTotals;
 use super::tls::ROLE_NAME;
 use crate::sync::message::ByeCode;
+use crate::time::system::monotonic_now;
 
 /// How often a name that is linked already is looked at again, should a wake be missed.
 const LINKED_RECHECK: Duration = Duration::from_secs(5);
+
+/// A link that lived so long counts as a success.
+const LIVED: Duration = Duration::from_secs(3);
 
 /// What one dialer connects with.
 pub(super) enum Identity {
@@ -39,6 +43,7 @@ pub(super) async fn keep(shared: Arc<Shared>, address: String, identity: Identit
     let mut backoff = Backoff::new(shared.config.backoff_first, shared.config.backoff_max);
     loop {
         wait_until_unlinked(&shared, &address).await;
+        let began = monotonic_now();
         let ended = attempt(&shared, &address, &identity, given_up.clone()).await;
         if *stop.borrow() || given_up.as_ref().is_some_and(|given_up| *given_up.borrow()) {
             return;
@@ -49,7 +54,8 @@ pub(super) async fn keep(shared: Arc<Shared>, address: String, identity: Identit
             return;
         }
         shared.registry.note_target(&address, ended.peer, Some(ended.reason.clone()));
-        if ended.opened {
+        // A link that ends as soon as it has opened would otherwise be dialed without end, and without pause.
+        if ended.opened && monotonic_now().saturating_since(began) >= LIVED {
             backoff.reset();
         }
         let wait = backoff.next().max(ended.retry);

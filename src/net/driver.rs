@@ -12,7 +12,7 @@ use tracing::{Instrument, Span, debug, info, info_span, warn};
 use super::backoff::random_salt;
 use super::machine::Machine;
 use super::network::{NetEvent, Shared};
-use super::registry::{Entry, Verdict};
+use super::registry::{Entry, Greeting, Verdict};
 use super::status::{LinkStatus, NetTotals};
 use super::tls;
 use crate::store::ReplicaId;
@@ -84,6 +84,7 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
         // A dialed peer has shown a certificate with the role's name, or the handshake would have failed.
         peer_is_node: opening.dialed || shows_node(&connection),
         authority: shared.authority.clone(),
+        run: shared.run,
         salt,
         unsettled: shared.registry.unsettled(),
         ping_interval: shared.config.ping_interval,
@@ -235,8 +236,10 @@ impl Driver {
         let shared = Arc::clone(&self.shared);
         let peer = self.machine.as_ref().and_then(|machine| machine.link.peer());
         match event {
-            LinkEvent::Greeted { peer, role, name, region, advertise } => {
+            LinkEvent::Greeted { peer, role, name, region, run, advertise } => {
                 Span::current().record("peer", tracing::field::display(peer));
+                // A link has one greeting.
+                let _ = self.entry.run.set(run);
                 let mut status = self.entry.status.lock().unwrap_or_else(PoisonError::into_inner);
                 let dialed = status.dialed;
                 (status.peer, status.role, status.name, status.region) = (Some(peer), Some(role), name, region);
@@ -244,7 +247,7 @@ impl Driver {
                 if role == Role::Node && shared.registry.learn(peer, &advertise) {
                     shared.peers_changed();
                 }
-                return shared.registry.greet(shared.core.store().id(), self.number, peer, role, dialed);
+                return shared.registry.greet(shared.core.store().id(), self.number, peer, Greeting { role, dialed, run });
             }
             LinkEvent::Opened => {
                 info!("records flow");

@@ -79,6 +79,8 @@ pub(super) struct Shared {
     pub(super) core: Arc<Core>,
     pub(super) config: NetConfig,
     pub(super) authority: Option<Arc<dyn Authority>>,
+    /// A random number of this run.
+    pub(super) run: u64,
     pub(super) endpoint: Endpoint,
     pub(super) registry: Registry,
     pub(super) totals: NetTotals,
@@ -223,6 +225,8 @@ impl Network {
         let shared = Arc::new(Shared {
             core,
             authority,
+            // Without randomness there is no link either: each needs a salt.
+            run: getrandom::u64().unwrap_or_default(),
             endpoint,
             registry: Registry::default(),
             totals: NetTotals::default(),

@@ -1,7 +1,7 @@
 //! Who is linked with whom: the links, the addresses to dial, and which of two links between the same replicas stays.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -19,6 +19,8 @@ const UNSETTLED_COUNT_MAX: usize = 65_536;
 /// One link in the registry.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// The run of the peer's program.
+    pub(super) run: OnceLock<u64>,
     pub(super) status: Mutex<LinkStatus>,
     /// Rung when the link is to give way to another.
     pub(super) give_way: Notify,
@@ -40,6 +42,15 @@ struct State {
     targets: BTreeMap<String, Target>,
     addresses: BTreeMap<ReplicaId, String>,
     unsettled: BTreeSet<ReplicaId>,
+}
+
+/// What a peer's greeting says of its link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Greeting {
+    pub(super) role: Role,
+    /// Whether this side dialed.
+    pub(super) dialed: bool,
+    pub(super) run: u64,
 }
 
 /// What is to become of a link whose peer has just greeted.
@@ -67,15 +78,16 @@ impl Registry {
         let mut state = self.state();
         state.next += 1;
         let link = state.next;
-        let entry = Arc::new(Entry { status: Mutex::new(LinkStatus { link, ..status }), give_way: Notify::new() });
+        let entry = Arc::new(Entry { run: OnceLock::new(), status: Mutex::new(LinkStatus { link, ..status }), give_way: Notify::new() });
         state.links.insert(link, Arc::clone(&entry));
         (link, entry)
     }
 
     /// The link's peer has said who it is. Of two links between the same replicas, both sides keep the same one: the one that the smaller id
     /// dialed. Of two that the same side dialed, the dialer keeps the older and the other side the newer: the older may be left over from a
-    /// life of the dialer's that has ended, and only the dialer knows.
-    pub(super) fn greet(&self, own: ReplicaId, link: u64, peer: ReplicaId, role: Role, dialed: bool) -> Verdict {
+    /// life of the dialer's that has ended, and only the dialer knows. A link of another run of the peer's program is dead in any case.
+    pub(super) fn greet(&self, own: ReplicaId, link: u64, peer: ReplicaId, greeting: Greeting) -> Verdict {
+        let Greeting { role, dialed, run } = greeting;
         let mut state = self.state();
         let before = state.by_peer.get(&peer).and_then(|before| Some((*before, state.links.get(before)?.clone())));
         if let Some((before, entry)) = before
@@ -83,7 +95,8 @@ impl Registry {
         {
             let before_dialed = entry.status.lock().unwrap_or_else(PoisonError::into_inner).dialed;
             let preferred = |dialed: bool| role == Role::Device || (own < peer) == dialed;
-            let newer_stays = match (preferred(before_dialed), preferred(dialed)) {
+            let same_run = entry.run.get() == Some(&run);
+            let newer_stays = !same_run || match (preferred(before_dialed), preferred(dialed)) {
                 (true, false) => false,
                 (false, true) => true,
                 _ => !dialed,
@@ -186,5 +199,72 @@ impl Registry {
     /// Whether a reconciliation with the peer is owed; not any more after this.
     pub(super) fn take_unsettled(&self, peer: ReplicaId) -> bool {
         self.state().unsettled.remove(&peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::{LinkFigures, LinkState};
+
+    const SMALL: ReplicaId = ReplicaId([1; 16]);
+    const LARGE: ReplicaId = ReplicaId([2; 16]);
+
+    fn enter(registry: &Registry, dialed: bool, run: u64) -> u64 {
+        let (link, entry) = registry.enter(LinkStatus {
+            link: 0,
+            dialed,
+            address: String::new(),
+            peer: None,
+            role: None,
+            name: String::new(),
+            region: String::new(),
+            state: LinkState::Greeting,
+            rtt: std::time::Duration::ZERO,
+            clock_offset_ms: None,
+            figures: LinkFigures::default(),
+        });
+        entry.run.set(run).unwrap();
+        link
+    }
+
+    /// Whether the second of two links stays, as `own` sees it.
+    fn second_stays(own: ReplicaId, peer: ReplicaId, first: (bool, u64), second: (bool, u64)) -> bool {
+        let registry = Registry::default();
+        let greet = |link, (dialed, run)| registry.greet(own, link, peer, Greeting { role: Role::Node, dialed, run });
+        assert_eq!(greet(enter(&registry, first.0, first.1), first), Verdict::Stays);
+        greet(enter(&registry, second.0, second.1), second) == Verdict::Stays
+    }
+
+    #[test]
+    fn both_sides_keep_the_link_that_the_smaller_id_dialed_whichever_came_first() {
+        assert!(second_stays(SMALL, LARGE, (false, 1), (true, 1)));
+        assert!(second_stays(LARGE, SMALL, (true, 1), (false, 1)));
+        assert!(!second_stays(SMALL, LARGE, (true, 1), (false, 1)));
+        assert!(!second_stays(LARGE, SMALL, (false, 1), (true, 1)));
+    }
+
+    #[test]
+    fn of_two_in_one_direction_the_dialer_keeps_the_older_and_the_other_the_newer() {
+        assert!(!second_stays(SMALL, LARGE, (true, 1), (true, 1)));
+        assert!(second_stays(LARGE, SMALL, (false, 1), (false, 1)));
+    }
+
+    #[test]
+    fn a_link_of_an_earlier_run_gives_way_at_once() {
+        assert!(second_stays(SMALL, LARGE, (true, 1), (false, 2)));
+        assert!(second_stays(LARGE, SMALL, (false, 1), (true, 2)));
+    }
+
+    #[test]
+    fn addresses_are_bounded_and_a_node_that_moves_is_news() {
+        let registry = Registry::default();
+        assert!(registry.learn(SMALL, "a:1") && !registry.learn(SMALL, "a:1") && registry.learn(SMALL, "a:2"));
+        for number in 0..2 * TARGETS_COUNT_MAX {
+            registry.add_target(&format!("host:{number}"), false, None);
+            registry.learn(ReplicaId([number as u8; 16]), "b:1");
+        }
+        assert_eq!(registry.targets().len(), TARGETS_COUNT_MAX);
+        assert!(registry.known_peers().len() <= PEERS_PER_FRAME_COUNT_MAX);
     }
 }

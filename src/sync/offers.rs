@@ -24,6 +24,8 @@ type Key = (ProfileId, Option<TitleId>);
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     due: BTreeMap<Key, MonotonicTime>,
+    /// Not after the first that is due: asked for at every turn, so kept and not searched for.
+    next: Option<MonotonicTime>,
     overflowed: bool,
 }
 
@@ -35,12 +37,13 @@ impl Offers {
             return;
         }
         let wait = Duration::from_millis(refused.retry_ms).clamp(RETRY_MIN, RETRY_MAX);
+        self.next = Some(self.next.map_or(mono + wait, |next| next.min(mono + wait)));
         self.due.insert((refused.profile, refused.title), mono + wait);
     }
 
     /// When the first one is due.
-    pub(super) fn next_due(&self) -> Option<MonotonicTime> {
-        self.due.values().min().copied()
+    pub(super) const fn next_due(&self) -> Option<MonotonicTime> {
+        self.next
     }
 
     /// How many wait.
@@ -89,6 +92,7 @@ impl Offers {
                 count += 1;
             }
         }
+        self.next = self.due.values().min().copied();
         Ok(count)
     }
 }

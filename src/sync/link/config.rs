@@ -30,6 +30,8 @@ pub struct LinkConfig {
     pub peer_is_node: bool,
     /// Verifies devices' tokens; without one, devices are refused.
     pub authority: Option<Arc<dyn Authority>>,
+    /// A random number, the same for all links of one run of the program.
+    pub run: u64,
     /// Random bytes, new for each link.
     pub salt: [u8; 16],
     /// Peers from which, or by which, records were refused on an earlier link, to be offered later: the cursor alone does not settle what is
@@ -64,6 +66,7 @@ impl Default for LinkConfig {
             dialed: false,
             peer_is_node: false,
             authority: None,
+            run: 0,
             salt: [0; 16],
             unsettled: BTreeSet::new(),
             ping_interval: Duration::from_secs(10),
@@ -87,6 +90,8 @@ pub enum LinkEvent {
         name: String,
         /// Its region, for people.
         region: String,
+        /// The number of its run.
+        run: u64,
         /// Where it is reached; empty if nowhere.
         advertise: String,
     },

@@ -30,6 +30,7 @@ pub(super) fn hello_of(now: WallTime, core: &Core, config: &LinkConfig) -> Hello
         window_ms: ACTIVITY_WINDOW_MS,
         floor_day: store.floor_day(),
         hash_check: store.hasher().bytes(HASH_CHECK),
+        run: config.run,
         salt: config.salt,
         seq: store.durable(),
         token: config.token.clone(),

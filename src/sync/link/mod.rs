@@ -391,6 +391,7 @@ impl Link {
             role: peer.role,
             name: peer.hello.name.clone(),
             region: peer.hello.region.clone(),
+            run: peer.hello.run,
             advertise: peer.hello.advertise.clone(),
         };
         self.push_event(event);

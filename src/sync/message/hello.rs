@@ -40,6 +40,7 @@ const EXTENSION_BYTES_MAX: usize = 4 << 10;
 /// window              varint, ms
 /// floor               u32: expiry floor, days since the Unix epoch
 /// hash check          u64: a keyed hash of a constant; equal at replicas that share the cluster's secret
+/// run                 u64, random: the same on all links of one run of the sender's program
 /// salt                16 bytes, random: under the listening side's, the keys of a narrow link are hashed
 /// seq                 varint: the last durable sequence number
 /// token               varint length and bytes
@@ -68,6 +69,8 @@ pub struct Hello {
     pub floor_day: u32,
     /// A keyed hash of a constant.
     pub hash_check: u64,
+    /// A random number of this run of the sender's program: a link of an earlier run is dead, whatever it looks like.
+    pub run: u64,
     /// Random bytes.
     pub salt: [u8; 16],
     /// Its last durable sequence number; zero if it has nothing.
@@ -95,6 +98,7 @@ impl Hello {
         put_varint(out, self.window_ms);
         out.extend_from_slice(&self.floor_day.to_le_bytes());
         out.extend_from_slice(&self.hash_check.to_le_bytes());
+        out.extend_from_slice(&self.run.to_le_bytes());
         out.extend_from_slice(&self.salt);
         put_varint(out, self.seq.0);
         put_varint(out, self.token.len() as u64);
@@ -128,6 +132,7 @@ impl Hello {
         let window_ms = reader.varint("window")?;
         let floor_day = reader.u32("floor")?;
         let hash_check = reader.u64("hash check")?;
+        let run = reader.u64("run")?;
         let salt = reader.array("salt")?;
         let seq = Seq(reader.varint("seq")?);
         let length = reader.length(TOKEN_BYTES_MAX, "token")?;
@@ -149,6 +154,7 @@ impl Hello {
             window_ms,
             floor_day,
             hash_check,
+            run,
             salt,
             seq,
             token,
@@ -179,6 +185,7 @@ mod tests {
             window_ms: 5_000,
             floor_day: 20_000,
             hash_check: 0x1122_3344_5566_7788,
+            run: 0x99aa,
             salt: [0x5a; 16],
             seq: Seq(300),
             token: "t.o.k".into(),
@@ -202,6 +209,7 @@ mod tests {
             &[0x88, 0x27],
             &[0x20, 0x4e, 0, 0],
             &[0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11],
+            &[0xaa, 0x99, 0, 0, 0, 0, 0, 0],
             &[0x5a; 16],
             &[0xac, 0x02],
             &[5, b't', b'.', b'o', b'.', b'k'],

@@ -67,6 +67,7 @@ impl Lone {
             window_ms: crate::limits::ACTIVITY_WINDOW_MS,
             floor_day: 0,
             hash_check: 0,
+            run: 1,
             salt: [7; 16],
             seq: store.durable(),
             token: "token".into(),

@@ -180,7 +180,7 @@ impl Store {
         output: &mut Output<'_>,
     ) -> Result<(), ReadError> {
         let slot = self.present.table.slot(change.key.slot());
-        let newest = slot.active.get(&change.key).or_else(|| slot.frozen.as_ref().and_then(|frozen| frozen.get(&change.key)));
+        let newest = slot.active.get(change.key).or_else(|| slot.frozen.as_ref().and_then(|frozen| frozen.get(change.key)));
         if let Some(entry) = newest {
             // A later change that will be sent carries this one too; but the peer has it only then. One that came from the peer is never sent.
             if entry.arrival.seq() > change.seq && Some(entry.arrival.origin()) != peer {
@@ -188,7 +188,7 @@ impl Store {
                 return Ok(());
             }
             // All that the peer does not have of this register is in this one entry: its bytes go out as they are.
-            let only = slot.active.get(&change.key).is_none_or(|_| slot.frozen.is_none());
+            let only = slot.active.get(change.key).is_none_or(|_| slot.frozen.is_none());
             if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(&entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
@@ -321,6 +321,6 @@ impl Store {
         let first_leaf = usize::from(slot.0) * LEAVES_PER_SLOT;
         let entries = state.active.iter().chain(state.frozen.iter().flat_map(|frozen| frozen.iter()));
         let newer = entries.filter(|(_, entry)| entry.arrival.seq() > after);
-        newer.fold(0, |bits, (key, _)| bits | 1 << (Fingerprints::leaf_of(*key) - first_leaf))
+        newer.fold(0, |bits, (key, _)| bits | 1 << (Fingerprints::leaf_of(key) - first_leaf))
     }
 }

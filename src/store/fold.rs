@@ -12,7 +12,8 @@ use super::leaves::Leaves;
 use super::meta::{Changes, FoldedState};
 use super::packed::PackedRef;
 use super::present::{Present, Sweeps};
-use super::table::{Registers, entry_bytes};
+use super::registers::Registers;
+use super::table::entry_bytes;
 use super::{FoldBudget, FoldStep, KeyRange, ProfileCache, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot};
 use crate::progress::Progress;
 
@@ -191,7 +192,7 @@ impl Fold {
                 parts.cache.remove(hash);
             }
         }
-        let bytes: usize = frozen.values().map(entry_bytes).sum();
+        let bytes: usize = frozen.iter().map(|(_, entry)| entry_bytes(entry)).sum();
         let count = deltas.len();
         drop(deltas);
         let dropped = {
@@ -279,10 +280,10 @@ pub(super) struct StoredMeta {
 
 fn deltas_of(frozen: &Registers) -> Result<Vec<Delta<'_>>, EngineError> {
     let mut deltas = Vec::with_capacity(frozen.len());
-    for (key, entry) in frozen {
+    for (key, entry) in frozen.iter() {
         let packed = PackedRef::read(&entry.packed)?;
         let (profile, title, state) = (packed.profile, packed.title, packed.state);
-        deltas.push(Delta { key: *key, profile, title, state, arrived: entry.arrival.seq() });
+        deltas.push(Delta { key, profile, title, state, arrived: entry.arrival.seq() });
     }
     Ok(deltas)
 }

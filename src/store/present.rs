@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::forgetting::Forgetting;
+use super::interner::Interner;
 use super::log::segment::{Frame, FrameKind};
 use super::packed::{PackedRef, RecordRef, key_of, profile_hash};
 use super::ring::{Change, Ring};
@@ -28,6 +29,7 @@ pub(super) type Unshared = BTreeMap<RegisterKey, UnsharedDelta>;
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     encoded: Vec<u8>,
+    ids: Interner,
     changes: Vec<Change>,
 }
 
@@ -127,7 +129,7 @@ impl Present {
         observe: &mut dyn FnMut(&Applied<'_>),
     ) -> Result<(), DecodeError> {
         let key = key_of(&self.hasher, packed.profile, packed.title)?;
-        let delta = packed.progress()?;
+        let delta = scratch.ids.progress(packed.state)?;
         self.note_stamp(delta.highest_stamp());
         if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
             return Ok(());
@@ -145,7 +147,7 @@ impl Present {
         let arrival = Arrival::new(applying.seq, applying.origin);
         let mut slot = self.table.slot(key.slot());
         let before = slot.active.len();
-        let (joined, grown) = slot.join(key, packed, &delta, arrival, &mut scratch.encoded)?;
+        let (joined, grown) = slot.join(key, packed, &delta, arrival, &scratch.ids, &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
         drop(slot);
         if grown != 0 {
@@ -184,14 +186,14 @@ impl Present {
         let range = KeyRange::of_profile(hash);
         let mut slot = self.table.slot(range.first.slot());
         let mut gone = Vec::new();
-        for (key, entry) in slot.active.range(range.first..=range.last) {
+        for (key, entry) in slot.active.range(range) {
             let packed = PackedRef::read(&entry.packed)?;
             if !self.forgetting.keeps(hash, packed.profile, &packed.progress()?) {
-                gone.push(*key);
+                gone.push(key);
             }
         }
         for key in gone {
-            if let Some(entry) = slot.active.remove(&key) {
+            if let Some(entry) = slot.active.remove(key) {
                 self.table.note(-super::table::entry_bytes(&entry).cast_signed(), -1);
             }
         }

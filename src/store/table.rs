@@ -3,11 +3,12 @@
 //! 1,024 slots by the top bits of the key, each under its own lock. A register is one allocation: its ids and its canonical bytes. The fold takes a
 //! slot's registers away as *frozen*; until it is done with them, readers look at both. So a fold needs no second table, only a second slot.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::interner::Interner;
 use super::packed::PackedRef;
+use super::registers::Registers;
 use super::{KeyRange, RegisterKey, SLOT_COUNT, Seq, Slot};
 use crate::progress::{DecodeError, Progress, Version};
 
@@ -45,10 +46,8 @@ pub(super) struct Entry {
     pub(super) arrival: Arrival,
 }
 
-pub(super) type Registers = BTreeMap<RegisterKey, Entry>;
-
 /// What an entry costs besides its bytes: key, pointer, arrival, the map's slack, the allocator's.
-const ENTRY_OVERHEAD_BYTES: usize = 76;
+const ENTRY_OVERHEAD_BYTES: usize = 64;
 
 /// One slot.
 #[derive(Debug, Default)]
@@ -87,13 +86,14 @@ impl SlotState {
         packed: PackedRef<'_>,
         delta: &Progress,
         arrival: Arrival,
+        ids: &Interner,
         scratch: &mut Vec<u8>,
     ) -> Result<(Joined, isize), DecodeError> {
         let newest = delta.newest().map(|place| place.version);
         let opened_above = |known: &Progress| newest.filter(|version| known.newest().is_none_or(|place| place.version < *version));
-        if let Some(entry) = self.active.get_mut(&key) {
+        if let Some(entry) = self.active.get_mut(key) {
             let known_ref = PackedRef::read(&entry.packed)?;
-            let mut known = known_ref.progress()?;
+            let mut known = ids.progress(known_ref.state)?;
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
             }
@@ -113,8 +113,8 @@ impl SlotState {
             return Ok((Joined { changed: true, opened }, entry.packed.len().cast_signed() - before.cast_signed()));
         }
         let mut opened = newest;
-        if let Some(entry) = self.frozen.as_ref().and_then(|frozen| frozen.get(&key)) {
-            let known = PackedRef::read(&entry.packed)?.progress()?;
+        if let Some(entry) = self.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
+            let known = ids.progress(PackedRef::read(&entry.packed)?.state)?;
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
             }
@@ -129,8 +129,8 @@ impl SlotState {
 
     /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
     pub(super) fn known(&self, key: RegisterKey) -> Result<Option<Known>, DecodeError> {
-        let active = self.active.get(&key);
-        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(&key));
+        let active = self.active.get(key);
+        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(key));
         let mut known: Option<Known> = None;
         for entry in [frozen, active].into_iter().flatten() {
             let progress = PackedRef::read(&entry.packed)?.progress()?;
@@ -147,26 +147,22 @@ impl SlotState {
 
     /// Copies the slot's registers of a range, frozen and active joined, in key order.
     pub(super) fn copy(&self, range: KeyRange) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
-        let mut copied: Registers = match &self.frozen {
-            Some(frozen) => frozen.range(range.first..=range.last).map(|(key, entry)| (*key, entry.clone())).collect(),
-            None => Registers::new(),
-        };
-        if copied.is_empty() {
-            return Ok(self.active.range(range.first..=range.last).map(|(key, entry)| (*key, entry.clone())).collect());
-        }
-        for (key, entry) in self.active.range(range.first..=range.last) {
-            match copied.get_mut(key) {
-                None => {
-                    copied.insert(*key, entry.clone());
-                }
-                Some(older) => {
-                    let packed = PackedRef::read(&entry.packed)?;
-                    let joined = PackedRef::read(&older.packed)?.progress()?.joined(&packed.progress()?);
-                    *older = Entry { packed: PackedRef { state: &joined.to_bytes(), ..packed }.pack(), arrival: entry.arrival };
-                }
+        let mut copied: Vec<(RegisterKey, Entry)> = Vec::new();
+        let mut frozen = self.frozen.iter().flat_map(|frozen| frozen.range(range)).peekable();
+        for (key, entry) in self.active.range(range) {
+            while let Some((older, entry)) = frozen.next_if(|(older, _)| *older < key) {
+                copied.push((older, entry.clone()));
             }
+            let mut entry = entry.clone();
+            if let Some((_, older)) = frozen.next_if(|(older, _)| *older == key) {
+                let packed = PackedRef::read(&entry.packed)?;
+                let joined = PackedRef::read(&older.packed)?.progress()?.joined(&packed.progress()?);
+                entry.packed = PackedRef { state: &joined.to_bytes(), ..packed }.pack();
+            }
+            copied.push((key, entry));
         }
-        Ok(copied.into_iter().collect())
+        copied.extend(frozen.map(|(key, entry)| (key, entry.clone())));
+        Ok(copied)
     }
 }
 

@@ -18,7 +18,8 @@ use crate::limits::PAGE_BYTES_MAX;
 use crate::progress::codec::{IdCodec, Reader, put_id, put_varint};
 use crate::progress::{DecodeError, DeviceId, ProfileId, Progress, SeriesId, TitleId};
 use crate::store::Seq;
-use crate::store::packed::{IdBuffer, PackedRef, profile_id, read_id};
+use crate::store::interner::Interner;
+use crate::store::packed::{IdBuffer, profile_id, read_id};
 
 const PAGE_VERSION: u8 = 1;
 const PAGE_HEADER_BYTES: usize = 5;
@@ -134,10 +135,10 @@ impl<'a> Page<'a> {
         Ok(page)
     }
 
-    fn progress(&self, item: &Item<'_>) -> Result<Progress, DecodeError> {
+    fn progress(&self, item: &Item<'_>, ids: &Interner) -> Result<Progress, DecodeError> {
         match &item.body {
             Body::New(progress) => Ok((**progress).clone()),
-            Body::Kept { state, section } => self.sections.get(*section).ok_or(invalid("section"))?.decode(state),
+            Body::Kept { state, section } => self.sections.get(*section).ok_or(invalid("section"))?.decode(state, ids),
         }
     }
 
@@ -147,6 +148,7 @@ impl<'a> Page<'a> {
         deltas: &[Delta<'a>],
         sweep: &[KeyRange],
         sift: &dyn Sift,
+        ids: &Interner,
         visit: &mut dyn FnMut(Merged<'_>),
     ) -> Result<bool, DecodeError> {
         let mut changed = false;
@@ -155,14 +157,13 @@ impl<'a> Page<'a> {
         let mut old = old.into_iter().peekable();
         for delta in deltas {
             while let Some(item) = old.next_if(|item| item.key < delta.key) {
-                changed |= self.sweep_one(item, sweep, sift, visit, &mut merged)?;
+                changed |= self.sweep_one(item, sweep, sift, ids, visit, &mut merged)?;
             }
-            let packed = PackedRef { profile: delta.profile, title: delta.title, state: delta.state };
-            let mut progress = packed.progress()?;
+            let mut progress = ids.progress(delta.state)?;
             let mut arrived = delta.arrived;
             let mut before = None;
             if let Some(item) = old.next_if(|item| item.key == delta.key) {
-                let known = self.progress(&item)?;
+                let known = self.progress(&item, ids)?;
                 if known.holds(&progress) && sift.keeps(delta.key.profile_hash(), delta.profile, &known) {
                     merged.push(item);
                     continue;
@@ -182,7 +183,7 @@ impl<'a> Page<'a> {
             }
         }
         for item in old {
-            changed |= self.sweep_one(item, sweep, sift, visit, &mut merged)?;
+            changed |= self.sweep_one(item, sweep, sift, ids, visit, &mut merged)?;
         }
         self.items = merged;
         Ok(changed)
@@ -193,11 +194,12 @@ impl<'a> Page<'a> {
         item: Item<'a>,
         sweep: &[KeyRange],
         sift: &dyn Sift,
+        ids: &Interner,
         visit: &mut dyn FnMut(Merged<'_>),
         merged: &mut Vec<Item<'a>>,
     ) -> Result<bool, DecodeError> {
         if sweep.iter().any(|range| range.contains(item.key)) {
-            let progress = self.progress(&item)?;
+            let progress = self.progress(&item, ids)?;
             if !sift.keeps(item.key.profile_hash(), item.profile, &progress) {
                 visit(Merged { key: item.key, old: Some(&progress), new: None, arrived: item.arrived });
                 return Ok(true);
@@ -209,12 +211,12 @@ impl<'a> Page<'a> {
 
     /// The page's bytes, or several pages if it has outgrown one: each with its first key, except that the first one keeps `bound`. None if it is
     /// empty.
-    pub(super) fn encode(&self, bound: RegisterKey) -> Result<Vec<(RegisterKey, Vec<u8>)>, DecodeError> {
+    pub(super) fn encode(&self, bound: RegisterKey, ids: &Interner) -> Result<Vec<(RegisterKey, Vec<u8>)>, DecodeError> {
         let mut pages = Vec::with_capacity(1);
         if self.items.is_empty() {
             return Ok(pages);
         }
-        let whole = self.encode_items(&self.items, false)?;
+        let whole = self.encode_items(&self.items, false, ids)?;
         if whole.len() <= PAGE_BYTES_MAX {
             pages.push((bound, whole));
             return Ok(pages);
@@ -222,7 +224,7 @@ impl<'a> Page<'a> {
         let parts = whole.len().div_ceil(PAGE_BYTES_AFTER_SPLIT);
         let each = self.items.len().div_ceil(parts).max(1);
         for items in self.items.chunks(each) {
-            self.encode_part(items, &mut pages)?;
+            self.encode_part(items, &mut pages, ids)?;
         }
         if let Some(first) = pages.first_mut() {
             first.0 = bound;
@@ -230,31 +232,38 @@ impl<'a> Page<'a> {
         Ok(pages)
     }
 
-    fn encode_part(&self, items: &[Item<'_>], pages: &mut Vec<(RegisterKey, Vec<u8>)>) -> Result<(), DecodeError> {
-        let bytes = self.encode_items(items, true)?;
+    fn encode_part(&self, items: &[Item<'_>], pages: &mut Vec<(RegisterKey, Vec<u8>)>, ids: &Interner) -> Result<(), DecodeError> {
+        let bytes = self.encode_items(items, true, ids)?;
         if bytes.len() <= PAGE_BYTES_MAX || items.len() < 2 {
             let Some(first) = items.first() else { return Ok(()) };
             pages.push((first.key, bytes));
             return Ok(());
         }
         let (one, other) = items.split_at(items.len() / 2);
-        self.encode_part(one, pages)?;
-        self.encode_part(other, pages)
+        self.encode_part(one, pages, ids)?;
+        self.encode_part(other, pages, ids)
     }
 
-    fn encode_items(&self, items: &[Item<'_>], rebuild: bool) -> Result<Vec<u8>, DecodeError> {
+    fn encode_items(&self, items: &[Item<'_>], rebuild: bool, ids: &Interner) -> Result<Vec<u8>, DecodeError> {
         let mut out = Vec::with_capacity(PAGE_BYTES_MAX + 1_024);
         out.extend_from_slice(&[PAGE_VERSION, 0, 0, 0, 0]);
         let mut scratch = Vec::with_capacity(128);
         for group in items.chunk_by(|one, other| one.profile == other.profile) {
-            self.encode_section(group, rebuild, &mut out, &mut scratch)?;
+            self.encode_section(group, rebuild, ids, &mut out, &mut scratch)?;
         }
         let check = crc32c::crc32c(&out[PAGE_HEADER_BYTES..]);
         out[1..PAGE_HEADER_BYTES].copy_from_slice(&check.to_le_bytes());
         Ok(out)
     }
 
-    fn encode_section(&self, group: &[Item<'_>], rebuild: bool, out: &mut Vec<u8>, scratch: &mut Vec<u8>) -> Result<(), DecodeError> {
+    fn encode_section(
+        &self,
+        group: &[Item<'_>],
+        rebuild: bool,
+        ids: &Interner,
+        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
         let Some(first) = group.first() else { return Ok(()) };
         out.extend_from_slice(&first.key.profile_hash().to_le_bytes());
         let length_at = out.len();
@@ -274,7 +283,7 @@ impl<'a> Page<'a> {
                 }
             }
         } else {
-            let states = group.iter().map(|item| self.progress(item)).collect::<Result<Vec<_>, _>>()?;
+            let states = group.iter().map(|item| self.progress(item, ids)).collect::<Result<Vec<_>, _>>()?;
             let mut dictionary = OwnDictionary::of(&states);
             dictionary.put(out);
             for (item, progress) in group.iter().zip(&states) {
@@ -325,20 +334,13 @@ fn put_register(out: &mut Vec<u8>, item: &Item<'_>, state: &[u8]) {
 }
 
 fn index_of(ids: &[&[u8]], text: &str) -> Option<usize> {
-    let mut encoded = Vec::with_capacity(32);
-    put_id(&mut encoded, text);
-    ids.iter().position(|id| *id == encoded)
-}
-
-fn text_at<'a>(ids: &[&'a [u8]], reader: &mut Reader<'_>, buffer: &'a mut IdBuffer, field: &'static str) -> Result<&'a str, DecodeError> {
-    let index = reader.length(PAGE_BYTES_MAX, field)?;
-    buffer.text(ids.get(index).ok_or(invalid(field))?)
+    ids.iter().position(|id| IdBuffer::new().text(id).is_ok_and(|known| known == text))
 }
 
 impl Section<'_> {
-    fn decode(&self, state: &[u8]) -> Result<Progress, DecodeError> {
+    fn decode(&self, state: &[u8], ids: &Interner) -> Result<Progress, DecodeError> {
         let mut reader = Reader::new(state);
-        let progress = Progress::decode_with(&self, &mut reader)?;
+        let progress = Progress::decode_with(&Interned { section: self, ids }, &mut reader)?;
         reader.finish()?;
         Ok(progress)
     }
@@ -367,14 +369,35 @@ impl IdCodec for &Section<'_> {
         put_varint(out, index_of(&self.series, id.as_str()).unwrap_or_default() as u64);
     }
 
+    // Only written with: reading goes through `Interned` or `ReadSection`.
+    fn device(&self, _reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
+        Err(invalid("device"))
+    }
+
+    fn series(&self, _reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
+        Err(invalid("series"))
+    }
+}
+
+/// A section being read by a merge.
+struct Interned<'a> {
+    section: &'a Section<'a>,
+    ids: &'a Interner,
+}
+
+impl IdCodec for Interned<'_> {
+    // Only read with.
+    fn put_device(&mut self, _out: &mut Vec<u8>, _id: &DeviceId) {}
+    fn put_series(&mut self, _out: &mut Vec<u8>, _id: &SeriesId) {}
+
     fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        let text = text_at(&self.devices, reader, &mut IdBuffer::new(), "device").map(DeviceId::new)?;
-        text.map_err(|_| invalid("device"))
+        let index = reader.length(PAGE_BYTES_MAX, "device")?;
+        self.ids.device_of(self.section.devices.get(index).ok_or(invalid("device"))?)
     }
 
     fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        let text = text_at(&self.series, reader, &mut IdBuffer::new(), "series").map(SeriesId::new)?;
-        text.map_err(|_| invalid("series"))
+        let index = reader.length(PAGE_BYTES_MAX, "series")?;
+        self.ids.series_of(self.section.series.get(index).ok_or(invalid("series"))?)
     }
 }
 
@@ -520,11 +543,14 @@ pub(super) fn find_in_page(bytes: &[u8], key: RegisterKey) -> Result<Option<(Pro
         if hash != key.profile_hash() {
             continue;
         }
-        let section = read_dictionary(&mut body)?;
+        let section = ReadSection::new(read_dictionary(&mut body)?);
         while !body.is_empty() {
             let raw = read_register(&mut body)?;
             if key_in(hash, raw.title_hash) == key {
-                return Ok(Some((section.decode(raw.state)?, raw.arrived)));
+                let mut state = Reader::new(raw.state);
+                let progress = Progress::decode_with(&section, &mut state)?;
+                state.finish()?;
+                return Ok(Some((progress, raw.arrived)));
             }
         }
     }

@@ -19,6 +19,7 @@ use super::page::{Page, find_in_page, visit_page};
 use super::{Damage, Delta, Engine, EngineError, EngineRegister, KeyRange, Merged, RegisterKey, Sift, SmallValue};
 use crate::progress::{DecodeError, Progress};
 use crate::store::Seq;
+use crate::store::interner::Interner;
 use crate::store::log::files::sync_folder;
 
 const PAGES: &str = "pages";
@@ -36,7 +37,7 @@ pub struct SledEngine {
     meta: Tree,
     set_aside: Tree,
     /// One merge at a time: two would split the same page differently.
-    merging: Mutex<()>,
+    merging: Mutex<Interner>,
     damage: Mutex<Vec<Damage>>,
 }
 
@@ -79,7 +80,7 @@ impl SledEngine {
             .print_profile_on_drop(false);
         let db = config.open()?;
         let (pages, meta, set_aside) = (db.open_tree(PAGES)?, db.open_tree(META)?, db.open_tree(SET_ASIDE)?);
-        Ok(Self { folder: folder.to_path_buf(), db, pages, meta, set_aside, merging: Mutex::new(()), damage: Mutex::default() })
+        Ok(Self { folder: folder.to_path_buf(), db, pages, meta, set_aside, merging: Mutex::default(), damage: Mutex::default() })
     }
 
     /// Moves a page that does not read back out of the way, so that what comes back from log and peers can take its place.
@@ -151,7 +152,7 @@ impl Engine for SledEngine {
         sift: &dyn Sift,
         visit: &mut dyn FnMut(Merged<'_>),
     ) -> Result<(), EngineError> {
-        let _one = lock(&self.merging);
+        let ids = lock(&self.merging);
         let mut walk: Option<Walk<'_>> = None;
         let mut from = RegisterKey(0);
         loop {
@@ -173,8 +174,8 @@ impl Engine for SledEngine {
                     Err(error) => self.set_aside(*bound, bytes, error)?,
                 }
             }
-            if page.merge(here, sweep, sift, visit)? {
-                let pages = page.encode(bound)?;
+            if page.merge(here, sweep, sift, &ids, visit)? {
+                let pages = page.encode(bound, &ids)?;
                 // The first page last: until it is rewritten it still holds what the new pages behind it hold, and readers stop at their keys.
                 for (key, bytes) in pages.iter().rev() {
                     self.pages.insert(key.0.to_be_bytes(), bytes.as_slice())?;

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::engine::{Engine, MemoryEngine};
+use super::engine::{Engine, EngineVerified, MemoryEngine};
 use super::fold::{Fold, FoldParts};
 use super::folder::FolderLock;
 use super::intake::{Intake, chain};
 use super::log::segment::{Frame, FrameKind, Identity};
+use super::log::witness::testify;
 use super::log::writer::remove_segments;
 use super::log::{FileSystem, MemoryFiles};
 use super::meta::Changes;
 use super::opening::{self, Opened};
 use super::present::Present;
 use super::{
-    AppendError, Appended, Applied, Batch, CloseError, Damage, Epoch, Fingerprint, Fingerprints, FlushError, FoldBudget, FoldError,
-    FoldStep, Fresh, KeyHasher, OpenError, OpenReport, PeerCursor, ProfileCache, ReadError, RegisterKey, ReplicaId, Seq, StoreFigures,
-    StoreOptions,
+    AppendError, Appended, Applied, Batch, CloseError, Epoch, Fingerprint, Fingerprints, FlushError, FoldBudget, FoldError, FoldStep,
+    Fresh, KeyHasher, OpenError, OpenReport, PeerCursor, ProfileCache, ReadError, RegisterKey, ReplicaId, Seq, StoreFigures, StoreOptions,
 };
 use crate::progress::codec::put_id;
 use crate::progress::{ProfileId, Progress, TitleId};
@@ -182,6 +182,7 @@ impl Store {
         self.note_damage();
         let step = step?;
         if let FoldStep::Finished { .. } = step {
+            testify(self.files.as_ref(), self.fold.folded())?;
             let (bytes, segments) = (self.options.log_retention_bytes, self.options.log_retention_segments);
             let dropped = self.intake.committer().writer.take_folded(self.fold.folded(), bytes, segments);
             remove_segments(self.files.as_ref(), &dropped)?;
@@ -295,7 +296,7 @@ impl Store {
     }
 
     /// Reads every page of the engine and reports what does not read back. The log is read when the store is opened.
-    pub fn verify_engine(&self) -> Result<Vec<Damage>, ReadError> {
+    pub fn verify_engine(&self) -> Result<EngineVerified, ReadError> {
         Ok(self.engine.verify()?)
     }
 

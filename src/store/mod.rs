@@ -5,6 +5,8 @@
 //! it has returned.
 
 mod cache;
+#[cfg(test)]
+mod conformance;
 pub mod engine;
 mod error;
 mod feed;

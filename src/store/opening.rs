@@ -8,11 +8,12 @@ use super::intake::Intake;
 use super::log::FileSystem;
 use super::log::recovery::LogReader;
 use super::log::segment::Identity;
+use super::log::witness::{WITNESS, Witness, witness};
 use super::log::writer::{LogWriter, Segment};
 use super::meta::{Changes, Remembered};
 use super::present::{Present, Scratch};
 use super::ring::Ring;
-use super::{Fresh, KeyHasher, OpenError, OpenReport, Seq, StoreOptions};
+use super::{Damage, Fresh, KeyHasher, OpenError, OpenReport, Seq, StoreOptions};
 
 /// Sequence numbers skipped after a crash: more than can have been handed out and lost between two syncs.
 const SKIPPED: u64 = 1 << 20;
@@ -53,11 +54,24 @@ pub(super) fn open(
     // A log without its database: the database is gone, with all that was folded into it.
     // Identity reaches the database before anything reaches the log.
     let engine_lost = engine_lost || (remembered.identity.is_none() && in_log.is_some());
+    let folded = remembered.state.folded;
+    // A database that has folded less than it once had synced has dropped the end of its file.
+    let (engine_lost, witness_damaged) = match witness(files.as_ref())? {
+        Witness::Silent => (engine_lost, false),
+        Witness::Folded(seq) => (engine_lost || folded < seq, false),
+        Witness::Damaged => (true, true),
+    };
     if engine_lost {
         identity.epoch = fresh.epoch;
     }
+    if witness_damaged {
+        let what = "the witness of the last fold does not read back".into();
+        report.damage.push(Damage { file: WITNESS.into(), offset: 0, bytes: 0, key: None, what });
+    } else if engine_lost {
+        let what = "the database has lost what it had synced".into();
+        report.damage.push(Damage { file: "engine".into(), offset: 0, bytes: 0, key: None, what });
+    }
 
-    let folded = remembered.state.folded;
     let present = Present::new(hasher, Ring::new(options.ring_count_max, folded));
     restore(&present, &remembered);
     let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
@@ -126,7 +140,7 @@ fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut Open
         if let Some(error) = broken {
             // The sum of the frame is right and its content is not: written by a mistake, not by a fault. Keep it for whoever looks.
             let what = format!("a frame holds a record that does not decode: {error}");
-            report.damage.push(super::Damage { file: log.path(index), offset: 0, bytes: 0, key: None, what });
+            report.damage.push(Damage { file: log.path(index), offset: 0, bytes: 0, key: None, what });
             segment = segment.map(|segment| Segment { damaged: true, ..segment });
         }
         if segment.as_ref().is_some_and(|segment| segment.damaged) {

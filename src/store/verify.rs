@@ -9,6 +9,7 @@ use super::engine::{Engine, SledEngine};
 use super::folder::{ENGINE_FOLDER, FolderLock};
 use super::log::recovery::LogReader;
 use super::log::segment::LOG_FOLDER;
+use super::log::witness::{WITNESS, Witness, witness};
 use super::log::{FileSystem, OsFiles};
 use super::meta::Remembered;
 use super::{Damage, OpenError, Record, Seq};
@@ -26,6 +27,10 @@ pub struct VerifyReport {
     pub records: u64,
     /// The log, in bytes.
     pub log_bytes: u64,
+    /// Pages of the database that read back or not.
+    pub pages: u64,
+    /// Registers in them, each decoded.
+    pub registers: u64,
     /// A write that a crash had cut, at the end of the log, in bytes. No damage: nothing of it was acknowledged, and opening removes it.
     pub torn_bytes: u64,
     /// What does not read back.
@@ -48,9 +53,13 @@ pub fn verify_folder(path: &Path, cache_bytes: u64) -> Result<VerifyReport, Open
     if engine.is_dir() {
         match SledEngine::open(&engine, cache_bytes) {
             Ok(engine) => {
-                report.damage.extend(engine.verify()?);
+                let verified = engine.verify()?;
+                report.pages = verified.pages;
+                report.registers = verified.registers;
+                report.damage.extend(verified.damage);
                 // A log that was closed whole and ends early now was not torn by a crash.
                 let remembered = Remembered::read(&engine)?;
+                report.damage.extend(testimony(path, remembered.state.folded)?);
                 if torn.is_some() && remembered.clean.is_some_and(|clean| last < clean) {
                     report.damage.extend(torn);
                     report.torn_bytes = 0;
@@ -63,6 +72,16 @@ pub fn verify_folder(path: &Path, cache_bytes: u64) -> Result<VerifyReport, Open
         }
     }
     Ok(report)
+}
+
+/// What the witness beside the database says against it.
+fn testimony(path: &Path, folded: Seq) -> Result<Option<Damage>, OpenError> {
+    let (file, what) = match witness(&OsFiles::new(path))? {
+        Witness::Folded(seq) if folded < seq => (ENGINE_FOLDER, "the database has lost what it had synced"),
+        Witness::Damaged => (WITNESS, "the witness of the last fold does not read back"),
+        Witness::Folded(_) | Witness::Silent => return Ok(None),
+    };
+    Ok(Some(Damage { file: file.into(), offset: 0, bytes: 0, key: None, what: what.into() }))
 }
 
 /// Answers the last sequence number in the log, and where it ends before its file does, as damage if it should turn out to be that.

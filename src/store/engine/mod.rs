@@ -29,6 +29,9 @@ pub enum EngineError {
         /// What is wrong.
         what: String,
     },
+    /// The database has met a part of its file that does not read back. It is not opened again: the next opening moves it aside.
+    #[error("the database is corrupt: {0}")]
+    Corrupt(String),
     /// A register or a small value does not read back as it was written.
     #[error("a stored value does not read back")]
     Decode(#[from] DecodeError),
@@ -94,6 +97,17 @@ pub trait Sift: Sync {
     fn keeps(&self, profile_hash: u64, profile: &[u8], progress: &Progress) -> bool;
 }
 
+/// What reading a whole engine found.
+#[derive(Clone, Debug, Default)]
+pub struct EngineVerified {
+    /// Values that hold registers.
+    pub pages: u64,
+    /// Registers, each decoded.
+    pub registers: u64,
+    /// What does not read back as it was written.
+    pub damage: Vec<Damage>,
+}
+
 /// What registers are folded into. Thread-safe; one fold writes at a time, reads may run beside it.
 ///
 /// A value that turns out damaged is set aside, not served; [`Engine::take_damage`] tells. What else it held comes back from the log or from peers.
@@ -138,5 +152,5 @@ pub trait Engine: Send + Sync {
     fn take_damage(&self) -> Vec<Damage>;
 
     /// Reads everything and reports what does not read back.
-    fn verify(&self) -> Result<Vec<Damage>, EngineError>;
+    fn verify(&self) -> Result<EngineVerified, EngineError>;
 }

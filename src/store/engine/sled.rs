@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sled::{Db, IVec, Tree};
 
 use super::page::{Page, find_in_page, visit_page};
-use super::{Damage, Delta, Engine, EngineError, EngineRegister, KeyRange, Merged, RegisterKey, Sift, SmallValue};
+use super::{Damage, Delta, Engine, EngineError, EngineRegister, EngineVerified, KeyRange, Merged, RegisterKey, Sift, SmallValue};
 use crate::progress::{DecodeError, Progress};
 use crate::store::Seq;
 use crate::store::interner::Interner;
@@ -25,6 +25,9 @@ use crate::store::log::files::sync_folder;
 const PAGES: &str = "pages";
 const META: &str = "meta";
 const SET_ASIDE: &str = "damaged";
+
+/// File that says that the database has met corruption.
+const CORRUPT: &str = "corrupt";
 
 /// Pages that a merge steps over before it seeks.
 const STEPS_BEFORE_SEEK: usize = 4;
@@ -47,7 +50,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl From<sled::Error> for EngineError {
     fn from(error: sled::Error) -> Self {
-        Self::Database(error.to_string())
+        if let sled::Error::Corruption { .. } = error { Self::Corrupt(error.to_string()) } else { Self::Database(error.to_string()) }
     }
 }
 
@@ -71,6 +74,9 @@ pub(super) fn remove_generating_snapshots(folder: &Path) -> Result<(), EngineErr
 impl SledEngine {
     /// Opens the database in a folder, or makes it, with the given page cache in bytes.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
+        if folder.join(CORRUPT).exists() {
+            return Err(EngineError::Corrupt("it met corruption when it was last open".into()));
+        }
         remove_generating_snapshots(folder)?;
         let config = sled::Config::new()
             .path(folder)
@@ -81,6 +87,15 @@ impl SledEngine {
         let db = config.open()?;
         let (pages, meta, set_aside) = (db.open_tree(PAGES)?, db.open_tree(META)?, db.open_tree(SET_ASIDE)?);
         Ok(Self { folder: folder.to_path_buf(), db, pages, meta, set_aside, merging: Mutex::default(), damage: Mutex::default() })
+    }
+
+    /// Marks the database as corrupt if that is what a call ran into, so that it is rebuilt when it is next opened.
+    fn guard<T>(&self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        if let Err(EngineError::Corrupt(what)) = &result {
+            tracing::error!(what, folder = %self.folder.display(), "the database is corrupt; it is moved aside at the next start");
+            File::create(self.folder.join(CORRUPT)).and_then(|file| file.sync_all()).map_err(io("marking the database as corrupt"))?;
+        }
+        result
     }
 
     /// Moves a page that does not read back out of the way, so that what comes back from log and peers can take its place.
@@ -144,8 +159,8 @@ impl Walk<'_> {
     }
 }
 
-impl Engine for SledEngine {
-    fn merge(
+impl SledEngine {
+    fn merge_pages(
         &self,
         mut deltas: &[Delta<'_>],
         mut sweep: &[KeyRange],
@@ -193,7 +208,7 @@ impl Engine for SledEngine {
         Ok(())
     }
 
-    fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(EngineRegister) -> ControlFlow<()>) -> Result<(), EngineError> {
+    fn scan_pages(&self, range: KeyRange, visit: &mut dyn FnMut(EngineRegister) -> ControlFlow<()>) -> Result<(), EngineError> {
         let mut walk = self.walk_from(range.first)?;
         if walk.current.is_none() {
             walk.step()?;
@@ -212,12 +227,32 @@ impl Engine for SledEngine {
         Ok(())
     }
 
-    fn register(&self, key: RegisterKey) -> Result<Option<(Progress, Seq)>, EngineError> {
+    fn find_register(&self, key: RegisterKey) -> Result<Option<(Progress, Seq)>, EngineError> {
         let Some((bound, bytes)) = self.pages.range(..=key.0.to_be_bytes()).next_back().transpose()?.map(own) else { return Ok(None) };
         find_in_page(&bytes, key).or_else(|error| {
             self.set_aside(bound, &bytes, error)?;
             Err(EngineError::Damaged { key: bound.0, what: error.to_string() })
         })
+    }
+}
+
+impl Engine for SledEngine {
+    fn merge(
+        &self,
+        deltas: &[Delta<'_>],
+        sweep: &[KeyRange],
+        sift: &dyn Sift,
+        visit: &mut dyn FnMut(Merged<'_>),
+    ) -> Result<(), EngineError> {
+        self.guard(self.merge_pages(deltas, sweep, sift, visit))
+    }
+
+    fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(EngineRegister) -> ControlFlow<()>) -> Result<(), EngineError> {
+        self.guard(self.scan_pages(range, visit))
+    }
+
+    fn register(&self, key: RegisterKey) -> Result<Option<(Progress, Seq)>, EngineError> {
+        self.guard(self.find_register(key))
     }
 
     fn meta(&self, name: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
@@ -259,28 +294,40 @@ impl Engine for SledEngine {
         std::mem::take(&mut *lock(&self.damage))
     }
 
-    fn verify(&self) -> Result<Vec<Damage>, EngineError> {
-        let mut damage = lock(&self.damage).clone();
+    fn verify(&self) -> Result<EngineVerified, EngineError> {
+        let mut verified = EngineVerified { damage: lock(&self.damage).clone(), ..EngineVerified::default() };
         for pair in &self.set_aside {
             let (key, bytes) = own(pair?);
-            damage.push(damaged_page(key, bytes.len(), DecodeError::Invalid { field: "page set aside" }));
+            verified.damage.push(damaged_page(key, bytes.len(), DecodeError::Invalid { field: "page set aside" }));
         }
         for pair in &self.pages {
-            match pair {
-                Ok(pair) => {
-                    let (key, bytes) = own(pair);
-                    let read = visit_page(&bytes, KeyRange::ALL, None, &mut |_| ControlFlow::Continue(()));
-                    damage.extend(read.err().map(|error| damaged_page(key, bytes.len(), error)));
+            match pair.map(own) {
+                Ok((key, bytes)) => {
+                    verified.pages += 1;
+                    let mut registers = 0;
+                    let read = visit_page(&bytes, KeyRange::ALL, None, &mut |_| {
+                        registers += 1;
+                        ControlFlow::Continue(())
+                    });
+                    verified.registers += registers;
+                    verified.damage.extend(read.err().map(|error| damaged_page(key, bytes.len(), error)));
                 }
                 Err(error) => {
                     let what = format!("the database cannot read its file: {error}");
-                    damage.push(Damage { file: "engine/db".into(), offset: 0, bytes: 0, key: None, what });
+                    verified.damage.push(Damage { file: "engine/db".into(), offset: offset_in(&error), bytes: 0, key: None, what });
                     break;
                 }
             }
         }
-        Ok(damage)
+        Ok(verified)
     }
+}
+
+/// Where in its file sled met the corruption. Its error says so only in words.
+fn offset_in(error: &sled::Error) -> u64 {
+    let sled::Error::Corruption { at: Some(at), .. } = error else { return 0 };
+    let text = format!("{at:?}");
+    text.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty()).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 impl std::fmt::Debug for SledEngine {

@@ -3,6 +3,7 @@
 pub mod files;
 pub(super) mod recovery;
 pub(super) mod segment;
+pub(super) mod witness;
 pub(super) mod writer;
 
 pub use files::{Fault, FileSystem, LogFile, MemoryFiles, OsFiles};

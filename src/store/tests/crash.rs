@@ -150,11 +150,13 @@ fn a_flipped_bit_anywhere_in_the_log_is_found_and_costs_at_most_its_own_group() 
         let after = states(&store);
         assert!(after.iter().all(|item| before.contains(item)), "offset {offset}: something was invented");
         assert!(after.len() + 1 >= before.len(), "offset {offset}: {} of {} left", after.len(), before.len());
+        // The copy has no database beside it, which is reported too.
+        let damage = report.damage.iter().find(|damage| damage.file == path);
         if after.len() < before.len() {
-            assert!(!report.damage.is_empty() || report.torn_bytes > 0, "offset {offset}: a loss was not reported");
+            assert!(damage.is_some() || report.torn_bytes > 0, "offset {offset}: a loss was not reported");
         }
-        if let Some(damage) = report.damage.first() {
-            assert!(report.needs_reconciliation && damage.file == path);
+        if let Some(damage) = damage {
+            assert!(report.needs_reconciliation);
             assert!(damage.offset as usize <= offset && offset < (damage.offset + damage.bytes) as usize);
             assert!(hurt.files.paths().iter().any(|file| file.starts_with("quarantine/")));
         }

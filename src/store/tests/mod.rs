@@ -1,6 +1,7 @@
 //! Tests of the store as a whole: over memory and over real files, through folds, crashes and damage.
 
 mod crash;
+mod damage;
 mod feeds;
 mod figures;
 mod model;

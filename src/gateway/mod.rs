@@ -108,10 +108,11 @@ impl GatewayState {
         }
     }
 
-    /// Refuses a read that could not be answered truly: of a replica that is rebuilding itself, or whose store has failed.
+    /// Refuses a read that could not be answered truly: of a replica that is rebuilding itself.
     pub(crate) fn check_readable(&self) -> Result<(), Problem> {
-        // A wrong clock spoils what is recorded, not what is read.
-        match self.core().not_ready().into_iter().find(|(cause, _)| *cause != "clock" && *cause != "draining") {
+        // A wrong clock spoils what is recorded, not what is read. And a store that takes nothing more, for want of space or after a failed
+        // sync, still shows what was durable before.
+        match self.core().not_ready().into_iter().find(|(cause, _)| !matches!(*cause, "clock" | "draining" | "store")) {
             Some((_, reason)) => Err(Problem::NotReady { reason }),
             None => Ok(()),
         }

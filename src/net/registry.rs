@@ -96,11 +96,12 @@ impl Registry {
             let before_dialed = entry.status.lock().unwrap_or_else(PoisonError::into_inner).dialed;
             let preferred = |dialed: bool| role == Role::Device || (own < peer) == dialed;
             let same_run = entry.run.get() == Some(&run);
-            let newer_stays = !same_run || match (preferred(before_dialed), preferred(dialed)) {
-                (true, false) => false,
-                (false, true) => true,
-                _ => !dialed,
-            };
+            let newer_stays = !same_run
+                || match (preferred(before_dialed), preferred(dialed)) {
+                    (true, false) => false,
+                    (false, true) => true,
+                    _ => !dialed,
+                };
             if !newer_stays {
                 return Verdict::GivesWay;
             }

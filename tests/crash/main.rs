@@ -12,4 +12,6 @@ mod support;
 mod recorder;
 
 mod device;
+mod flipped_bit;
+mod full_disk;
 mod node;

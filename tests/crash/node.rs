@@ -10,7 +10,7 @@ use crate::support::node::{Authority, Node, Setup};
 use crate::support::patience::pause;
 use crate::support::watcher::Watcher;
 
-fn alone(folder: &Path) -> Node {
+pub(crate) fn alone(folder: &Path) -> Node {
     let authority = Authority::make(&folder.join("certs"));
     let setup = Setup {
         name: "eu-1".into(),

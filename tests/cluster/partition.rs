@@ -53,3 +53,24 @@ fn regions_that_flap_end_equal() {
     ledger.check(&cluster.wait_until_equal());
     watcher.finish();
 }
+
+#[test]
+fn a_region_away_for_so_long_that_links_are_given_up_comes_back_by_itself() {
+    let mut dice = Dice::of_this_run("away for long");
+    let cluster = Cluster::mesh(&mut dice, 3);
+    let watcher = Watcher::start(&cluster.nodes, &profiles());
+    let audience = Audience::start(&cluster.nodes, &mut dice);
+    audience.wait_for_batches(&[0, 1, 2], 10);
+    cluster.set_around(2, &Weather::CUT);
+    cluster.wait_for_links(2, 0);
+    audience.wait_for_batches(&[0, 1, 2], 40);
+    // Half of the lines heals: the third node is reached again through one that is not its dialer of before.
+    cluster.set_line(0, 2, &Weather::STORM);
+    audience.wait_for_batches(&[0, 1, 2], 20);
+    let ledger = audience.finish();
+    ledger.check(&cluster.wait_until_equal());
+    cluster.heal();
+    cluster.wait_for_links(2, 2);
+    ledger.check(&cluster.wait_until_equal());
+    watcher.finish();
+}

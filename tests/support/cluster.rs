@@ -31,6 +31,8 @@ pub(crate) struct Cluster {
 
 /// Bounds small enough that folding happens in a test.
 pub(crate) const SMALL_STORE: &str = "table_mib = 32\nfold_table_mib = 1\nfold_log_mib = 1\nlog_retention_mib = 1\nengine_cache_mib = 4\ncache_mib = 1\nplayheads_max = 100000";
+/// Links that are given up, and dialed again, within seconds: what takes minutes between continents must not do so here.
+const IMPATIENT: &str = "keep_alive_ms = 400\nidle_timeout_ms = 2000\nredial_max_ms = 1500";
 const REGIONS: [&str; 5] = ["eu", "us", "ap", "sa", "af"];
 
 impl Cluster {
@@ -57,6 +59,7 @@ impl Cluster {
                 seeds: (0..count).filter(|other| *other != index && knows(index, *other)).map(|other| relays[other].address()).collect(),
                 token_key: None,
                 gateway: String::new(),
+                quic: IMPATIENT.to_owned(),
                 store: SMALL_STORE.to_owned(),
             };
             Node::new(&folder.path().join(REGIONS[index]), setup)
@@ -166,6 +169,19 @@ impl Cluster {
             Ok(progress) => Err(format!("{progress:?}")),
             Err(trouble) => Err(trouble.to_string()),
         })
+    }
+
+    /// Waits until a node has so many links, as it says itself.
+    pub(crate) fn wait_for_links(&self, index: usize, count: usize) {
+        let what = format!("{} has {count} links", self.nodes[index].name());
+        eventually(SOON, &what, || {
+            let (_, text) = self.nodes[index].admin().send("GET", "/v1/cluster", None).map_err(|trouble| trouble.to_string())?;
+            let cluster: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            match cluster["links"].as_array().map(Vec::len) {
+                Some(links) if links == count => Ok(()),
+                _ => Err(text),
+            }
+        });
     }
 
     fn describe_difference(&self, index: usize, one: &State, other: &State) -> String {

@@ -71,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) token_key: Option<PathBuf>,
     /// Further lines of the section `[gateway]`.
     pub(crate) gateway: String,
+    /// Further lines of the section `[quic]`.
+    pub(crate) quic: String,
     /// Further lines of the section `[store]`.
     pub(crate) store: String,
 }
@@ -133,13 +135,14 @@ impl Node {
         let auth = setup.token_key.as_ref().map_or_else(String::new, |key| format!("[auth]\nkey_files = [{key:?}]\n"));
         let text = format!(
             "[node]\nname = {:?}\nregion = {:?}\ndata_dir = {:?}\ndrain_timeout_ms = 3000\n\
-             [gateway]\nlisten = \"127.0.0.1:0\"\n{}\n[quic]\nlisten = \"127.0.0.1:0\"\n{advertise}[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [gateway]\nlisten = \"127.0.0.1:0\"\n{}\n[quic]\nlisten = \"127.0.0.1:0\"\n{advertise}{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n\
              {auth}[store]\n{}\n[log]\nfilter = \"info,leftoff=debug\"\n",
             setup.name,
             setup.region,
             self.data_folder(),
             setup.gateway,
+            setup.quic,
             setup.tls.ca,
             setup.tls.cert,
             setup.tls.key,

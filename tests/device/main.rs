@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod bad_line;
 mod clocks;
 mod entitlement;

@@ -24,6 +24,8 @@ use crate::time::system::monotonic_now;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the live lines are looked at while nothing happens.
 const REDRAW: Duration = Duration::from_millis(100);
+/// How often what tells of no change by itself is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// Heartbeats of one stretch of watching. The positions are an evening's, the time is not.
 const HEARTBEATS: u64 = 5;
 
@@ -100,7 +102,7 @@ impl Stage {
             self.console.heading(&format!("{}  {}", index + 1, scene.heading))?;
             for step in scene.steps {
                 self.step(step).await?;
-                if !matches!(step, Step::Watch(_) | Step::Believes(..)) {
+                if !matches!(step, Step::Watch(_) | Step::Believes(..) | Step::GivenUp(_)) {
                     self.breathe(self.pace.breath).await?;
                 }
             }
@@ -125,6 +127,7 @@ impl Stage {
             Step::Believes(party, position) => self.believes(*party, *position).await,
             Step::Cut(party) => self.cut(*party),
             Step::Heal(party) => self.heal(*party),
+            Step::GivenUp(party) => self.given_up(*party).await,
             Step::Equal(parties) => self.equal(parties).await,
             Step::Ends(position, way_back) => self.ends(*position, *way_back),
         }
@@ -246,6 +249,17 @@ impl Stage {
             _ => format!("{} is reached again: its lines are open.", capital(&party.to_string())),
         };
         Ok(self.console.say(Tone::Good, &text)?)
+    }
+
+    async fn given_up(&mut self, party: Party) -> Result<(), Break> {
+        let deadline = monotonic_now() + PATIENCE;
+        while self.world.is_linked(party) {
+            if monotonic_now() >= deadline {
+                return Err(failed(format!("{party} was cut off and others still hold links with it. {}", self.world.lines_told())));
+            }
+            self.breathe(LOOK).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn equal(&mut self, parties: &[Party]) -> Result<(), Break> {

@@ -42,6 +42,8 @@ pub(super) enum Step {
     Cut(Party),
     /// They pass again.
     Heal(Party),
+    /// Waits until everyone else has given up its links with a party that is cut off.
+    GivenUp(Party),
     /// Waits until these hold the same, and says how long after the last healing that was.
     Equal(&'static [Party]),
     /// Everyone must resume here, with this place next in the way back.
@@ -133,7 +135,17 @@ pub(super) const EVENING: &[Scene] = &[
     },
     Scene {
         heading: "The lines heal",
-        steps: &[Step::Heal(Party::Ap), Step::Equal(&Party::REGIONS), Step::Heal(Party::Phone), Step::Equal(&Party::ALL)],
+        steps: &[
+            Step::GivenUp(Party::Ap),
+            Step::GivenUp(Party::Phone),
+            Step::Say(
+                "Both were cut off for so long that their connections are lost. They are dialed again and again, with a random wait in between.",
+            ),
+            Step::Heal(Party::Ap),
+            Step::Equal(&Party::REGIONS),
+            Step::Heal(Party::Phone),
+            Step::Equal(&Party::ALL),
+        ],
     },
     Scene {
         heading: "Everyone ends equal",

@@ -187,6 +187,14 @@ impl World {
         self.lines.is_cut(party)
     }
 
+    /// Whether anybody still holds a link with a party.
+    pub(super) fn is_linked(&self, party: Party) -> bool {
+        match self.nodes.get(party.index()) {
+            Some(node) => open_links_count(node) > 0 || self.nodes.iter().any(|other| links(other).any(|link| link.name == party.name())),
+            None => self.link.is_open(),
+        }
+    }
+
     fn core(&self, party: Party) -> &Arc<Core> {
         self.nodes.get(party.index()).map_or_else(|| self.phone.core(), Node::core)
     }
@@ -337,9 +345,14 @@ async fn start_node(folder: &Path, certificates: &Path, party: Party, relays: &[
     node.map_err(|error| Failure::of(format!("the node of {party} did not start"), &error))
 }
 
-fn open_links_count(node: &Node) -> usize {
+// Its links with other nodes on which records flow.
+fn links(node: &Node) -> impl Iterator<Item = LinkStatus> {
     let open = |link: &LinkStatus| matches!(link.state, LinkState::Open | LinkState::Reconciling) && link.role == Some(Role::Node);
-    node.network().links().iter().filter(|link| open(link)).count()
+    node.network().links().into_iter().filter(open)
+}
+
+fn open_links_count(node: &Node) -> usize {
+    links(node).count()
 }
 
 // The first free port from the one wished for; any, where none of those is. Let go of before it is used: a node that then finds it taken says so.

@@ -22,13 +22,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let config = Config::load(args.config.as_deref(), args.dev).map_err(|error| Failure::of("configuration", &error))?;
+    let read = || Config::load(args.config.as_deref(), args.dev);
+    let config = read().map_err(|error| Failure::of("configuration", &error))?;
     if args.check {
         output::line("the configuration is sound")?;
         return Ok(ExitCode::SUCCESS);
     }
     let dev = config.dev;
-    daemon::run(config, |node| {
+    daemon::run(config, read, |node| {
         if dev {
             let gateway = node.gateway_addr();
             output::note(format!("leftoff serves http://{gateway} (development: no tokens, this machine only); try: leftoff put ann film --position 10m --url http://{gateway}"));

@@ -88,7 +88,7 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/backup", post(backup))
         .with_state(state)
         .layer(from_fn(check_host));
-    request_layers(routes, RequestLayer::unlimited(REQUEST_TIMEOUT))
+    request_layers(routes, RequestLayer::Admin(REQUEST_TIMEOUT))
 }
 
 async fn check_host(request: Request, next: Next) -> Response {

@@ -82,6 +82,7 @@ pub(super) struct Running {
 pub struct Node {
     running: Arc<Running>,
     gateway: ListenerShutdown,
+    gateway_state: GatewayState,
     gateway_addr: SocketAddr,
     admin: ListenerShutdown,
     admin_addr: SocketAddr,
@@ -122,12 +123,13 @@ impl Node {
         let running = Arc::new(Running { replica, network, name: config.name.clone(), region: config.region.clone(), begun });
         await_reconciliation(&running, !config.seeds.is_empty());
         admin_state.set_running(Arc::clone(&running));
-        let gateway = gateway.serve(router(&GatewayState::new(core, authority, config.gateway)));
+        let gateway_state = GatewayState::new(core, authority, config.gateway);
+        let gateway = gateway.serve(router(&gateway_state));
         let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: running.network.local_addr() };
         let addresses =
             AddressesFile::write(&config.data_dir, &addresses).map_err(|source| StartError::File { key: "node.data_dir", source })?;
         tracing::info!(gateway = %gateway_addr, admin = %admin_addr, region = config.region, dev = config.dev, "serving");
-        Ok(Self { running, gateway, gateway_addr, admin, admin_addr, admin_state, verifier, config, addresses })
+        Ok(Self { running, gateway, gateway_state, gateway_addr, admin, admin_addr, admin_state, verifier, config, addresses })
     }
 
     /// Where players and clients reach it.
@@ -150,9 +152,11 @@ impl Node {
         self.running.core()
     }
 
-    /// Reads certificates and keys for tokens anew. What cannot be read leaves the old in use.
-    pub fn reload(&self) {
-        match net_config(&self.config, self.config.tls.as_ref()) {
+    /// Takes over what of a configuration can change while a node runs: the gateway's bounds, and certificates and keys for tokens, read anew
+    /// from their files. What cannot be read leaves the old in use.
+    pub fn reload(&self, config: &Config) {
+        self.gateway_state.set_options(config.gateway);
+        match net_config(config, config.tls.as_ref()) {
             Ok(NetConfig { tls: Some(material), .. }) => match self.running.network.reload(&material) {
                 Ok(()) => tracing::info!("certificates reloaded; open links stay"),
                 Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay in use"),
@@ -160,14 +164,16 @@ impl Node {
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay in use"),
         }
-        if let (Some(files), Some(verifier)) = (&self.config.keys, &self.verifier) {
-            match KeySet::load(files) {
+        match (&config.keys, &self.verifier) {
+            (Some(files), Some(verifier)) => match KeySet::load(files) {
                 Ok(keys) => {
                     verifier.replace_keys(keys);
                     tracing::info!("token keys reloaded");
                 }
                 Err(error) => tracing::error!(%error, "token keys not reloaded; the old ones stay in use"),
-            }
+            },
+            (None, None) => {}
+            _ => tracing::error!("turning tokens on or off needs a restart"),
         }
     }
 

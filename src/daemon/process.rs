@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::telemetry::{self, TelemetryError};
-use super::{Config, Node, StartError, figures};
+use super::{Config, ConfigError, Node, StartError, figures};
 
 /// How often samples are gathered into their histograms, so that memory does not grow when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -26,13 +26,14 @@ pub enum RunError {
     Start(#[from] StartError),
 }
 
-/// Runs a node until a signal ends it. `SIGTERM` and `SIGINT` stop it gracefully, a second one at once; `SIGHUP` reloads certificates and keys.
+/// Runs a node until a signal ends it. `SIGTERM` and `SIGINT` stop it gracefully, a second one at once; `SIGHUP` reloads
+/// certificates, keys and the gateway's bounds.
 ///
-/// `started` is called with the node once it serves.
-pub fn run(config: Config, started: impl FnOnce(&Node)) -> Result<ExitCode, RunError> {
+/// `reread` reads the configuration again, for a reload; `started` is called with the node once it serves.
+pub fn run(config: Config, reread: impl Fn() -> Result<Config, ConfigError>, started: impl FnOnce(&Node)) -> Result<ExitCode, RunError> {
     telemetry::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("leftoff").build()?;
-    let ended = runtime.block_on(serve(config, started));
+    let ended = runtime.block_on(serve(config, reread, started));
     // What still runs is cut off here: the log on disk has everything that was promised.
     runtime.shutdown_background();
     ended
@@ -71,7 +72,11 @@ impl Signals {
     }
 }
 
-async fn serve(config: Config, started: impl FnOnce(&Node)) -> Result<ExitCode, RunError> {
+async fn serve(
+    config: Config,
+    reread: impl Fn() -> Result<Config, ConfigError>,
+    started: impl FnOnce(&Node),
+) -> Result<ExitCode, RunError> {
     let mut signals = Signals::new()?;
     // A stop while the store is being opened cuts the opening off, which is what a crash does and every opening must bear.
     let node = tokio::select! {
@@ -85,7 +90,10 @@ async fn serve(config: Config, started: impl FnOnce(&Node)) -> Result<ExitCode, 
             _ = upkeep.tick() => figures::upkeep(),
             asked = signals.next() => match asked {
                 Asked::Stop => break,
-                Asked::Reload => node.reload(),
+                Asked::Reload => match reread() {
+                    Ok(config) => node.reload(&config),
+                    Err(error) => tracing::error!(%error, "nothing reloaded: the configuration is not sound"),
+                },
             },
         }
     }

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -13,7 +14,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::GatewayState;
 use super::problem::Problem;
@@ -25,13 +26,14 @@ const DISCARD_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// A body, and the room it takes among the bodies of the gateway.
-pub(super) struct HeldBody<'a> {
+pub(super) struct HeldBody {
     pub(super) bytes: Vec<u8>,
-    pub(super) room: SemaphorePermit<'a>,
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 /// Reads a body of JSON. `text/plain` is taken too: browsers may send that across origins without asking first.
-pub(super) async fn read<'a>(state: &'a GatewayState, headers: &HeaderMap, body: Body) -> Result<HeldBody<'a>, Problem> {
+pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) -> Result<HeldBody, Problem> {
+    let limits = state.limits();
     if !is_json(headers) {
         return Err(refused(body, Problem::MediaType).await);
     }
@@ -40,11 +42,11 @@ pub(super) async fn read<'a>(state: &'a GatewayState, headers: &HeaderMap, body:
         return Err(refused(body, Problem::BodyTooLarge).await);
     }
     let room = told.unwrap_or(EVENTS_BODY_BYTES_MAX);
-    let Ok(room) = state.0.bodies.try_acquire_many(room as u32) else {
+    let Ok(room) = Arc::clone(&limits.bodies).try_acquire_many_owned(room as u32) else {
         return Err(refused(body, Problem::Overloaded { retry_ms: 1_000 }).await);
     };
     // Half of the request's time is for its body, so that who dribbles is told so and what then is left suffices for the work.
-    let patience = state.options().request_timeout / 2;
+    let patience = limits.request_timeout / 2;
     let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
     Ok(HeldBody { bytes, room })
 }

@@ -9,11 +9,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::body;
 use super::problem::{Problem, keep_allow};
+use super::{GatewayState, body};
 use crate::time::system;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -21,21 +20,11 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 
 /// The settings of [`request_layers`].
 #[derive(Clone)]
-pub(crate) struct RequestLayer {
-    timeout: Duration,
-    admission: Option<Arc<Semaphore>>,
-}
-
-impl RequestLayer {
-    /// At most as many requests at once as the semaphore has permits, each within the given time.
-    pub(crate) fn admitting(timeout: Duration, admission: Arc<Semaphore>) -> Self {
-        Self { timeout, admission: Some(admission) }
-    }
-
+pub(crate) enum RequestLayer {
+    /// Requests within the gateway's limits.
+    Gateway(GatewayState),
     /// Every request, each within the given time: for the admin listener, which must answer when the gateway is full.
-    pub(crate) fn unlimited(timeout: Duration) -> Self {
-        Self { timeout, admission: None }
-    }
+    Admin(Duration),
 }
 
 /// Puts routes behind what every request goes through.
@@ -75,14 +64,19 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
 }
 
 async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<Response, Problem> {
-    let _permit = match &layer.admission {
-        None => None,
-        Some(admission) => match Arc::clone(admission).try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await),
-        },
+    let (timeout, permit) = match layer {
+        RequestLayer::Admin(timeout) => (*timeout, None),
+        RequestLayer::Gateway(state) => {
+            let limits = state.limits();
+            (limits.request_timeout, Some(Arc::clone(&limits.requests).try_acquire_owned()))
+        }
     };
-    tokio::time::timeout(layer.timeout, next.run(request)).await.map_err(|_| Problem::Timeout)
+    if let Some(Err(_)) = permit {
+        return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await);
+    }
+    let answered = tokio::time::timeout(timeout, next.run(request)).await.map_err(|_| Problem::Timeout);
+    drop(permit);
+    answered
 }
 
 fn documented(mut response: Response, request_id: &str) -> Response {

@@ -18,7 +18,7 @@ mod progress;
 mod resume;
 mod row;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -57,18 +57,34 @@ pub struct GatewayState(Arc<Shared>);
 struct Shared {
     core: Arc<Core>,
     authority: Option<Arc<dyn Authority>>,
-    options: GatewayOptions,
-    requests: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
+    limits: RwLock<Arc<Limits>>,
+}
+
+/// The bounds in force, and what is taken of them.
+pub(crate) struct Limits {
+    pub(crate) request_timeout: Duration,
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) bodies: Arc<Semaphore>,
+}
+
+impl Limits {
+    fn new(options: GatewayOptions) -> Arc<Self> {
+        let requests = Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
+        // One body always fits, or nothing could ever be recorded.
+        let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
+        Arc::new(Self { request_timeout: options.request_timeout, requests, bodies })
+    }
 }
 
 impl GatewayState {
     /// A gateway to a replica. Without an authority everyone may do everything: only for a listener on loopback.
     pub fn new(core: Arc<Core>, authority: Option<Arc<dyn Authority>>, options: GatewayOptions) -> Self {
-        let requests = Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
-        // One body always fits, or nothing could ever be recorded.
-        let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
-        Self(Arc::new(Shared { core, authority, options, requests, bodies }))
+        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)) }))
+    }
+
+    /// Takes other bounds from here on. Requests under way finish under those they began with.
+    pub fn set_options(&self, options: GatewayOptions) {
+        *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Limits::new(options);
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -79,8 +95,8 @@ impl GatewayState {
         self.0.authority.as_deref()
     }
 
-    pub(crate) fn options(&self) -> &GatewayOptions {
-        &self.0.options
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.0.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Runs what may wait for locks or the disk on a thread that may.
@@ -129,5 +145,5 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
         .with_state(state.clone());
-    request_layers(routes, RequestLayer::admitting(state.0.options.request_timeout, Arc::clone(&state.0.requests)))
+    request_layers(routes, RequestLayer::Gateway(state.clone()))
 }

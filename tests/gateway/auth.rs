@@ -187,13 +187,14 @@ fn keys_are_changed_without_a_restart_and_a_bad_file_changes_nothing() {
     let node = keys.node();
     keys.make("b");
     let in_use = keys.folder.path().join("in-use.pem");
+    let setting = [("LEFTOFF_AUTH__KEY_FILES", in_use.to_str().unwrap())];
     let status = |name: &str| node.http.with_token(keys.token(name, &["--profile", "ann"])).get("/v1/profiles/ann/titles").status;
     assert_eq!((status("a"), status("b")), (200, 401));
     replace(&in_use, b"-----BEGIN PUBLIC KEY-----\nhalf");
-    node.reload();
+    node.reload(&setting);
     assert_eq!((status("a"), status("b")), (200, 401), "half a file leaves the old key in use");
     replace(&in_use, &std::fs::read(keys.dir("b").join("tokens.pub.pem")).unwrap());
-    node.reload();
+    node.reload(&setting);
     assert_eq!((status("a"), status("b")), (401, 200));
 }
 

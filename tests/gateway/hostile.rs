@@ -127,3 +127,13 @@ fn requests_beyond_the_bound_are_answered_503_with_a_time() {
     assert!(answer.starts_with("HTTP/1.1 200"), "what was taken is finished: {answer}");
     assert_eq!(node.http.progress("ann", "film")["position_ms"], 5_000);
 }
+
+#[test]
+fn bounds_change_without_a_restart() {
+    let node = TestNode::start();
+    assert_eq!(node.http.get("/v1/profiles/ann/titles").status, 200);
+    node.reload(&[("LEFTOFF_GATEWAY__REQUEST_TIMEOUT_MS", "400")]);
+    let head = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{";
+    assert!(raw(node.http.address, head).starts_with("HTTP/1.1 408"), "told after 200 ms and not after 5 s");
+    assert_eq!(node.http.record(&[event("ann", "film", "tv", "PAUSE", 1)])["accepted"], 1);
+}

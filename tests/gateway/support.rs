@@ -152,8 +152,9 @@ impl TestNode {
         Self { http, admin, folder, runtime, node: Some(node) }
     }
 
-    pub fn reload(&self) {
-        self.node.as_ref().unwrap().reload();
+    /// Reloads with settings, as a changed configuration would give them.
+    pub fn reload(&self, settings: &[(&str, &str)]) {
+        self.node.as_ref().unwrap().reload(&config(self.folder.path(), settings));
     }
 
     /// Stops the node and gives its folder back.

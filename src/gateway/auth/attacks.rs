@@ -243,3 +243,61 @@ fn a_private_key_in_place_of_a_public_one_is_told() {
     let error = KeySet::default().add_pem(Keys::new().ed.serialize_pem().as_bytes()).unwrap_err();
     assert!(error.contains("private"), "{error}");
 }
+
+/// A key of 2,048 bits whose private half was thrown away after it had signed [`RSA_TOKEN`].
+const RSA_KEY: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAsMPCmUkRtX62d62k6aWu\n\
+oFUNp+QCHVPV9tixxYKcIJvsOhq4pFQMV2wvhgPYRAtaqAOnFvzDpZAdhwM+fD3/\n\
+4rzrF+H0aMpRBx4gWyFUjAVL3Ojt/TMXKGuY5kF2a9ukzaeqAxb5bTcBjPcVKdTB\n\
+SIE1Knm7Z6c3gFYUrvuEzvUlStU9Q+sec0rqgWthHYyQxVGWa2HWwAlbjiYFGNdC\n\
+CJ5KwM5L4Y1AHtwEGlE0j7T1HeK3Q36tkvBzn5ABgk3BEu+3pNBR399lv/zd+XYj\n\
+Skh3zYyQUgyhRzekKDJxWwRlBU8PsV0u4Rk5c/CjC0ZKK4xTiE5E9ZGJBesE+mEZ\n\
+dwIDAQAB\n\
+-----END PUBLIC KEY-----\n\n";
+const RSA_TOKEN: [&str; 3] = [
+    "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9",
+    "eyJzdWIiOiJhY2MiLCJwcm9maWxlcyI6WyJhbm4iXSwiYXVkIjoibGVmdG9mZiIsImV4cCI6MTc5MDAwMDA2MH0",
+    "H1cS-BP4nYhufmTq_nggkXI_mA4cm3YMIkcDLTaSMkhjqJWUgb4tXUa8dixq5bkoq_GCtMTY7ojmcepR395mRpVkqV_nPH_6NKnFnyZ7M0gqCf8MSfFnmsCe76kTRYSNK_rfqpIg0uGYzFdhaSN3j9v79U7l8Bs-SPsg3H0HydaUl9bNH5VparAAkcG0Fzfb9GZoSnt1oiaiuBijl0rBovNuGhffLt3FfVMpTkUqDNwVadNXqrsSrehRV1xEvdiPDgS2VetuNzNte8FL850iLZADG_Sg9RpngxtUmVzpQHfgBTE_FEN5pbdYrJdKOnn3AU3lsVkDnJ8sGjJwSYjXWA",
+];
+const RSA_KEY_TOO_SHORT: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDVn8qODC/GiRw4Vm12UfMryFDG\n\
+/A90dRCIp/ratXZGjAS4pgCP5Tp8CYkQZ1Dp6rnr4yiYVrRsAD55qb0xcg50FPU8\n\
+coZEI6go8gqJQpSYbMCB9u+Vo1coC1cyP3MjnAbhGu5ihpSHhJi8qc/WuX3l6dOE\n\
+jet4SZrAS+9K9KH1/wIDAQAB\n\
+-----END PUBLIC KEY-----\n\n";
+const P384_KEY: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEGQMAO42phxK2SMNClzI73FkuMRYmLvbv\n\
+IYNsh4yGyFOz2bu/3uMrHX3SMxyX9aeIpmZtZf36i2bPD7Iqxq3YVEo7wF8LA9Xh\n\
++TdA/gon5d9PGaXS29yhrJ+jeffQPksB\n\
+-----END PUBLIC KEY-----\n\n";
+
+#[test]
+fn a_token_signed_by_rsa_counts_under_its_key_and_its_key_is_no_secret() {
+    let mut set = KeySet::default();
+    set.add_pem(RSA_KEY.as_bytes()).unwrap();
+    let verifier = TokenVerifier::new(set, LEEWAY_MS);
+    assert!(verifier.verify(NOW, &RSA_TOKEN.join(".")).is_ok());
+    let [header, _, signature] = RSA_TOKEN;
+    let forged = base64url(with("profiles", json!(["victim"])).to_string().as_bytes());
+    assert!(verifier.verify(NOW, &format!("{header}.{forged}.{signature}")).is_err());
+    // The public key, known to all, as an HMAC secret: with and without the line end that a file has.
+    for secret in [RSA_KEY, RSA_KEY.trim_end()] {
+        let token = encode(&Header::new(Algorithm::HS256), &claims(), &EncodingKey::from_secret(secret.as_bytes())).unwrap();
+        assert!(verifier.verify(NOW, &token).is_err());
+    }
+}
+
+#[test]
+fn a_weak_or_foreign_key_is_not_taken() {
+    for (key, told) in [
+        (RSA_KEY_TOO_SHORT, "2048"),
+        (P384_KEY, "P-256"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not a public key"),
+    ] {
+        let error = KeySet::default().add_pem(key.as_bytes()).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+}

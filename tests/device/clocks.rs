@@ -1,6 +1,5 @@
 //! A device whose clock is off by a day, either way, and does not know it.
 
-use leftoff::net::NetEvent;
 use leftoff::progress::EventKind::{Heartbeat, Pause, Seek};
 use leftoff::progress::PlaybackEvent;
 use leftoff::time::system::wall_now;
@@ -26,17 +25,9 @@ fn a_device_whose_clock_is_ahead_by(ahead_ms: i64, scenario: &str) {
     phone.restart(false);
 
     cluster.connect(&mut phone, 0, &["ann"]);
-    let mut news = Vec::new();
-    eventually(SOON, "the device learns of its clock", || {
-        news.extend(phone.news());
-        let shared = news.iter().find_map(|event| match event {
-            NetEvent::Shared { clock_offset_ms } => Some(*clock_offset_ms),
-            _ => None,
-        });
-        match shared {
-            Some(offset_ms) if offset_ms.abs() < 2_000 => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+    eventually(SOON, "the device learns of its clock", || match phone.clock_offset_ms() {
+        offset_ms if offset_ms.abs() < 2_000 => Ok(()),
+        offset_ms => Err(offset_ms),
     });
     let known = agreed(&phone, &home, "ann");
     // Nothing watched is lost, and nothing lies in the future or a day ago.
@@ -61,6 +52,9 @@ fn a_device_whose_clock_is_ahead_by(ahead_ms: i64, scenario: &str) {
     agreed(&phone, &home, "ann");
     agreed(&phone, &cluster.client_of(1, &["ann"]), "ann");
     assert_eq!(home.resume("ann", "series").unwrap().position_ms, 1_500_000);
+    // What it has learned of its clock it still knows when it is switched on the next time, offline.
+    phone.restart(true);
+    assert!(phone.clock_offset_ms().abs() < 2_000, "{}", phone.clock_offset_ms());
 }
 
 #[test]

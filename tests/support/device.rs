@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use leftoff::embedded::{Replica, ReplicaConfig, TitleProgress};
-use leftoff::net::{Credentials, DeviceLink, NetConfig, NetEvent, Network};
+use leftoff::embedded::{Link, Replica, ReplicaConfig, TitleProgress};
+use leftoff::net::{Credentials, NetConfig};
 use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, Policy, ProfileId, TitleId};
 use tokio::runtime::Runtime;
 
@@ -52,18 +52,12 @@ impl From<TitleProgress> for Known {
     }
 }
 
-struct Line {
-    network: Network,
-    link: DeviceLink,
-    events: tokio::sync::broadcast::Receiver<NetEvent>,
-}
-
 /// A device and its folder.
 pub(crate) struct Device {
     name: String,
     folder: PathBuf,
     runtime: Runtime,
-    line: Option<Line>,
+    link: Option<Link>,
     replica: Option<Replica>,
 }
 
@@ -88,7 +82,7 @@ impl Device {
         // What a device believes its clock's error to be is added to the clock: a wrong belief about a right clock is a wrong clock.
         fs::write(folder.join("clock-offset-ms"), ahead_ms.to_string()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let mut device = Self { name: name.to_owned(), folder, runtime, line: None, replica: None };
+        let mut device = Self { name: name.to_owned(), folder, runtime, link: None, replica: None };
         device.open();
         device
     }
@@ -116,38 +110,33 @@ impl Device {
 
     /// Connects to a node, in the background.
     pub(crate) fn connect(&mut self, node: SocketAddr, ca_pem: &[u8], token: &str) {
-        assert!(self.line.is_none(), "{} is connected already", self.name);
-        let core = self.replica().core().clone();
+        assert!(self.link.is_none(), "{} is connected already", self.name);
         let credentials = Credentials { ca_pem: ca_pem.to_vec(), token: token.to_owned() };
-        let line = self.runtime.block_on(async {
-            let network = Network::start(core, NetConfig::device(&self.name), None).await.unwrap();
-            let events = network.events();
-            let link = network.connect_device(&node.to_string(), credentials).await.unwrap();
-            Line { network, link, events }
-        });
-        self.line = Some(line);
+        // As a device does, only with less patience.
+        let config = NetConfig {
+            keep_alive: Duration::from_millis(400),
+            idle_timeout: Duration::from_secs(2),
+            backoff_max: Duration::from_millis(1_500),
+            ..NetConfig::device(&self.name)
+        };
+        let replica = self.replica.as_ref().unwrap();
+        self.link = Some(self.runtime.block_on(replica.connect_with(config, &node.to_string(), credentials)).unwrap());
     }
 
     /// Leaves the network.
     pub(crate) fn disconnect(&mut self) {
-        if let Some(line) = self.line.take() {
-            line.link.disconnect();
-            self.runtime.block_on(line.network.shutdown());
+        if let Some(link) = self.link.take() {
+            self.runtime.block_on(link.disconnect());
         }
     }
 
-    pub(crate) fn link(&self) -> &DeviceLink {
-        &self.line.as_ref().unwrap().link
+    pub(crate) fn link(&self) -> &Link {
+        self.link.as_ref().unwrap()
     }
 
-    /// What the network has said since it was asked last.
-    pub(crate) fn news(&mut self) -> Vec<NetEvent> {
-        let line = self.line.as_mut().unwrap();
-        let mut news = Vec::new();
-        while let Ok(event) = line.events.try_recv() {
-            news.push(event);
-        }
-        news
+    /// How far the device takes its clock to be behind, in milliseconds.
+    pub(crate) fn clock_offset_ms(&self) -> i64 {
+        self.replica().core().clock_offset_ms()
     }
 
     pub(crate) fn event(&self, profile: &str, title: &str, kind: EventKind, position_ms: u64) -> PlaybackEvent {

@@ -241,13 +241,17 @@ impl Driver {
                 // A link has one greeting.
                 let _ = self.entry.run.set(run);
                 let mut status = self.entry.status.lock().unwrap_or_else(PoisonError::into_inner);
-                let dialed = status.dialed;
+                let dialed = status.dialed.then(|| status.address.clone());
                 (status.peer, status.role, status.name, status.region) = (Some(peer), Some(role), name, region);
                 drop(status);
                 if role == Role::Node && shared.registry.learn(peer, &advertise) {
                     shared.peers_changed();
                 }
-                return shared.registry.greet(shared.core.store().id(), self.number, peer, Greeting { role, dialed, run });
+                if let Some(address) = &dialed {
+                    shared.registry.note_target(address, Some(peer), None);
+                }
+                let greeting = Greeting { role, dialed: dialed.is_some(), run };
+                return shared.registry.greet(shared.core.store().id(), self.number, peer, greeting);
             }
             LinkEvent::Opened => {
                 info!("records flow");

@@ -200,6 +200,8 @@ async fn three_nodes_find_each_other_from_one_seed_and_keep_one_link_a_pair() {
     let b = Node::start(cluster.config("b", &[&a]), None).await;
     let c = Node::start(cluster.config("c", &[&a]), None).await;
     eventually(|| [&a, &b, &c].iter().all(|node| node.open_count() == 2 && node.network.links().len() == 2), "a full mesh").await;
+    // Who dials knows who is there and that it is linked, while it is and not only after.
+    assert!(b.network.targets().iter().any(|target| target.seed && target.linked), "{:?}", b.network.targets());
     c.watch("p", "film", 90_000);
     a.has("p", "film", 90_000).await;
     b.has("p", "film", 90_000).await;

@@ -88,7 +88,8 @@ impl Population {
         (mixed(profile) % CATALOGUE_COUNT + register - self.first_register(profile)) % CATALOGUE_COUNT
     }
 
-    const fn first_position_ms(register: u64) -> u64 {
+    /// Where the fill left a register.
+    pub(super) const fn first_position_ms(register: u64) -> u64 {
         600_000 + mixed(POSITION | register) % 3_000_000
     }
 

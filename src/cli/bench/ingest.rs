@@ -3,6 +3,7 @@
 //! Three parts, each over a fresh copy of the filled folder: heartbeats at a steady rate, remote deltas at the same rate, heartbeats in a closed
 //! loop. The time of an acknowledgement counts from when its batch was due, so a generator that falls behind does not flatter the figures.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Thread;
@@ -12,6 +13,7 @@ use clap::{Args, ValueEnum};
 use hdrhistogram::Histogram;
 
 use super::generator::{Evening, Population, mixed};
+use super::load::Load;
 use super::node::{self, Workplace};
 use super::pace::{Pace, rest};
 use super::process::{forget_peak, memory, own_cpu_seconds};
@@ -50,6 +52,12 @@ pub(super) struct Ingest {
     /// What to measure
     #[arg(long, value_enum, default_values_t = [Part::Heartbeats, Part::Remote, Part::Closed], value_delimiter = ',')]
     parts: Vec<Part>,
+    /// Send the heartbeats to a running node over HTTP instead: http://host:port
+    #[arg(long)]
+    target: Option<String>,
+    /// A file with a token for the target
+    #[arg(long, requires = "target")]
+    token_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -74,6 +82,9 @@ impl Part {
 
 pub(super) fn run(options: &Ingest, common: &Common, report: &mut Report) -> Result<(), BenchError> {
     let population = Population { registers: options.registers.max(options.profiles), profiles: options.profiles };
+    if let Some(url) = &options.target {
+        return over_http(url, options, population, common, report);
+    }
     let workplace = Workplace::new(common)?;
     for run in 1..=common.runs {
         for part in &options.parts {
@@ -87,6 +98,34 @@ pub(super) fn run(options: &Ingest, common: &Common, report: &mut Report) -> Res
             };
             measured.note(part.name(), dry, report);
             drop(replica);
+        }
+    }
+    Ok(())
+}
+
+/// Connections to a target.
+const CONNECTIONS: usize = 8;
+
+fn over_http(url: &str, options: &Ingest, population: Population, common: &Common, report: &mut Report) -> Result<(), BenchError> {
+    let token = match &options.token_file {
+        Some(path) => Some(std::fs::read_to_string(path)?.trim().to_owned()),
+        None => None,
+    };
+    let mut evening = Evening::new(population, options.starts_percent, usize::from(options.batch));
+    for run in 1..=common.runs {
+        for part in options.parts.iter().filter(|part| **part != Part::Remote) {
+            report.say(&format!("run {run}: {} over HTTP", part.name()));
+            let rate = if *part == Part::Closed { 0.0 } else { options.rate };
+            let (url, token, batch) = (url.to_owned(), token.clone(), usize::from(options.batch));
+            let load = Load { url, token, rate, batch, connections: CONNECTIONS, seconds: options.seconds };
+            let client = own_cpu_seconds();
+            let sent = load.send(&mut evening)?;
+            let name = part.name();
+            report.note(&format!("{name}: acknowledged"), "a second", sent.acknowledged as f64 / sent.seconds);
+            report.note(&format!("{name}: requests to be repeated"), "", sent.refused as f64);
+            let per_million = (own_cpu_seconds() - client) / sent.acknowledged.max(1) as f64 * 1e6;
+            report.note(&format!("{name}: CPU seconds per million, this client"), "s", per_million);
+            report.note_latencies(&format!("{name}: acknowledgement"), &sent.micros);
         }
     }
     Ok(())

@@ -4,11 +4,17 @@
 //! costs little memory; what processor time it costs is measured by a dry run and shown beside the rest. A figure is the median of the runs, with the
 //! lowest and highest behind it.
 
+mod child;
 mod generator;
+mod http;
 mod ingest;
+mod load;
 mod node;
+mod open;
 mod pace;
 mod process;
+mod propagate;
+mod reconcile;
 mod report;
 
 use std::path::PathBuf;
@@ -49,12 +55,21 @@ pub(super) struct Args {
 enum What {
     /// Recording: heartbeats and remote deltas at a steady rate, and as fast as they are taken
     Ingest(ingest::Ingest),
+    /// Replication: how soon another node knows, and how much two nodes take
+    Propagate(propagate::Propagate),
+    /// Catching up after a cut: bytes on the wire
+    Reconcile(reconcile::Reconcile),
+    /// Opening: after a clean end, after a kill, and on a device
+    Open(open::Open),
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut report = Report::begin(&args.common);
     let measured = match &args.what {
         What::Ingest(ingest) => ingest::run(ingest, &args.common, &mut report),
+        What::Propagate(propagate) => propagate::run(propagate, &args.common, &mut report),
+        What::Reconcile(reconcile) => reconcile::run(reconcile, &args.common, &mut report),
+        What::Open(open) => open::run(open, &args.common, &mut report),
     };
     measured.map_err(|error| Failure::of("the benchmark could not be run to its end", error.as_ref()))?;
     report.print(args.common.json);

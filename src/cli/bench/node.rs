@@ -11,9 +11,9 @@ use crate::embedded::{Replica, ReplicaConfig};
 use crate::limits::LIVE_FRAME_BYTES;
 use crate::progress::DeviceId;
 use crate::replica::{ApplyError, Core, CoreOptions, RecordError};
-use crate::store::{AppendError, KeyHasher, ReplicaId, Seq, StoreOptions};
-use crate::time::Hlc;
+use crate::store::{AppendError, ReplicaId, Seq, StoreOptions};
 use crate::time::system::{monotonic_now, wall_now};
+use crate::time::{Hlc, WallTime};
 
 /// Changes with the content of the fill: an older one is not used again.
 const FILL_VERSION: u32 = 1;
@@ -93,32 +93,42 @@ pub(super) fn open(folder: &Path) -> Result<Replica, BenchError> {
 
 fn fill(folder: &Path, population: Population) -> Result<(), BenchError> {
     let replica = open(folder)?;
+    fill_core(replica.core(), population, wall_now(), &|_| Ok(()))?;
+    Ok(replica.close()?)
+}
+
+/// Fills a replica as of a time. `settle` is called after every frame, for those without threads of their own.
+pub(super) fn fill_core(
+    core: &Core,
+    population: Population,
+    now: WallTime,
+    settle: &dyn Fn(&Core) -> Result<(), BenchError>,
+) -> Result<(), BenchError> {
     // In the order of their keys, so that every page of the engine is written about once.
-    let hasher = KeyHasher::new(StoreOptions::default().key_secret);
     let mut order = Vec::with_capacity(population.profiles as usize);
     for profile in 0..population.profiles {
-        order.push((hasher.profile(&Population::profile_id(profile)?), profile));
+        order.push((core.store().hasher().profile(&Population::profile_id(profile)?), profile));
     }
     order.sort_unstable();
-    let now = wall_now();
     let mut records = Vec::with_capacity(2 * LIVE_FRAME_BYTES);
     let mut count = 0;
+    let mut left = order.len();
     for (_, profile) in order {
+        left -= 1;
         for register in population.first_register(profile)..population.first_register(profile + 1) {
             // Watched at some time during the last month.
             let stamp = Hlc::from_wall(now.shifted(-((mixed(register) % 2_592_000_000).cast_signed())));
             population.filled(register, stamp)?.encode(&mut records);
             count += 1;
         }
-        if records.len() >= LIVE_FRAME_BYTES {
-            apply(replica.core(), &records, count)?;
-            (records, count) = (Vec::with_capacity(2 * LIVE_FRAME_BYTES), 0);
+        if records.len() >= LIVE_FRAME_BYTES || (left == 0 && count > 0) {
+            apply(core, &records, count)?;
+            settle(core)?;
+            records.clear();
+            count = 0;
         }
     }
-    if count > 0 {
-        apply(replica.core(), &records, count)?;
-    }
-    Ok(replica.close()?)
+    Ok(())
 }
 
 /// Applies a peer's records, waiting where the store asks for it. Answers the number to wait for.

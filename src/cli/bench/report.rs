@@ -35,14 +35,19 @@ impl Report {
         Self { command, date: date(wall_now()), load_before: load_average(), quiet: common.json, figures: Vec::new() }
     }
 
-    /// Notes the figure of one run.
+    /// Notes the figure of one run, and says it.
     pub(super) fn note(&mut self, name: &str, unit: &'static str, value: f64) {
+        self.note_quietly(name, unit, value);
+        if !self.quiet {
+            println!("  {name:<44} {} {unit}", shown(value));
+        }
+    }
+
+    /// Notes the figure of one run among many.
+    pub(super) fn note_quietly(&mut self, name: &str, unit: &'static str, value: f64) {
         match self.figures.iter_mut().find(|figure| figure.name == name) {
             Some(figure) => figure.values.push(value),
             None => self.figures.push(Figure { name: name.to_owned(), unit, values: vec![value] }),
-        }
-        if !self.quiet {
-            println!("  {name:<44} {} {unit}", shown(value));
         }
     }
 

@@ -6,6 +6,7 @@
 mod apply;
 mod clock;
 mod grant;
+mod index;
 mod offsets;
 mod playheads;
 mod record;

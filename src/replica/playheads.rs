@@ -3,55 +3,39 @@
 //! Forgetting one is harmless: its device's next report starts a new one, by the rules of a first report. Those that have not reported for
 //! longest are forgotten first, approximately (a clock hand over each shard).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::index::Index;
 use crate::progress::{Playhead, Version};
 use crate::store::RegisterKey;
 
 const SHARD_COUNT: usize = 256;
 const NONE: u32 = u32::MAX;
 
-/// Keys are keyed hashes already; hashing them again would only cost time.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyIsHash(u64);
-
-impl Hasher for KeyIsHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = self.0.rotate_left(32) ^ word;
-    }
-}
-
 /// A register's key in words: half the alignment of a `u128`, so the map's entries are smaller.
 type Words = [u64; 2];
 
-#[derive(Debug)]
-struct Entry {
+// In one piece, so that a search which ends here touches one line of it.
+#[derive(Clone, Copy, Debug)]
+struct Label {
     key: Words,
     device: u64,
     // The next playhead in the same register: other devices in the same title.
     next: u32,
     used: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    label: Label,
     playhead: Playhead,
 }
 
 /// One shard's playheads.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    first: HashMap<Words, u32, BuildHasherDefault<KeyIsHash>>,
+    // The first playhead of each register that has any.
+    first: Index,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     hand: usize,
@@ -66,6 +50,11 @@ pub(super) struct Playheads {
 
 fn words(key: RegisterKey) -> Words {
     [(key.0 >> 64) as u64, key.0 as u64]
+}
+
+/// What a key is found by: bits of its hash of profile and title that neither its slot nor its shard is chosen by.
+const fn tag(key: Words) -> u32 {
+    key[1] as u32
 }
 
 // A shard is whole between any two statements that can panic, so a poisoned lock guards nothing broken.
@@ -93,7 +82,7 @@ impl Playheads {
     pub(super) fn restamp(&self, offset_ms: i64, own: impl Fn(RegisterKey, Version) -> bool) {
         for shard in &self.shards {
             for entry in lock(shard).entries.iter_mut().flatten() {
-                let key = RegisterKey(u128::from(entry.key[0]) << 64 | u128::from(entry.key[1]));
+                let key = RegisterKey(u128::from(entry.label.key[0]) << 64 | u128::from(entry.label.key[1]));
                 entry.playhead.restamp(offset_ms, |version| own(key, version));
             }
         }
@@ -105,18 +94,26 @@ impl Shard {
         self.entries.len() - self.free.len()
     }
 
+    fn first_of(&self, key: Words) -> Option<u32> {
+        self.first.find(tag(key), |index| self.label(index).is_some_and(|label| label.key == key))
+    }
+
+    fn label(&self, index: u32) -> Option<&Label> {
+        self.entries.get(index as usize)?.as_ref().map(|entry| &entry.label)
+    }
+
     /// The playhead of a device in a register.
     pub(super) fn find(&mut self, key: RegisterKey, device: u64) -> Option<&mut Playhead> {
-        let mut index = *self.first.get(&words(key))?;
+        let mut index = self.first_of(words(key))?;
         loop {
-            let entry = self.entries.get(index as usize)?.as_ref()?;
-            if entry.device == device {
+            let label = self.label(index)?;
+            if label.device == device {
                 break;
             }
-            index = entry.next;
+            index = label.next;
         }
         let entry = self.entries.get_mut(index as usize)?.as_mut()?;
-        entry.used = true;
+        entry.label.used = true;
         Some(&mut entry.playhead)
     }
 
@@ -126,9 +123,10 @@ impl Shard {
             self.forget_one();
         }
         let key = words(key);
-        let next = self.first.get(&key).copied().unwrap_or(NONE);
+        let first = self.first_of(key);
         // Unmarked until it reports again: a flood of devices that report once does not push out those that play.
-        let entry = Some(Entry { key, device, next, used: false, playhead });
+        let label = Label { key, device, next: first.unwrap_or(NONE), used: false };
+        let entry = Some(Entry { label, playhead });
         let index = if let Some(index) = self.free.pop() {
             self.entries[index as usize] = entry;
             index
@@ -136,22 +134,25 @@ impl Shard {
             self.entries.push(entry);
             (self.entries.len() - 1) as u32
         };
-        self.first.insert(key, index);
+        match first {
+            Some(first) => self.first.replace(tag(key), first, index),
+            None => self.first.insert(tag(key), index),
+        }
     }
 
     /// Tells every playhead in a register that a newer place was opened.
     pub(super) fn notice(&mut self, key: RegisterKey, newest: Version) {
-        let mut index = self.first.get(&words(key)).copied().unwrap_or(NONE);
+        let mut index = self.first_of(words(key)).unwrap_or(NONE);
         while let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut) {
             entry.playhead.notice(newest);
-            index = entry.next;
+            index = entry.label.next;
         }
     }
 
     /// Forgets every playhead of a profile.
     pub(super) fn forget_profile(&mut self, profile_hash: u64) {
         for index in 0..self.entries.len() {
-            if self.entries[index].as_ref().is_some_and(|entry| entry.key[0] == profile_hash) {
+            if self.entries[index].as_ref().is_some_and(|entry| entry.label.key[0] == profile_hash) {
                 self.remove(index as u32);
             }
         }
@@ -162,7 +163,7 @@ impl Shard {
         for _ in 0..=2 * self.entries.len() {
             self.hand = (self.hand + 1) % self.entries.len().max(1);
             match self.entries.get_mut(self.hand).and_then(Option::as_mut) {
-                Some(entry) if entry.used => entry.used = false,
+                Some(entry) if entry.label.used => entry.label.used = false,
                 Some(_) => return self.remove(self.hand as u32),
                 None => {}
             }
@@ -170,23 +171,25 @@ impl Shard {
     }
 
     fn remove(&mut self, index: u32) {
-        let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::take) else { return };
+        let Some(label) = self.label(index).copied() else { return };
+        // While its entry is still there, for that is where keys are compared.
+        let mut before = self.first_of(label.key).unwrap_or(NONE);
+        self.entries[index as usize] = None;
         self.free.push(index);
-        let mut before = self.first.get(&entry.key).copied().unwrap_or(NONE);
         if before == index {
-            if entry.next == NONE {
-                self.first.remove(&entry.key);
+            if label.next == NONE {
+                self.first.remove(tag(label.key), index);
             } else {
-                self.first.insert(entry.key, entry.next);
+                self.first.replace(tag(label.key), index, label.next);
             }
             return;
         }
         while let Some(earlier) = self.entries.get_mut(before as usize).and_then(Option::as_mut) {
-            if earlier.next == index {
-                earlier.next = entry.next;
+            if earlier.label.next == index {
+                earlier.label.next = label.next;
                 return;
             }
-            before = earlier.next;
+            before = earlier.label.next;
         }
     }
 }

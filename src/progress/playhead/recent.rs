@@ -14,15 +14,20 @@ const _: () = assert!(KIND_BITS + POSITION_BITS + AT_BITS == 80);
 pub(super) struct Recent {
     reports: Vec<[u8; 10]>,
     oldest: u8,
+    // No remembered report is of a later second, so one that is need not be looked for: the reports lie elsewhere in memory, and the steady
+    // heartbeat should not wait for them.
+    newest_second: u32,
 }
 
 impl Recent {
     /// Whether the event equals a remembered one in kind, position and its own given time. Remembers it if not.
     pub(super) fn repeats(&mut self, event: &Event) -> bool {
         let Some(packed) = pack(event) else { return false };
-        if self.reports.contains(&packed) {
+        let second = event.at.map_or(0, |at| u32::try_from(at.as_millis() / 1_000).unwrap_or(u32::MAX));
+        if second <= self.newest_second && self.reports.contains(&packed) {
             return true;
         }
+        self.newest_second = self.newest_second.max(second);
         if self.reports.len() < PLAYHEAD_REPORTS_REMEMBERED {
             self.reports.push(packed);
         } else {

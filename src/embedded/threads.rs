@@ -8,17 +8,20 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 
 use crate::replica::Core;
-use crate::store::{FoldBudget, FoldStep};
+use crate::store::{FoldBudget, FoldStep, StoreFigures, StoreOptions};
 use crate::time::system::{monotonic_now, wall_now};
 
 /// How often an idle fold thread looks whether there is something to fold.
 const FOLD_IDLE: Duration = Duration::from_millis(500);
 /// How often the expiry floor is looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
-/// The fold rests this many times as long as it worked, so that the log has the disk, and clients the processor, most of the time.
-const FOLD_REST: u32 = 1;
-/// With the table this full (of its bound), the fold does not rest.
-const FOLD_URGENT_PERCENT: usize = 70;
+/// While there is much room, the fold rests this many times as long as it worked. The longer a round takes, the more often the registers of an
+/// evening have changed when they are written, so the less each change costs; and the log has the disk, and clients the processor.
+const FOLD_REST_MAX: u32 = 8;
+/// With this little room left (of a hundred), the fold does not rest.
+const FOLD_URGENT_PERCENT: u64 = 70;
+/// The unfolded log that counts as no room at all, in times of what begins a round: it is what a crash leaves to be replayed.
+const FOLD_LOG_FULL: u64 = 4;
 
 /// Why a replica's threads could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -89,10 +92,9 @@ fn fold(core: &Core, stop: &AtomicBool) {
             Ok(FoldStep::Idle) => thread::park_timeout(FOLD_IDLE),
             Ok(FoldStep::Finished { registers }) => info!(registers, "folded"),
             Ok(FoldStep::Worked { .. }) => {
-                let worked = monotonic_now().saturating_since(begun);
-                let table_percent = core.store().figures().table_bytes * 100 / core.store().options().table_bytes_max.max(1);
-                if table_percent < FOLD_URGENT_PERCENT {
-                    thread::park_timeout(worked * FOLD_REST);
+                let rest = rest_after(monotonic_now().saturating_since(begun), &core.store().figures(), core.store().options());
+                if !rest.is_zero() {
+                    thread::park_timeout(rest);
                 }
             }
             Err(failed) => {
@@ -100,5 +102,35 @@ fn fold(core: &Core, stop: &AtomicBool) {
                 thread::park_timeout(FOLD_IDLE);
             }
         }
+    }
+}
+
+/// How long the fold rests after a step: in proportion to the room that is left in the table and in the log, whichever has less.
+fn rest_after(worked: Duration, figures: &StoreFigures, options: &StoreOptions) -> Duration {
+    let table = figures.table_bytes as u64 * 100 / (options.table_bytes_max as u64).max(1);
+    let log = figures.unfolded_bytes * 100 / (options.fold_log_bytes * FOLD_LOG_FULL).max(1);
+    let room = FOLD_URGENT_PERCENT.saturating_sub(table.max(log));
+    worked * FOLD_REST_MAX * room as u32 / FOLD_URGENT_PERCENT as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fold_rests_while_there_is_room_and_not_when_there_is_little() {
+        let mut options = StoreOptions::default();
+        (options.table_bytes_max, options.fold_log_bytes) = (1_000, 1_000);
+        let rest = |table_bytes, unfolded_bytes| {
+            let mut figures = StoreFigures::default();
+            (figures.table_bytes, figures.unfolded_bytes) = (table_bytes, unfolded_bytes);
+            rest_after(Duration::from_millis(10), &figures, &options)
+        };
+        assert_eq!(rest(0, 0), Duration::from_millis(80));
+        assert_eq!(rest(350, 1_000), Duration::from_millis(40));
+        assert_eq!(rest(0, 1_400), Duration::from_millis(40));
+        assert_eq!(rest(700, 0), Duration::ZERO);
+        assert_eq!(rest(0, 2_800), Duration::ZERO);
+        assert_eq!(rest(5_000, 50_000), Duration::ZERO);
     }
 }

@@ -14,7 +14,7 @@ use crate::daemon::TlsFiles;
 use crate::daemon::certificates::{self, SECRET_FILE};
 use crate::time::system::monotonic_now;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A process of this program.
@@ -97,13 +97,14 @@ impl Cluster {
         let tls = self.issue(name)?;
         let data = self.folder.join(format!("{name}-data"));
         let text = format!(
-            "[node]\nname = {name:?}\nregion = {name:?}\ndata_dir = {data:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[quic]\nlisten = \"127.0.0.1:0\"\n\
+            "[node]\nname = {name:?}\nregion = {name:?}\ndata_dir = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[quic]\nlisten = \"127.0.0.1:0\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n[tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n\
              [log]\nfilter = \"warn\"\n",
-            tls.ca,
-            tls.cert,
-            tls.key,
-            self.folder.join(SECRET_FILE),
+            data.to_string_lossy(),
+            tls.ca.to_string_lossy(),
+            tls.cert.to_string_lossy(),
+            tls.key.to_string_lossy(),
+            self.folder.join(SECRET_FILE).to_string_lossy(),
         );
         let config = self.folder.join(format!("{name}.toml"));
         fs::write(&config, text)?;

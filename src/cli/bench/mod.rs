@@ -3,6 +3,7 @@
 //! Every benchmark drives the code that ships, over a store on disk that it fills itself. Load is made from numbers, so that the generator
 //! costs little memory; what processor time it costs is measured by a dry run and shown beside the rest. A figure is the median of the runs, with the
 //! lowest and highest behind it.
+#![expect(clippy::cast_sign_loss, reason = "rates and times given as options are not negative, and figures of nothing are zero")]
 
 mod child;
 mod generator;

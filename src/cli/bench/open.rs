@@ -105,7 +105,7 @@ fn be_victim(folder: &std::path::Path, options: &Open, population: Population) -
     }
     println!("ready");
     loop {
-        rest(Duration::from_secs(60));
+        rest(Duration::from_mins(1));
     }
 }
 

@@ -61,7 +61,7 @@ enum Part {
     Throughput,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) fn run(options: &Propagate, common: &Common, report: &mut Report) -> Result<(), BenchError> {
     let workplace = Workplace::new(common)?;

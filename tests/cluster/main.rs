@@ -13,6 +13,9 @@ mod support;
 
 mod line;
 
+mod acknowledgement;
+mod backup;
+mod certificates;
 mod chain;
 mod erasure;
 mod lost_disk;

@@ -27,6 +27,7 @@ fn a_node_under_another_authority_learns_nothing_and_teaches_nothing() {
             seeds: Vec::new(),
             token_key: None,
             gateway: String::new(),
+            cluster: String::new(),
             quic: String::new(),
             store: String::new(),
         },

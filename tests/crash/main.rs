@@ -15,3 +15,5 @@ mod device;
 mod flipped_bit;
 mod full_disk;
 mod node;
+mod signals;
+mod synchronising;

@@ -21,6 +21,7 @@ pub(crate) fn alone(folder: &Path) -> Node {
         seeds: Vec::new(),
         token_key: None,
         gateway: String::new(),
+        cluster: String::new(),
         quic: String::new(),
         store: SMALL_STORE.to_owned(),
     };

@@ -59,6 +59,7 @@ impl Cluster {
                 seeds: (0..count).filter(|other| *other != index && knows(index, *other)).map(|other| relays[other].address()).collect(),
                 token_key: None,
                 gateway: String::new(),
+                cluster: String::new(),
                 quic: IMPATIENT.to_owned(),
                 store: SMALL_STORE.to_owned(),
             };

@@ -87,6 +87,13 @@ impl Device {
         device
     }
 
+    /// A device over a folder that another process has left.
+    pub(crate) fn over(config: ReplicaConfig, name: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let folder = config.folder.clone();
+        Self { name: name.to_owned(), folder, runtime, link: None, replica: Some(Replica::open(config).unwrap()) }
+    }
+
     fn open(&mut self) {
         let config = ReplicaConfig::new(&self.folder, DeviceId::new(&self.name).unwrap());
         self.replica = Some(Replica::open(config).unwrap());

@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) gateway: String,
     /// Further lines of the section `[quic]`.
     pub(crate) quic: String,
+    /// Further lines of the section `[cluster]`.
+    pub(crate) cluster: String,
     /// Further lines of the section `[store]`.
     pub(crate) store: String,
 }
@@ -136,7 +138,7 @@ impl Node {
         let text = format!(
             "[node]\nname = {:?}\nregion = {:?}\ndata_dir = {:?}\ndrain_timeout_ms = 3000\n\
              [gateway]\nlisten = \"127.0.0.1:0\"\n{}\n[quic]\nlisten = \"127.0.0.1:0\"\n{advertise}{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n\
+             [tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n{}\n\
              {auth}[store]\n{}\n[log]\nfilter = \"info,leftoff=debug\"\n",
             setup.name,
             setup.region,
@@ -147,6 +149,7 @@ impl Node {
             setup.tls.cert,
             setup.tls.key,
             setup.secret,
+            setup.cluster,
             setup.store,
         );
         let path = self.folder.join("leftoff.toml");
@@ -164,6 +167,12 @@ impl Node {
 
     /// Starts the process and waits for nothing.
     pub(crate) fn begin(&mut self) {
+        let command = &mut self.command();
+        self.process = Some(Process::spawn(command));
+    }
+
+    /// What starts the process.
+    pub(crate) fn command(&self) -> Command {
         assert!(self.process.is_none(), "{} is running already", self.setup.name);
         let config = self.write_config();
         // What an earlier life left behind must not be taken for this one's.
@@ -174,7 +183,7 @@ impl Node {
         if self.setup.token_key.is_none() {
             command.arg("--dev");
         }
-        self.process = Some(Process::spawn(&mut command));
+        command
     }
 
     fn look_for_addresses(&mut self) -> Result<Addresses, String> {
@@ -215,9 +224,13 @@ impl Node {
 
     /// `SIGTERM`, and waits for the end.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        let process = self.forget().unwrap();
-        process.signal("TERM");
-        process.ended_within(Duration::from_secs(15))
+        self.signal("TERM");
+        self.ended_within(Duration::from_secs(15))
+    }
+
+    /// Waits for the end of a process that was told to stop.
+    pub(crate) fn ended_within(&mut self, time: Duration) -> ExitStatus {
+        self.forget().unwrap().ended_within(time)
     }
 
     pub(crate) fn signal(&self, name: &str) {

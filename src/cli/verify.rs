@@ -43,11 +43,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             .collect();
         output::json(&json!({
             "segments": report.segments, "frames": report.frames, "records": report.records, "log_bytes": report.log_bytes,
-            "torn_bytes": report.torn_bytes, "damage": damage,
+            "torn_bytes": report.torn_bytes, "pages": report.pages, "registers": report.registers, "damage": damage,
         }))?;
     } else {
         let size = output::bytes(report.log_bytes);
         output::line(format!("log: {} segments, {} frames, {} records, {size}", report.segments, report.frames, report.records))?;
+        output::line(format!("database: {} registers in {} pages", report.registers, report.pages))?;
         if report.torn_bytes > 0 {
             output::line(format!(
                 "log: the last {} bytes were cut by a crash; never acknowledged, and removed when opened",

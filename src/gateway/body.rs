@@ -310,4 +310,24 @@ mod tests {
         let body = format!(r#"{{"events":[{}],"app":"1.2"}}"#, changed(":1}", ":1,\"bitrate\":7}"));
         assert_eq!(batch(body.as_bytes()).unwrap().events.len(), 1);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_each_event_is_told_once(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+            cut in 0..400_usize,
+            events in proptest::collection::vec(".{0,40}|\\PC{0,20}|[\\[\\]{}\",:0-9NaInfity-]{0,30}", 0..8),
+        ) {
+            let _ = batch(&bytes);
+            let body = format!("{{\"events\":[{GOOD},{}]}}", events.join(","));
+            let cut: String = body.chars().take(cut).collect();
+            let _ = batch(cut.as_bytes());
+            if let Ok(batch) = batch(body.as_bytes()) {
+                let mut indices: Vec<u32> = batch.indices.iter().copied().chain(batch.refused.iter().map(|refused| refused.index)).collect();
+                indices.sort_unstable();
+                proptest::prop_assert_eq!(indices, (0..(batch.events.len() + batch.refused.len()) as u32).collect::<Vec<_>>());
+                proptest::prop_assert_eq!(batch.events.len(), batch.indices.len());
+            }
+        }
+    }
 }

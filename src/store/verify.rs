@@ -70,6 +70,8 @@ pub fn verify_folder(path: &Path, cache_bytes: u64) -> Result<VerifyReport, Open
                 report.damage.push(Damage { file: ENGINE_FOLDER.into(), offset: 0, bytes: 0, key: None, what });
             }
         }
+    } else {
+        report.damage.extend(testimony(path, Seq(0))?);
     }
     Ok(report)
 }
@@ -123,4 +125,46 @@ fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Dam
         report.damage.extend(broken.into_iter().map(|what| Damage { file: file.clone(), offset: 0, bytes: 0, key: None, what }));
     }
     Ok((last, torn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::{ProfileId, Progress, TitleId};
+    use crate::store::log::witness::testify;
+    use crate::store::{Batch, Epoch, Fresh, ReplicaId, Store, StoreOptions};
+    use crate::time::Hlc;
+
+    fn closed_store(folder: &Path) {
+        let fresh = Fresh { id: ReplicaId([7; 16]), epoch: Epoch(7) };
+        let (store, _) = Store::open_folder(folder, StoreOptions::small(), fresh).unwrap();
+        for n in 0..50_u64 {
+            let mut batch = Batch::local();
+            let title = TitleId::new(format!("t{n}")).unwrap();
+            batch.register(&ProfileId::new("p").unwrap(), &title, &Progress::hiding(Hlc::ZERO, Hlc::from_u64(n + 1)));
+            store.append(batch).unwrap();
+            store.flush(&mut |_| ()).unwrap();
+        }
+        store.close().unwrap();
+    }
+
+    #[test]
+    fn a_whole_store_has_no_damage_and_an_open_one_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        closed_store(folder.path());
+        let report = verify_folder(folder.path(), 1 << 20).unwrap();
+        assert!(report.damage.is_empty(), "{report:?}");
+        let (_open, _) =
+            Store::open_folder(folder.path(), StoreOptions::small(), Fresh { id: ReplicaId([8; 16]), epoch: Epoch(8) }).unwrap();
+        assert!(matches!(verify_folder(folder.path(), 1 << 20), Err(OpenError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_database_behind_its_witness_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        closed_store(folder.path());
+        testify(&OsFiles::new(folder.path()), Seq(1_000)).unwrap();
+        let report = verify_folder(folder.path(), 1 << 20).unwrap();
+        assert_eq!(report.damage.iter().map(|damage| damage.file.as_str()).collect::<Vec<_>>(), [ENGINE_FOLDER]);
+    }
 }

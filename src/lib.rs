@@ -46,3 +46,9 @@ pub mod replica;
 pub mod store;
 pub mod sync;
 pub mod time;
+
+#[cfg(feature = "embedded")]
+pub use embedded::{PlaybackReporter, Replica, ReplicaConfig};
+#[cfg(feature = "embedded")]
+pub use net::Credentials;
+pub use progress::{PlaybackEvent, Policy};

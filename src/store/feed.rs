@@ -190,7 +190,7 @@ impl Store {
             // All that the peer does not have of this register is in this one entry: its bytes go out as they are.
             let only = slot.active.get(change.key).is_none_or(|_| slot.frozen.is_none());
             if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
-                let packed = PackedRef::read(&entry.packed)?;
+                let packed = PackedRef::read(entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
                     packed.put_record(output.out);
                     output.count += 1;

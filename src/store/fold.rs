@@ -192,7 +192,7 @@ impl Fold {
                 parts.cache.remove(hash);
             }
         }
-        let bytes: usize = frozen.iter().map(|(_, entry)| entry_bytes(entry)).sum();
+        let bytes: usize = frozen.iter().map(|(_, entry)| entry_bytes(entry.packed.len())).sum();
         let count = deltas.len();
         drop(deltas);
         let dropped = {
@@ -281,7 +281,7 @@ pub(super) struct StoredMeta {
 fn deltas_of(frozen: &Registers) -> Result<Vec<Delta<'_>>, EngineError> {
     let mut deltas = Vec::with_capacity(frozen.len());
     for (key, entry) in frozen.iter() {
-        let packed = PackedRef::read(&entry.packed)?;
+        let packed = PackedRef::read(entry.packed)?;
         let (profile, title, state) = (packed.profile, packed.title, packed.state);
         deltas.push(Delta { key, profile, title, state, arrived: entry.arrival.seq() });
     }

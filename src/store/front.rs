@@ -149,6 +149,7 @@ impl Store {
             return Err(FlushError::Closed(reason));
         }
         self.log_bytes.store(committer.writer.written(), Ordering::Relaxed);
+        self.intake.note_log(&committer);
         let mut at = 0;
         while let Some(frame) = group.bytes.get(at..).and_then(Frame::read_unchecked) {
             at += frame.bytes;
@@ -184,7 +185,12 @@ impl Store {
         if let FoldStep::Finished { .. } = step {
             testify(self.files.as_ref(), self.fold.folded())?;
             let (bytes, segments) = (self.options.log_retention_bytes, self.options.log_retention_segments);
-            let dropped = self.intake.committer().writer.take_folded(self.fold.folded(), bytes, segments);
+            let dropped = {
+                let mut committer = self.intake.committer();
+                let dropped = committer.writer.take_folded(self.fold.folded(), bytes, segments);
+                self.intake.note_log(&committer);
+                dropped
+            };
             remove_segments(self.files.as_ref(), &dropped)?;
         }
         Ok(step)
@@ -302,12 +308,7 @@ impl Store {
 
     /// Figures.
     pub fn figures(&self) -> StoreFigures {
-        // The committer holds its lock while it syncs, so the log's figures wait for at most one group.
-        let (log_segments, log_bytes) = {
-            let committer = self.intake.committer();
-            let segments = committer.writer.segments();
-            (segments.len(), segments.iter().map(|segment| segment.bytes).sum())
-        };
+        let (log_segments, log_bytes) = self.intake.log_figures();
         StoreFigures {
             table_count: self.present.table.count(),
             table_bytes: self.present.table.bytes(),

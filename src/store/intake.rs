@@ -37,6 +37,8 @@ pub(super) struct Group {
 pub(super) struct Intake {
     pending: Mutex<Pending>,
     committer: Mutex<Committer>,
+    /// Segments and bytes of the log, kept beside the committer, whose lock is held while it syncs.
+    log_figures: Mutex<(usize, u64)>,
     pending_bytes_max: usize,
 }
 
@@ -47,7 +49,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Intake {
     pub(super) fn new(writer: LogWriter, next: u64, pending_bytes_max: usize) -> Self {
         let committer = Committer { writer, spare: Vec::new(), scratch: Scratch::default() };
-        Self { pending: Mutex::new(Pending { bytes: Vec::new(), next, closed: None }), committer: Mutex::new(committer), pending_bytes_max }
+        Self {
+            pending: Mutex::new(Pending { bytes: Vec::new(), next, closed: None }),
+            log_figures: Mutex::new(figures_of(&committer.writer)),
+            committer: Mutex::new(committer),
+            pending_bytes_max,
+        }
     }
 
     /// Whether a batch of this size would be taken now.
@@ -113,6 +120,16 @@ impl Intake {
         pending.bytes = Vec::new();
     }
 
+    /// Takes note of how large the log is.
+    pub(super) fn note_log(&self, committer: &Committer) {
+        *lock(&self.log_figures) = figures_of(&committer.writer);
+    }
+
+    /// Segments of the log, and their bytes.
+    pub(super) fn log_figures(&self) -> (usize, u64) {
+        *lock(&self.log_figures)
+    }
+
     pub(super) fn closed(&self) -> Option<Arc<str>> {
         lock(&self.pending).closed.clone()
     }
@@ -120,6 +137,11 @@ impl Intake {
     pub(super) fn pending_bytes(&self) -> usize {
         lock(&self.pending).bytes.len()
     }
+}
+
+fn figures_of(writer: &LogWriter) -> (usize, u64) {
+    let segments = writer.segments();
+    (segments.len(), segments.iter().map(|segment| segment.bytes).sum())
 }
 
 /// An error with its causes, as one text.

@@ -88,13 +88,8 @@ impl Present {
     /// # Errors
     /// A record that does not decode: a mistake of ours, or of whoever wrote the log. What came before it is applied.
     pub(super) fn apply(&self, frame: &Frame<'_>, scratch: &mut Scratch, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<(), DecodeError> {
-        match frame.kind {
-            FrameKind::Records => (),
-            FrameKind::Shares => {
-                lock(&self.unshared).clear();
-                self.has_unshared.store(false, Ordering::Release);
-            }
-            FrameKind::ForgetsCursors => lock(&self.cursors).clear(),
+        if frame.kind == FrameKind::ForgetsCursors {
+            lock(&self.cursors).clear();
         }
         if let Some(day) = frame.floor_day
             && self.forgetting.raise_floor(day)
@@ -113,6 +108,11 @@ impl Present {
                 RecordRef::Erased { profile, erased } => self.apply_erased(&applying, profile, erased, scratch, observe)?,
             }
             seq = Seq(seq.0 + 1);
+        }
+        // After the records: they are the same deltas, and a reader that looks at the unshared ones first finds them in one place or the other.
+        if frame.kind == FrameKind::Shares {
+            lock(&self.unshared).clear();
+            self.has_unshared.store(false, Ordering::Release);
         }
         // After the records: whoever reads the cursor may rely on what it covers.
         if let Some(cursor) = frame.cursor {
@@ -187,14 +187,14 @@ impl Present {
         let mut slot = self.table.slot(range.first.slot());
         let mut gone = Vec::new();
         for (key, entry) in slot.active.range(range) {
-            let packed = PackedRef::read(&entry.packed)?;
+            let packed = PackedRef::read(entry.packed)?;
             if !self.forgetting.keeps(hash, packed.profile, &packed.progress()?) {
                 gone.push(key);
             }
         }
         for key in gone {
-            if let Some(entry) = slot.active.remove(key) {
-                self.table.note(-super::table::entry_bytes(&entry).cast_signed(), -1);
+            if let Some(bytes) = slot.active.remove(key) {
+                self.table.note(-super::table::entry_bytes(bytes).cast_signed(), -1);
             }
         }
         drop(slot);

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use super::engine::EngineRegister;
 use super::front::encoded_id;
 use super::packed::PackedRef;
+use super::present::{Unshared, UnsharedDelta};
 use super::table::Entry;
 use super::{CachedProfile, KeyRange, ReadError, RegisterKey, ScanItem, Seq, Slot, Store, Stored, StoredProfile};
 use crate::progress::{Profile, ProfileId, Progress, TitleId};
@@ -17,10 +18,12 @@ impl Store {
     /// The register of a title, if there is one.
     pub fn register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
         let key = self.hasher().register(profile, title);
+        // First, because sharing moves deltas from there to the table.
+        let unshared = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key).map(|delta| delta.progress.clone()));
         let mut found = self.joined_register(key)?;
-        if let Some(delta) = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key)) {
+        if let Some(delta) = unshared {
             let stored = found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) });
-            stored.progress.join(&delta.progress);
+            stored.progress.join(&delta);
         }
         Ok(found.filter(|found| self.keeps(key, profile, &found.progress)))
     }
@@ -59,6 +62,11 @@ impl Store {
     /// All registers of a profile.
     pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
         let hash = self.hasher().profile(profile);
+        let range = KeyRange::of_profile(hash);
+        let of_profile = |unshared: &Unshared| -> Vec<UnsharedDelta> {
+            unshared.range(range.first..=range.last).map(|(_, delta)| delta.clone()).filter(|delta| delta.profile == *profile).collect()
+        };
+        let unshared = self.present.unshared().as_deref().map(of_profile).unwrap_or_default();
         let (changed, generation) = self.copy_of(hash)?;
         let mut stored = StoredProfile { profile: Profile::empty(profile.clone()), arrived: BTreeMap::new() };
         stored.profile.erased = self.erased(profile);
@@ -77,12 +85,9 @@ impl Store {
                 *arrived = entry.arrival.seq().max(*arrived);
             }
         }
-        let range = KeyRange::of_profile(hash);
-        for (_, delta) in self.present.unshared().iter().flat_map(|all| all.range(range.first..=range.last)) {
-            if delta.profile == *profile {
-                registers.entry(delta.title.clone()).or_default().join(&delta.progress);
-                stored.arrived.entry(delta.title.clone()).or_default();
-            }
+        for delta in unshared {
+            registers.entry(delta.title.clone()).or_default().join(&delta.progress);
+            stored.arrived.entry(delta.title).or_default();
         }
         if self.present.forgetting.anything() {
             registers.retain(|_, progress| self.present.forgetting.keeps(hash, &encoded, progress));

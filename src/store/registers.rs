@@ -1,28 +1,41 @@
 //! The registers of one slot in the table, in key order.
 //!
-//! Sixty-four sorted runs, one a leaf of the key space. With a million and a half changed registers a run has a few dozen, in one piece of memory:
-//! a search that begins where an even spread would put the key costs about two cache misses besides the register's own bytes, where a tree costs
-//! five; and that is what a join costs, mostly.
+//! Sorted runs, sixty-four of them once there are enough, each a leaf of the key space: its index in one piece of memory, and the registers' bytes
+//! behind one another in another. A search that begins where an even spread would put the key costs about two cache misses besides the
+//! register's own bytes, where a tree costs five; and that is what a join costs, mostly. One allocation a register would cost as much again,
+//! and more when a fold frees a million of them.
 
-use super::table::Entry;
+use super::table::{Arrival, EntryRef};
 use super::{KeyRange, RegisterKey};
 
 const RUNS: usize = 64;
+/// So many registers are kept in a single run: most slots of a device have a few.
+const SINGLE_RUN_COUNT_MAX: usize = 96;
 
 /// A key in two words, so that an element has no padding.
 type Words = (u64, u64);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Element {
     key: Words,
-    entry: Entry,
+    arrival: Arrival,
+    offset: u32,
+    length: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Run {
+    elements: Vec<Element>,
+    bytes: Vec<u8>,
+    /// Bytes that no element names any more.
+    dead: usize,
 }
 
 /// Registers by key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registers {
-    /// None until there is a register: a device has few slots in use.
-    runs: Vec<Vec<Element>>,
+    /// None, one, or sixty-four.
+    runs: Vec<Run>,
     count: usize,
 }
 
@@ -34,17 +47,10 @@ const fn key(words: Words) -> RegisterKey {
     RegisterKey((words.0 as u128) << 64 | words.1 as u128)
 }
 
-/// Which run of its slot a key belongs to: the six bits below the slot's.
-const fn run_of(key: RegisterKey) -> usize {
-    (key.0 >> 112) as usize % RUNS
-}
-
-/// Like a binary search by key, but beginning where the key would lie if keys were spread evenly, as hashes are, and doubling its steps from
-/// there: a run that one big profile fills costs a few steps more.
-fn find(run: &[Element], wanted: Words) -> Result<usize, usize> {
+/// Like a binary search by key, but beginning at `guess`, and doubling its steps from there: a run that one big profile fills costs a few steps
+/// more.
+fn find(run: &[Element], wanted: Words, guess: usize) -> Result<usize, usize> {
     let below = |index: usize| run.get(index).is_some_and(|element| element.key < wanted);
-    // The sixteen highest bits are the run's own.
-    let guess = ((u128::from(wanted.0 << 16) * run.len() as u128) >> 64) as usize;
     let (low, high);
     let mut step = 1;
     if below(guess) {
@@ -66,6 +72,39 @@ fn find(run: &[Element], wanted: Words) -> Result<usize, usize> {
     if run.get(index).is_some_and(|element| element.key == wanted) { Ok(index) } else { Err(index) }
 }
 
+/// Makes room for `more`, by an eighth at least and not by doubling: there are sixty-five thousand runs, and what they do not use adds up.
+fn reserve<T>(vec: &mut Vec<T>, more: usize) {
+    if vec.capacity() - vec.len() < more {
+        vec.reserve_exact(more.max(vec.len() / 8 + 2));
+    }
+}
+
+impl Run {
+    fn entry(&self, element: &Element) -> EntryRef<'_> {
+        let start = element.offset as usize;
+        let packed = self.bytes.get(start..start + element.length as usize).unwrap_or_default();
+        EntryRef { packed, arrival: element.arrival }
+    }
+
+    /// Appends bytes; answers where they lie. Bytes that nobody names are squeezed out first when they are half of all.
+    fn keep(&mut self, packed: &[u8]) -> (u32, u32) {
+        if self.dead > 512 && self.dead * 2 > self.bytes.len() {
+            let mut kept = Vec::with_capacity(self.bytes.len() - self.dead + packed.len());
+            for element in &mut self.elements {
+                let start = element.offset as usize;
+                element.offset = kept.len() as u32;
+                kept.extend_from_slice(self.bytes.get(start..start + element.length as usize).unwrap_or_default());
+            }
+            self.bytes = kept;
+            self.dead = 0;
+        }
+        reserve(&mut self.bytes, packed.len());
+        let offset = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(packed);
+        (offset, packed.len() as u32)
+    }
+}
+
 impl Registers {
     pub(super) const fn len(&self) -> usize {
         self.count
@@ -75,68 +114,101 @@ impl Registers {
         self.count == 0
     }
 
-    pub(super) fn get(&self, key: RegisterKey) -> Option<&Entry> {
-        let run = self.runs.get(run_of(key))?;
-        let index = find(run, words(key)).ok()?;
-        run.get(index).map(|element| &element.entry)
+    /// Which run a key belongs to, by the six bits below the slot's, and where in it an even spread would put it.
+    fn place(&self, key: RegisterKey) -> (usize, usize) {
+        let (run, shift) = if self.runs.len() == RUNS { ((key.0 >> 112) as usize % RUNS, 16) } else { (0, 10) };
+        let count = self.runs.get(run).map_or(0, |run| run.elements.len());
+        let fraction = u128::from(((key.0 >> 64) as u64) << shift);
+        (run, ((fraction * count as u128) >> 64) as usize)
     }
 
-    pub(super) fn get_mut(&mut self, key: RegisterKey) -> Option<&mut Entry> {
-        let run = self.runs.get_mut(run_of(key))?;
-        let index = find(run, words(key)).ok()?;
-        run.get_mut(index).map(|element| &mut element.entry)
+    fn locate(&self, key: RegisterKey) -> Option<(usize, usize)> {
+        let (run, guess) = self.place(key);
+        let index = find(&self.runs.get(run)?.elements, words(key), guess).ok()?;
+        Some((run, index))
     }
 
-    /// Puts an entry in; replaces the one that was there.
-    pub(super) fn insert(&mut self, key: RegisterKey, entry: Entry) {
+    pub(super) fn get(&self, key: RegisterKey) -> Option<EntryRef<'_>> {
+        let (run, index) = self.locate(key)?;
+        let run = self.runs.get(run)?;
+        run.elements.get(index).map(|element| run.entry(element))
+    }
+
+    /// Puts a register in; what was there under the key is replaced.
+    pub(super) fn insert(&mut self, key: RegisterKey, packed: &[u8], arrival: Arrival) {
         if self.runs.is_empty() {
-            self.runs.resize_with(RUNS, Vec::new);
+            self.runs.push(Run::default());
+        } else if self.runs.len() == 1 && self.count == SINGLE_RUN_COUNT_MAX {
+            self.spread();
         }
-        let Some(run) = self.runs.get_mut(run_of(key)) else { return };
-        match find(run, words(key)) {
-            Ok(index) => run[index].entry = entry,
-            Err(index) => {
-                if run.len() == run.capacity() {
-                    // By a quarter, not by doubling: there are sixty-five thousand runs, and what they do not use adds up.
-                    run.reserve_exact(run.len() / 4 + 4);
+        let (run, guess) = self.place(key);
+        let Some(run) = self.runs.get_mut(run) else { return };
+        match find(&run.elements, words(key), guess) {
+            Ok(index) => {
+                let before = run.elements[index];
+                let start = before.offset as usize;
+                if before.length as usize == packed.len() && start + packed.len() <= run.bytes.len() {
+                    run.bytes[start..start + packed.len()].copy_from_slice(packed);
+                    run.elements[index].arrival = arrival;
+                } else {
+                    run.dead += before.length as usize;
+                    run.elements[index].length = 0;
+                    let (offset, length) = run.keep(packed);
+                    run.elements[index] = Element { arrival, offset, length, ..before };
                 }
-                run.insert(index, Element { key: words(key), entry });
+            }
+            Err(index) => {
+                let (offset, length) = run.keep(packed);
+                reserve(&mut run.elements, 1);
+                run.elements.insert(index, Element { key: words(key), arrival, offset, length });
                 self.count += 1;
             }
         }
     }
 
-    pub(super) fn remove(&mut self, key: RegisterKey) -> Option<Entry> {
-        let run = self.runs.get_mut(run_of(key))?;
-        let index = find(run, words(key)).ok()?;
-        self.count -= 1;
-        Some(run.remove(index).entry)
+    /// From one run to sixty-four.
+    fn spread(&mut self) {
+        let single = std::mem::replace(&mut self.runs, vec![Run::default(); RUNS]);
+        self.count = 0;
+        for run in &single {
+            for element in &run.elements {
+                let entry = run.entry(element);
+                self.insert(key(element.key), entry.packed, entry.arrival);
+            }
+        }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (RegisterKey, &Entry)> {
-        self.runs.iter().flatten().map(|element| (key(element.key), &element.entry))
+    /// Takes a register out; answers the length of its bytes.
+    pub(super) fn remove(&mut self, key: RegisterKey) -> Option<usize> {
+        let (run, index) = self.locate(key)?;
+        let run = self.runs.get_mut(run)?;
+        self.count -= 1;
+        let length = run.elements.remove(index).length as usize;
+        run.dead += length;
+        Some(length)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RegisterKey, EntryRef<'_>)> {
+        self.runs.iter().flat_map(|run| run.elements.iter().map(|element| (key(element.key), run.entry(element))))
     }
 
     /// The registers of a range that lies within this slot.
-    pub(super) fn range(&self, range: KeyRange) -> impl Iterator<Item = (RegisterKey, &Entry)> {
-        let (first, last) = (run_of(range.first), run_of(range.last));
+    pub(super) fn range(&self, range: KeyRange) -> impl Iterator<Item = (RegisterKey, EntryRef<'_>)> {
+        let (first, last) = (self.place(range.first).0, self.place(range.last).0);
         let runs = self.runs.iter().take(last + 1).skip(first);
         runs.flat_map(move |run| {
-            let start = run.partition_point(|element| element.key < words(range.first));
-            let end = run.partition_point(|element| element.key <= words(range.last));
-            run[start..end.max(start)].iter().map(|element| (key(element.key), &element.entry))
+            let start = run.elements.partition_point(|element| element.key < words(range.first));
+            let end = run.elements.partition_point(|element| element.key <= words(range.last));
+            run.elements[start..end.max(start)].iter().map(|element| (key(element.key), run.entry(element)))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::Arrival;
+    use super::super::Seq;
+    use super::super::table::OriginIndex;
     use super::*;
-
-    fn entry(number: u8) -> Entry {
-        Entry { packed: vec![number].into(), arrival: Arrival::default() }
-    }
 
     #[test]
     fn every_key_is_found_whether_spread_evenly_or_in_one_heap() {
@@ -150,21 +222,28 @@ mod tests {
         for spread in [0, 20, 40, 64] {
             let mut registers = Registers::default();
             let mut model = std::collections::BTreeMap::new();
-            for number in 0..3_000_u32 {
-                let high = if spread == 64 { 7 } else { next() >> 10 << spread >> 10 };
+            for number in 0..4_000_u64 {
+                // One slot: the ten highest bits are zero.
+                let high = if spread == 64 { 7 } else { (next() >> 10 << spread) >> 10 };
                 let key = RegisterKey(u128::from(high) << 64 | u128::from(next() % 1_500));
                 if next() % 5 == 0 {
-                    assert_eq!(registers.remove(key).is_some(), model.remove(&key).is_some());
+                    assert_eq!(registers.remove(key), model.remove(&key).map(|(bytes, _): (Vec<u8>, Arrival)| bytes.len()));
                 } else {
-                    registers.insert(key, entry(number as u8));
-                    model.insert(key, number as u8);
+                    let bytes = vec![number as u8; 1 + (next() % 40) as usize];
+                    let arrival = Arrival::new(Seq(number), OriginIndex(3));
+                    registers.insert(key, &bytes, arrival);
+                    model.insert(key, (bytes, arrival));
                 }
             }
             assert_eq!(registers.len(), model.len());
-            assert!(registers.iter().map(|(key, entry)| (key, entry.packed[0])).eq(model.iter().map(|(key, byte)| (*key, *byte))));
-            for (key, byte) in &model {
-                assert_eq!(registers.get(*key).map(|entry| entry.packed[0]), Some(*byte));
-                assert!(registers.get(RegisterKey(key.0 ^ 1 << 63)).is_none_or(|_| model.contains_key(&RegisterKey(key.0 ^ 1 << 63))));
+            let all = || model.iter().map(|(key, (bytes, arrival))| (*key, bytes.as_slice(), *arrival));
+            assert!(registers.iter().map(|(key, entry)| (key, entry.packed, entry.arrival)).eq(all()));
+            for (key, (bytes, _)) in &model {
+                assert_eq!(registers.get(*key).map(|entry| entry.packed), Some(bytes.as_slice()));
+                let other = RegisterKey(key.0 ^ 1 << 90);
+                assert_eq!(registers.get(other).is_some(), model.contains_key(&other));
+                let range = KeyRange { first: *key, last: RegisterKey(key.0 | 0xffff) };
+                assert_eq!(registers.range(range).count(), model.range(range.first..=range.last).count());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The table of changed registers: what is durable in the log and not yet in the engine.
 //!
-//! 1,024 slots by the top bits of the key, each under its own lock. A register is one allocation: its ids and its canonical bytes. The fold takes a
+//! 1,024 slots by the top bits of the key, each under its own lock. A register is its ids and its canonical bytes. The fold takes a
 //! slot's registers away as *frozen*; until it is done with them, readers look at both. So a fold needs no second table, only a second slot.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ impl Arrival {
     }
 }
 
-/// A changed register.
+/// A changed register, copied out of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Profile id, title id, canonical state.
@@ -46,8 +46,21 @@ pub(super) struct Entry {
     pub(super) arrival: Arrival,
 }
 
-/// What an entry costs besides its bytes: key, pointer, arrival, the map's slack, the allocator's.
-const ENTRY_OVERHEAD_BYTES: usize = 64;
+/// The same, borrowed from the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EntryRef<'a> {
+    pub(super) packed: &'a [u8],
+    pub(super) arrival: Arrival,
+}
+
+impl EntryRef<'_> {
+    fn to_entry(self) -> Entry {
+        Entry { packed: self.packed.into(), arrival: self.arrival }
+    }
+}
+
+/// What an entry costs besides its bytes: key, arrival, place, and the slack of both.
+const ENTRY_OVERHEAD_BYTES: usize = 48;
 
 /// One slot.
 #[derive(Debug, Default)]
@@ -91,40 +104,36 @@ impl SlotState {
     ) -> Result<(Joined, isize), DecodeError> {
         let newest = delta.newest().map(|place| place.version);
         let opened_above = |known: &Progress| newest.filter(|version| known.newest().is_none_or(|place| place.version < *version));
-        if let Some(entry) = self.active.get_mut(key) {
-            let known_ref = PackedRef::read(&entry.packed)?;
+        if let Some(entry) = self.active.get(key) {
+            let known_ref = PackedRef::read(entry.packed)?;
             let mut known = ids.progress(known_ref.state)?;
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
             }
             let opened = opened_above(&known);
             known.join(delta);
-            let prefix = entry.packed.len() - known_ref.state.len();
-            scratch.clear();
-            known.encode(scratch);
             let before = entry.packed.len();
-            if scratch.len() == before - prefix {
-                entry.packed[prefix..].copy_from_slice(scratch);
-            } else {
-                entry.packed = PackedRef { state: scratch, ..known_ref }.pack();
-            }
-            entry.arrival = arrival;
+            scratch.clear();
+            scratch.extend_from_slice(known_ref.profile);
+            scratch.extend_from_slice(known_ref.title);
+            known.encode(scratch);
+            self.active.insert(key, scratch, arrival);
             self.joined = self.joined.max(arrival.seq());
-            return Ok((Joined { changed: true, opened }, entry.packed.len().cast_signed() - before.cast_signed()));
+            return Ok((Joined { changed: true, opened }, scratch.len().cast_signed() - before.cast_signed()));
         }
         let mut opened = newest;
         if let Some(entry) = self.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
-            let known = ids.progress(PackedRef::read(&entry.packed)?.state)?;
+            let known = ids.progress(PackedRef::read(entry.packed)?.state)?;
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
             }
             opened = opened_above(&known);
         }
-        let entry = Entry { packed: packed.pack(), arrival };
-        let grown = entry_bytes(&entry).cast_signed();
-        self.active.insert(key, entry);
+        scratch.clear();
+        packed.put(scratch);
+        self.active.insert(key, scratch, arrival);
         self.joined = self.joined.max(arrival.seq());
-        Ok((Joined { changed: true, opened }, grown))
+        Ok((Joined { changed: true, opened }, entry_bytes(scratch.len()).cast_signed()))
     }
 
     /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
@@ -133,7 +142,7 @@ impl SlotState {
         let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(key));
         let mut known: Option<Known> = None;
         for entry in [frozen, active].into_iter().flatten() {
-            let progress = PackedRef::read(&entry.packed)?.progress()?;
+            let progress = PackedRef::read(entry.packed)?.progress()?;
             match &mut known {
                 Some(known) => {
                     known.progress.join(&progress);
@@ -151,24 +160,24 @@ impl SlotState {
         let mut frozen = self.frozen.iter().flat_map(|frozen| frozen.range(range)).peekable();
         for (key, entry) in self.active.range(range) {
             while let Some((older, entry)) = frozen.next_if(|(older, _)| *older < key) {
-                copied.push((older, entry.clone()));
+                copied.push((older, entry.to_entry()));
             }
-            let mut entry = entry.clone();
+            let mut entry = entry.to_entry();
             if let Some((_, older)) = frozen.next_if(|(older, _)| *older == key) {
                 let packed = PackedRef::read(&entry.packed)?;
-                let joined = PackedRef::read(&older.packed)?.progress()?.joined(&packed.progress()?);
+                let joined = PackedRef::read(older.packed)?.progress()?.joined(&packed.progress()?);
                 entry.packed = PackedRef { state: &joined.to_bytes(), ..packed }.pack();
             }
             copied.push((key, entry));
         }
-        copied.extend(frozen.map(|(key, entry)| (key, entry.clone())));
+        copied.extend(frozen.map(|(key, entry)| (key, entry.to_entry())));
         Ok(copied)
     }
 }
 
-/// Bytes that an entry takes, overhead included.
-pub(super) fn entry_bytes(entry: &Entry) -> usize {
-    entry.packed.len() + ENTRY_OVERHEAD_BYTES
+/// Bytes that an entry of so many packed bytes takes, overhead included.
+pub(super) const fn entry_bytes(packed_bytes: usize) -> usize {
+    packed_bytes + ENTRY_OVERHEAD_BYTES
 }
 
 /// The table.

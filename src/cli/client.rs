@@ -1,7 +1,7 @@
 //! The client of a running node: HTTP by `ureq`, with a token, and problems as failures in the node's own words.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,6 +26,9 @@ pub(super) struct NodeArgs {
     /// A file with a token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// For https: the certificate authorities to trust, PEM; the system's if left out
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 }
 
 /// Where the operator reaches a node.
@@ -71,7 +74,7 @@ impl NodeArgs {
             }
             (None, None) => None,
         };
-        Client::new(&self.url, token.as_deref())
+        Client::trusting(&self.url, token.as_deref(), self.tls_ca.as_deref())
     }
 }
 
@@ -85,12 +88,19 @@ impl AdminArgs {
 impl Client {
     /// A client of the node at a URL.
     pub(super) fn new(url: &str, token: Option<&str>) -> Result<Self, Failure> {
+        Self::trusting(url, token, None)
+    }
+
+    /// The same, for https, under the authorities in a file instead of the system's.
+    fn trusting(url: &str, token: Option<&str>, authorities: Option<&Path>) -> Result<Self, Failure> {
         let base = url.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
             return Err(Failure::new(format!("'{url}' is not a URL; it looks like http://127.0.0.1:7400")));
         }
+        let roots = if base.starts_with("https://") { trusted(authorities)? } else { Vec::new() };
         let tls = ureq::tls::TlsConfig::builder()
             .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(ureq::tls::RootCerts::new_with_certs(&roots))
             .build();
         let agent = Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -151,6 +161,23 @@ impl Client {
             None => Refused::Never(failure),
         })
     }
+}
+
+/// Where systems keep the authorities that they trust.
+const SYSTEM_AUTHORITIES: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+fn trusted(authorities: Option<&Path>) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
+    let path = authorities
+        .or_else(|| SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.is_file()))
+        .ok_or_else(|| Failure::new("no certificate authorities found on this system; name a file with --tls-ca"))?;
+    let pem = std::fs::read(path).map_err(|error| Failure::of(path.display(), &error))?;
+    let found: Vec<_> = ureq::tls::parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(ureq::tls::PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() { Err(Failure::new(format!("{} holds no certificate", path.display()))) } else { Ok(found) }
 }
 
 fn told(status: StatusCode, mut answer: Response<ureq::Body>) -> String {

@@ -55,12 +55,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     for link in links {
         output::line(format!(
-            "  link to {}: {}, {} records behind, {}",
+            "  {} {} in {}: {}, {} records behind, {:.1} ms away at {}",
+            text(link, "role"),
             text(link, "peer"),
+            text(link, "region"),
             text(link, "state"),
             number(link, "lag_records"),
-            text(link, "address")
+            link["rtt_ms"].as_f64().unwrap_or(0.0),
+            text(link, "address"),
         ))?;
+    }
+    for member in status["members"].as_array().into_iter().flatten().filter(|member| member["linked"].as_bool() == Some(false)) {
+        output::line(format!("  not linked: {} ({})", text(member, "address"), text(member, "last_error")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,6 +55,12 @@ fn failures_are_one_line_with_what_to_do() {
     failed(&leftoff().args(["get", "ann", "film", "--url", "localhost:7400"]).output().unwrap(), "is not a URL");
     failed(&leftoff().args(["get", "ann", "film", "--token-file", "/nowhere"]).output().unwrap(), "/nowhere");
     failed(&run(&node, &["import", "/nowhere.jsonl"]), "/nowhere.jsonl");
+    failed(&leftoff().args(["get", "ann", "film", "--url", "https://127.0.0.1:9"]).output().unwrap(), "");
+    let not_pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    failed(
+        &leftoff().args(["get", "ann", "film", "--url", "https://127.0.0.1:9", "--tls-ca", not_pem]).output().unwrap(),
+        "holds no certificate",
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod admin;
 mod auth;
 mod backup;
+mod by_hand;
 mod cli;
 mod events;
 mod history;

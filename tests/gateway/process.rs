@@ -43,7 +43,14 @@ impl NodeProcess {
     }
 
     pub fn start_with(folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = serve(folder).envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = serve(folder);
+        command.envs(settings.iter().copied());
+        Self::of(command)
+    }
+
+    /// A node by the command that runs it, with its log as JSON.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&log);
@@ -77,7 +84,7 @@ impl NodeProcess {
         status.unwrap()
     }
 
-    fn logged(&self, text: &str) -> bool {
+    pub fn logged(&self, text: &str) -> bool {
         self.log.lock().unwrap().iter().any(|entry| entry.to_string().contains(text))
     }
 }

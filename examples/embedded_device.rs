@@ -2,6 +2,9 @@
 //!
 //! `cargo run --example embedded_device --no-default-features --features embedded -- [FOLDER [HOST:PORT CA_FILE TOKEN_FILE]]`
 //!
+//! Beside `leftoff serve --dev`, whose devices say their profiles instead of a token:
+//! `echo viewer > token`, then `... -- phone 127.0.0.1:7401 leftoff-data/certs/ca.pem token`.
+//!
 //! The figures it prints are what a device pays: the time to open, to the first answer, and for a durable report. Run it again with the same
 //! folder, and it goes on where it was.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]

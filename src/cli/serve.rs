@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::failure::Failure;
 use super::output;
+use crate::daemon::certificates::{CA_FILE, DEV_CERTIFICATES};
 use crate::daemon::{self, Config};
 
 /// Run a regional node
@@ -28,10 +29,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         output::line("the configuration is sound")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let dev = config.dev;
+    let (dev, data_dir) = (config.dev, config.data_dir.clone());
     daemon::run(config, read, |node| {
         if dev {
             let gateway = node.gateway_addr();
+            let files = data_dir.join(DEV_CERTIFICATES).join(CA_FILE);
+            if let Some(quic) = node.network().local_addr() {
+                output::note(format!("devices connect to {quic} with {} and, as their token, the list of their profiles", files.display()));
+            }
             output::note(format!("leftoff serves http://{gateway} (development: no tokens, this machine only); try: leftoff put ann film --position 10m --url http://{gateway}"));
         }
     })

@@ -7,6 +7,7 @@ mod admin;
 pub mod backup;
 pub mod certificates;
 mod config;
+mod development;
 mod export;
 mod figures;
 mod node;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::addresses::{Addresses, AddressesFile};
 use super::admin::{self, AdminState};
 use super::certificates::{self, CA_FILE, CertificateError, DEV_CERTIFICATES, SECRET_FILE};
+use super::development::OpenAuthority;
 use super::{Config, TlsFiles, figures};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
@@ -95,11 +96,6 @@ pub struct Node {
 impl Node {
     /// Starts a node: admin first, so that it can be asked how far the rest is; then the store; then the links; then who may reach it.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_for_devices(config, None).await
-    }
-
-    /// The same with another authority for the tokens of devices than for those of clients: for a demonstration that has tokens for neither.
-    pub async fn start_for_devices(config: Config, devices: Option<Arc<dyn Authority>>) -> Result<Self, StartError> {
         let begun = monotonic_now();
         // Figures count from the first request on.
         figures::handle();
@@ -118,8 +114,10 @@ impl Node {
         let replica = open(&config, identity.key_secret).await?;
         let core = Arc::clone(replica.core());
         let authority = verifier.clone().map(|verifier| verifier as Arc<dyn Authority>);
+        // Without keys there is nothing to verify a device's token by either; a configuration without keys is one of development.
+        let devices = authority.clone().or_else(|| config.dev.then(|| Arc::new(OpenAuthority) as Arc<dyn Authority>));
         let net = net_config(&config, identity.tls.as_ref())?;
-        let network = Network::start(Arc::clone(&core), net, devices.or_else(|| authority.clone())).await?;
+        let network = Network::start(Arc::clone(&core), net, devices).await?;
         let running = Arc::new(Running { replica, network, name: config.name.clone(), region: config.region.clone(), begun });
         await_reconciliation(&running, !config.seeds.is_empty());
         admin_state.set_running(Arc::clone(&running));

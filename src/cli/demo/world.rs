@@ -26,11 +26,10 @@ use crate::daemon::{Config, Node};
 use crate::embedded::{Link, Replica, ReplicaConfig};
 use crate::net::{Credentials, LinkStatus, NetConfig};
 use crate::progress::{DeviceId, PlaybackEvent, Policy, Position, ProfileId, Progress, TitleId};
-use crate::replica::{Authority, Core, Grant, TokenError};
+use crate::replica::Core;
 use crate::store::Seq;
 use crate::sync::LinkState;
 use crate::sync::message::Role;
-use crate::time::WallTime;
 use crate::time::system::monotonic_now;
 
 /// How long the replicas may take to find each other.
@@ -43,21 +42,8 @@ const GATEWAY_PORTS: [u16; 3] = [7_400, 7_410, 7_420];
 const KEEP_ALIVE: Duration = Duration::from_millis(250);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 const REDIAL_MAX: Duration = Duration::from_millis(300);
-/// How long a device's grant lasts; the demo is over before.
-const GRANT_MS: i64 = 86_400_000;
 /// Ports tried above a taken one.
 const PORTS_TRIED: u16 = 8;
-
-/// Verifies nothing: the token is the list of the profiles that a device holds. Only for a cluster that stays on loopback.
-struct OpenAuthority;
-
-impl Authority for OpenAuthority {
-    fn verify(&self, now: WallTime, token: &str) -> Result<Grant, TokenError> {
-        let invalid = |error: crate::progress::IdError| TokenError::Invalid { reason: error.to_string() };
-        let profiles = token.split(',').map(ProfileId::new).collect::<Result<_, _>>().map_err(invalid)?;
-        Ok(Grant { account: "demo".to_owned(), profiles, read: true, write: true, expires: now.shifted(GRANT_MS) })
-    }
-}
 
 /// Three nodes, a phone, and who watches them.
 pub(super) struct World {
@@ -341,7 +327,7 @@ async fn start_node(folder: &Path, certificates: &Path, party: Party, relays: &[
     let path = folder.join(format!("{name}.toml"));
     std::fs::write(&path, text).map_err(|error| Failure::of(path.display(), &error))?;
     let config = Config::from_sources(Some(&path), true, []).map_err(|error| Failure::of(path.display(), &error))?;
-    let node = Node::start_for_devices(config, Some(Arc::new(OpenAuthority))).await;
+    let node = Node::start(config).await;
     node.map_err(|error| Failure::of(format!("the node of {party} did not start"), &error))
 }
 

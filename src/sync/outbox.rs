@@ -75,6 +75,8 @@ pub(super) struct Outbox {
     /// same key is still to come.
     covered: Seq,
     more: bool,
+    /// The peer is so far behind that what it is sent may have to be read from the engine, register by register.
+    lags: bool,
     scratch: Vec<u8>,
 }
 
@@ -143,7 +145,7 @@ impl Outbox {
 
     /// Whether the next poll may read much.
     pub(super) fn is_heavy(&self) -> bool {
-        self.catch_up.is_some() || self.feed.as_ref().is_some_and(Feed::is_scanning)
+        self.lags || self.catch_up.is_some() || self.feed.as_ref().is_some_and(Feed::is_scanning)
     }
 
     /// Takes an acknowledgement; the number of our changes that it covers, if that grew.
@@ -226,12 +228,13 @@ impl Outbox {
         let durable = store.durable();
         let Some(feed) = &mut self.feed else { return Ok(Polled::default()) };
         let behind = durable.0.saturating_sub(feed.position().0);
+        self.lags = behind > LAGGING_COUNT;
         // A frame leaves as soon as the line is idle; only while some are in flight do changes gather.
         let gathers = self.in_flight.len() >= SMALL_FRAMES_COUNT_MAX && behind < GATHERED_COUNT && !self.more;
         if (behind == 0 && !feed.is_scanning()) || gathers {
             return Ok(Polled::default());
         }
-        let bytes_max = if behind > LAGGING_COUNT { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
+        let bytes_max = if self.lags { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
         let step = store.next_changes(feed, to, bytes_max, wants, records)?;
         self.more = step.more;
         Ok(Polled { count: step.count, covers: step.covers })

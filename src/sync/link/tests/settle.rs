@@ -319,3 +319,23 @@ fn a_link_to_oneself_ends() {
     world.run(50);
     assert!(matches!(world.pairs[pair].ended, Some((_, LinkError::Myself))));
 }
+
+#[test]
+fn a_peer_that_does_not_acknowledge_costs_its_bounded_bytes_in_flight_and_no_more() {
+    let mut world = two();
+    world.fill(0, 0..90_000, 1_000);
+    let pair = world.link(0, 1);
+    // Greeted, and then nothing more is delivered.
+    world.pairs[pair].frames_left = Some(6);
+    world.run(60);
+    let mono = world.mono();
+    let core = &world.replicas[0].core;
+    let link = &mut world.pairs[pair].links[0];
+    let mut out = Vec::new();
+    while link.poll_frame(mono, core, &mut out).unwrap() {
+        out.clear();
+    }
+    let bytes = link.figures(core).in_flight_bytes;
+    let bound = crate::limits::IN_FLIGHT_BYTES_MAX;
+    assert!(bytes >= bound && bytes < bound + crate::limits::FRAME_BYTES_MAX, "{bytes}");
+}

@@ -192,6 +192,9 @@ impl World {
         for number in range {
             let profile = format!("{:08x}-0000-4000-8000-000000000000", number / 7);
             self.record_quietly(replica, &profile, &format!("title-{number}"), EventKind::Pause, position_ms + number);
+            if number % 1_000 == 999 {
+                self.replicas[replica].core.flush().unwrap();
+            }
         }
         self.replicas[replica].core.flush().unwrap();
     }
@@ -281,7 +284,11 @@ fn turn(pair: &mut Pair, side: usize, now: WallTime, mono: MonotonicTime, now_ms
         let Some((_, bytes)) = pair.wires[1 - side].frames.pop_front() else { break };
         let mut rest = &bytes[..];
         while let Some(found) = frame::split(rest)? {
-            assert_eq!(link.handle_frame(now, mono, core, found.number, found.body)?, Handled::Done);
+            if let Handled::Busy(pause) = link.handle_frame(now, mono, core, found.number, found.body)? {
+                let due = now_ms + u64::try_from(pause.as_millis()).unwrap();
+                pair.wires[1 - side].frames.push_front((due, rest.to_vec()));
+                return Ok(());
+            }
             if pair.repeats && found.number == frame::FrameType::Records as u8 {
                 // The transport does not repeat, but a peer may; records say nothing new the second time.
                 let records = super::super::Records::decode(found.body).unwrap();

@@ -9,7 +9,7 @@ use super::party::Party;
 use crate::progress::{PlaybackState, Progress, Version};
 
 const MARGIN: &str = "  ";
-const WIDTHS: [usize; 5] = [9, 12, 12, 8, 30];
+const WIDTHS: [usize; 5] = [9, 12, 12, 10, 8];
 
 /// What the table shows.
 #[derive(Clone, Debug)]
@@ -32,15 +32,13 @@ fn cell(tone: Tone, text: impl Into<String>) -> Cell {
 impl Table<'_> {
     /// The lines, none longer than `columns`.
     pub(super) fn lines(&self, ink: Ink, columns: usize) -> Vec<String> {
-        let heading = ["", "line", "resume at", "place", "last activity", ""];
-        let mut first = Vec::from(heading.map(|text| cell(Tone::Quiet, text)));
-        // The title stands over the names, and takes the room that it needs from nobody: it is cut.
-        first[0] = cell(Tone::Strong, "who");
+        // What matters most stands left: a narrow terminal loses the right.
+        let heading = ["who", "line", "resume at", "state", "place", "last activity"].map(|text| cell(Tone::Quiet, text));
         let all = Belief::joined(self.beliefs.iter().map(AsRef::as_ref));
         let places = self.places();
         let rows = Party::ALL.map(|party| self.row(party, &all, &places));
         let mut lines = vec![line(ink, columns, &[cell(Tone::Quiet, format!("what each believes about \"{}\"", self.key.1))])];
-        lines.push(line(ink, columns, &first));
+        lines.push(line(ink, columns, &heading));
         lines.extend(rows.iter().map(|row| line(ink, columns, row)));
         lines
     }
@@ -61,20 +59,19 @@ impl Table<'_> {
             (true, Party::Phone) => cell(Tone::Warning, "○ offline"),
             (true, _) => cell(Tone::Warning, "○ cut off"),
         });
+        let step = match belief.titles_behind(all) {
+            0 => cell(Tone::Good, "in step"),
+            _ => cell(Tone::Warning, "apart"),
+        };
         match register {
             Some(register) => {
                 let (version, high) = register.version_and_high();
                 let number = places.iter().position(|place| *place == version).map_or(0, |index| index + 1);
-                row.push(cell(Tone::Plain, high.to_string()));
-                row.push(cell(Tone::Plain, number.to_string()));
+                row.extend([cell(Tone::Strong, high.to_string()), step, cell(Tone::Plain, number.to_string())]);
                 row.push(cell(Tone::Plain, activity(register)));
             }
-            None => row.extend(["-", "-", "nothing yet"].map(|text| cell(Tone::Quiet, text))),
+            None => row.extend([cell(Tone::Quiet, "-"), step, cell(Tone::Quiet, "-"), cell(Tone::Quiet, "nothing yet")]),
         }
-        row.push(match belief.titles_behind(all) {
-            0 => cell(Tone::Good, "in step"),
-            _ => cell(Tone::Warning, "apart"),
-        });
         row
     }
 }
@@ -149,11 +146,11 @@ mod tests {
             lines,
             [
                 "  what each believes about \"night-train\"",
-                "  who      line        resume at   place   last activity",
-                "  eu       ● open      0:20:00     2       laptop moved to 0:20:00       apart",
-                "  us       ● open      0:20:00     2       laptop moved to 0:20:00       apart",
-                "  ap       ○ cut off   0:58:00     1       tablet playing at 0:58:00     apart",
-                "  phone    ○ offline   -           -       nothing yet                   apart",
+                "  who      line        resume at   state     place   last activity",
+                "  eu       ● open      0:20:00     apart     2       laptop moved to 0:20:00",
+                "  us       ● open      0:20:00     apart     2       laptop moved to 0:20:00",
+                "  ap       ○ cut off   0:58:00     apart     1       tablet playing at 0:58:00",
+                "  phone    ○ offline   -           apart     -       nothing yet",
             ]
         );
     }
@@ -172,6 +169,6 @@ mod tests {
         let one = believing(5, 3, "tv", PlaybackState::Paused);
         let beliefs = [Arc::clone(&one), Arc::clone(&one), Arc::clone(&one), one];
         let lines = Table { beliefs: &beliefs, key: &key(), cut: [false; 4] }.lines(Ink::Plain, 100);
-        assert!(lines[2..].iter().all(|line| line.ends_with("in step")), "{lines:?}");
+        assert!(lines[2..].iter().all(|line| line.contains("in step")), "{lines:?}");
     }
 }

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 
 use super::message::{Ack, Records, RefusalReason, RefusedKey};
-use crate::limits::REFUSED_PER_ACK_COUNT_MAX;
+use crate::limits::{IN_FLIGHT_BYTES_MAX, REFUSED_PER_ACK_COUNT_MAX};
 use crate::replica::{ApplyError, Core, Grant, RefusedReason, RefusedRecord};
 use crate::store::{PeerCursor, ReplicaId, Seq};
 use crate::time::WallTime;
+
+/// Refused keys that wait to be listed. An honest peer has fewer records in flight, even if every one of them is refused.
+const REFUSED_WAITING_COUNT_MAX: usize = IN_FLIGHT_BYTES_MAX / 32;
 
 /// Records frames that were taken, in order, and what of them was refused.
 #[derive(Debug, Default)]
@@ -53,6 +56,11 @@ impl Inbox {
             self.refused.push_back((self.received, key));
         }
         Ok(())
+    }
+
+    /// Whether the peer sends what is refused and does not take the answers.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.refused.len() > REFUSED_WAITING_COUNT_MAX
     }
 
     /// The acknowledgement that is due when everything up to `durable` is synced here.

@@ -88,6 +88,11 @@ impl Narrow {
         Granted { read: self.read, write: self.write, expires: self.expires, profiles: self.profiles.iter().cloned().collect() }
     }
 
+    /// The profiles that this side sends records of.
+    pub(super) fn sent_profiles(&self) -> Vec<ProfileId> {
+        self.profiles.iter().filter(|profile| self.sends(profile)).cloned().collect()
+    }
+
     /// Whether this side sends records of the profile.
     pub(super) fn sends(&self, profile: &ProfileId) -> bool {
         let allowed = if self.grant.is_some() { self.read } else { self.write };

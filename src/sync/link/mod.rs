@@ -438,10 +438,11 @@ impl Link {
         let due = if required { Some(mono) } else { interval.map(|interval| mono + interval) };
         let seed = u64::from_le_bytes(self.config.salt.first_chunk().copied().unwrap_or_default());
         self.reconciler = Reconciler::new(scope, leads, seed, due, interval);
-        let at_node = narrow.filter(|narrow| narrow.grant.is_some());
+        // What this side sends on a narrow link: nothing, if the device may not read.
+        let at_node = narrow.filter(|narrow| narrow.grant.is_some()).map(Narrow::sent_profiles);
         match (out, at_node) {
-            (Way::After(seq), Some(narrow)) => self.outbox.start_narrow(core.store(), narrow.profiles.iter().cloned().collect(), seq),
-            (Way::Everything, Some(narrow)) => self.outbox.start_narrow(core.store(), narrow.profiles.iter().cloned().collect(), Seq(0)),
+            (Way::After(seq), Some(profiles)) => self.outbox.start_narrow(core.store(), profiles, seq),
+            (Way::Everything, Some(profiles)) => self.outbox.start_narrow(core.store(), profiles, Seq(0)),
             (Way::After(seq), None) => self.outbox.start(seq),
             (Way::Everything, None) => self.outbox.start(Seq(0)),
             (Way::Reconcile, _) => self.outbox.start_withheld(self.ours.seq),
@@ -472,7 +473,7 @@ impl Link {
             other => LinkError::Records(other),
         })?;
         self.figures.records_in += u64::from(records.count);
-        Ok(())
+        if self.inbox.is_flooded() { Err(LinkError::Flooded) } else { Ok(()) }
     }
 
     fn take_ack(&mut self, mono: MonotonicTime, core: &Core, ack: Ack) -> Result<(), LinkError> {

@@ -159,3 +159,21 @@ fn the_end_of_a_token_ends_the_link() {
     assert!(matches!(error, LinkError::TokenExpired));
     assert_eq!(ProfileId::new("mine").unwrap().as_str(), "mine");
 }
+
+#[test]
+fn a_token_that_may_only_read_or_only_write_does_only_that() {
+    for (token, gets, gives) in [("read", true, false), ("write", false, true)] {
+        let mut world = world(vec!["mine"]);
+        world.record(1, "mine", "before", EventKind::Pause, 60_000);
+        world.record(0, "mine", "offline", EventKind::Pause, 61_000);
+        let pair = world.link_device_with(0, 1, token);
+        world.run(500);
+        world.record(1, "mine", "live", EventKind::Pause, 62_000);
+        world.record(0, "mine", "own", EventKind::Pause, 63_000);
+        world.run(500);
+        let has = |replica: usize, title: &str| world.replicas[replica].position("mine", title) > 0;
+        assert_eq!([has(0, "before"), has(0, "live")], [gets; 2], "{token}");
+        assert_eq!([has(1, "offline"), has(1, "own")], [gives; 2], "{token}");
+        assert!(world.pairs[pair].is_alive());
+    }
+}

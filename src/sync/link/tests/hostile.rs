@@ -249,6 +249,20 @@ fn a_peer_that_asks_without_reading_is_cut_off() {
 }
 
 #[test]
+fn a_device_that_floods_with_foreign_records_and_reads_no_answers_is_cut_off() {
+    let mut lone = Lone::with_device().open();
+    let erasure = Record::Erased { profile: ProfileId::new("f").unwrap(), erased: crate::time::Hlc::from_wall(START) };
+    let body = encoded(|body| {
+        Records::put_head(body, None, 60_000);
+        for _ in 0..60_000 {
+            erasure.encode(body);
+        }
+    });
+    let error = (0..10).find_map(|_| lone.hand(FrameType::Records, &body).err()).unwrap();
+    assert!(matches!(error, LinkError::Flooded));
+}
+
+#[test]
 fn a_greeting_that_does_not_come_and_a_ping_that_is_not_answered_end_the_link() {
     let mut lone = Lone::with_device();
     let late = MonotonicTime::from_start(std::time::Duration::from_secs(31));

@@ -155,7 +155,11 @@ impl World {
 
     /// Links a device with a node.
     pub(super) fn link_device(&mut self, device: usize, node: usize) -> usize {
-        let mine = LinkConfig { token: "token".into(), authority: None, ..self.config(true, Role::Device) };
+        self.link_device_with(device, node, "token")
+    }
+
+    pub(super) fn link_device_with(&mut self, device: usize, node: usize, token: &str) -> usize {
+        let mine = LinkConfig { token: token.into(), authority: None, ..self.config(true, Role::Device) };
         let theirs = LinkConfig { peer_is_node: false, ..self.config(false, Role::Node) };
         self.link_with([device, node], [mine, theirs])
     }
@@ -311,16 +315,17 @@ fn turn(pair: &mut Pair, side: usize, now: WallTime, mono: MonotonicTime, now_ms
     Ok(())
 }
 
-/// An authority that grants the same profiles to whoever asks.
+/// An authority that grants the same profiles to whoever asks: with the token `write`, to write only; with `read`, to read only.
 pub(super) struct Grants(pub(super) Vec<&'static str>);
 
 impl Authority for Grants {
     fn verify(&self, now: WallTime, token: &str) -> Result<Grant, TokenError> {
-        if token != "token" {
+        if !["token", "read", "write"].contains(&token) {
             return Err(TokenError::Expired);
         }
+        let (read, write) = (token != "write", token != "read");
         let profiles = self.0.iter().map(|profile| ProfileId::new(profile).unwrap()).collect();
-        Ok(Grant { account: "account".into(), profiles, read: true, write: true, expires: now.shifted(3_600_000) })
+        Ok(Grant { account: "account".into(), profiles, read, write, expires: now.shifted(3_600_000) })
     }
 }
 

@@ -17,6 +17,7 @@ mod waiters;
 mod watchers;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 pub use self::apply::{AppliedRecords, ApplyError, RefusedReason, RefusedRecord};
@@ -92,6 +93,8 @@ pub struct Core {
     erasing: Mutex<BTreeMap<ProfileId, Hlc>>,
     // Read while recording, written while what is unshared is moved: nothing is recorded by the old clock in between.
     sharing: RwLock<bool>,
+    // Threads between moving a playhead and appending what it said.
+    recording: AtomicUsize,
     not_ready: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -140,6 +143,7 @@ impl Core {
             waker: OnceLock::new(),
             erasing: Mutex::default(),
             sharing: RwLock::new(!options.keeps_unshared),
+            recording: AtomicUsize::new(0),
             not_ready: Mutex::default(),
             store,
             options,

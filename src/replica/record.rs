@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::{Core, NotDurable};
 use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
@@ -15,7 +16,8 @@ use crate::time::{Hlc, WallTime};
 pub struct Recorded {
     /// For each event the place it counted in, or why it was refused.
     pub outcomes: Vec<Result<Version, Refusal>>,
-    /// The last number the batch took, if it changed anything: it is kept when this one is durable.
+    /// The number to wait for, if any event was accepted: everything that the batch says is kept when this one is durable. That of a repeat is
+    /// no older than what it repeats: a retry is not acknowledged before the original could be.
     pub last: Option<Seq>,
 }
 
@@ -59,7 +61,8 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// Nothing of the batch was recorded.
+    /// Nothing of the batch is acknowledged. What came before an event that could not be read for is recorded all the same; sent again, it is
+    /// recognised.
     pub fn record(&self, now: WallTime, sent_at: Option<WallTime>, events: &[PlaybackEvent]) -> Result<Recorded, RecordError> {
         self.admit(events.len() * EVENT_BYTES)?;
         let now = self.corrected(now);
@@ -72,21 +75,45 @@ impl Core {
                 }
             }
         }
+        self.recording.fetch_add(1, Ordering::AcqRel);
         let mut batch = if *sharing { Batch::local() } else { Batch::local().unshared() };
         let mut outcomes = Vec::with_capacity(events.len());
         let mut counts = TitleCounts::new();
+        let mut repeats = false;
+        let mut failed = None;
         for event in checked {
-            outcomes.push(match event {
-                Ok(event) => self.record_one(now, sent_at, &event, &mut batch, &mut counts)?,
-                Err(refusal) => Err(refusal),
-            });
+            let before = batch.count();
+            match event.map(|event| self.record_one(now, sent_at, &event, &mut batch, &mut counts)) {
+                Ok(Ok(outcome)) => {
+                    repeats |= outcome.is_ok() && batch.count() == before;
+                    outcomes.push(outcome);
+                }
+                Ok(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
+                Err(refusal) => outcomes.push(Err(refusal)),
+            }
         }
-        let last = if batch.is_empty() { None } else { Some(self.store.append(batch)?.last) };
+        // Also what came before a failure: its playheads have moved on, and would take it for a repeat when it is sent again.
+        let appended = if batch.is_empty() { Ok(None) } else { self.store.append(batch).map(|appended| Some(appended.last)) };
+        self.recording.fetch_sub(1, Ordering::AcqRel);
         drop(sharing);
+        let last = appended?;
         if last.is_some() {
             self.wake_committer();
         }
-        Ok(Recorded { outcomes, last })
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if !repeats {
+            return Ok(Recorded { outcomes, last });
+        }
+        // What is repeated may have been recorded a moment ago by a thread that has moved the playhead and not yet appended.
+        if self.recording.load(Ordering::Acquire) > 0 {
+            drop(self.sharing.write().unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(Recorded { outcomes, last: Some(self.store.appended()) })
     }
 
     /// Removes a title from the continue-watching row; new activity shows it again. In effect when the number returned is durable.
@@ -210,5 +237,5 @@ impl Core {
 fn was_erased(event: &Event, at: WallTime, erased: Hlc) -> bool {
     let placed = event.placed.map_or(Version::FIRST, |(version, _)| version);
     // Without a time of its own an event is now, also at a node whose clock is behind the one where the profile was erased.
-    erased != Hlc::ZERO && ((event.at.is_some() && at < erased.wall()) || (placed != Version::FIRST && placed.as_hlc() <= erased))
+    erased != Hlc::ZERO && ((event.at.is_some() && at <= erased.wall()) || (placed != Version::FIRST && placed.as_hlc() <= erased))
 }

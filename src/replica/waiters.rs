@@ -26,12 +26,17 @@ pub struct NotDurable {
 /// Called once, on the committing thread: hand it on, do not work there.
 pub type Then = Box<dyn FnOnce(Result<(), NotDurable>) + Send>;
 
+/// Callbacks that wait at once. Those of requests that were given up stay until their number is kept, so a neighbour that stays away fills
+/// this; then nothing more is promised.
+const WAITING_COUNT_MAX: usize = 65_536;
+
 #[derive(Default)]
 struct State {
     durable: Seq,
     replicas: BTreeMap<ReplicaId, Seq>,
     failed: Option<NotDurable>,
     waiting: BTreeMap<Seq, Vec<Then>>,
+    waiting_count: usize,
 }
 
 #[derive(Default)]
@@ -50,6 +55,9 @@ impl Waiters {
         let now = match &state.failed {
             _ if self.kept(&state) >= seq => Some(Ok(())),
             Some(failed) => Some(Err(failed.clone())),
+            None if state.waiting_count >= WAITING_COUNT_MAX => {
+                Some(Err(NotDurable { reason: format!("{WAITING_COUNT_MAX} others wait already") }))
+            }
             None => None,
         };
         if let Some(result) = now {
@@ -57,6 +65,7 @@ impl Waiters {
             return then(result);
         }
         state.waiting.entry(seq).or_default().push(then);
+        state.waiting_count += 1;
     }
 
     /// Everything up to `seq` is synced here.
@@ -80,6 +89,7 @@ impl Waiters {
         let failed = NotDurable { reason };
         state.failed = Some(failed.clone());
         let waiting = std::mem::take(&mut state.waiting);
+        state.waiting_count = 0;
         drop(state);
         for then in waiting.into_values().flatten() {
             then(Err(failed.clone()));
@@ -90,6 +100,7 @@ impl Waiters {
         let kept = self.kept(&state);
         let still = state.waiting.split_off(&Seq(kept.0 + 1));
         let released = std::mem::replace(&mut state.waiting, still);
+        state.waiting_count -= released.values().map(Vec::len).sum::<usize>();
         drop(state);
         for then in released.into_values().flatten() {
             then(Ok(()));
@@ -152,6 +163,23 @@ mod tests {
         assert_eq!(count.load(Ordering::Relaxed), 0);
         waiters.replicated(ReplicaId([2; 16]), Seq(3));
         assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn those_who_wait_are_bounded() {
+        let waiters = Waiters::new(AckMode::Replicated, Seq(0));
+        let count = Arc::new(AtomicU32::new(0));
+        for seq in 0..WAITING_COUNT_MAX as u64 {
+            waiters.wait(Seq(seq + 1), counting(&count));
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+        waiters.wait(Seq(1), counting(&count));
+        assert_eq!(count.load(Ordering::Relaxed), 1_000, "told at once that nothing is promised");
+        waiters.durable(Seq(u64::MAX >> 1));
+        waiters.replicated(ReplicaId([1; 16]), Seq(10));
+        assert_eq!(count.load(Ordering::Relaxed), 1_010);
+        waiters.wait(Seq(11), counting(&count));
+        assert_eq!(count.load(Ordering::Relaxed), 1_010, "there is room again");
     }
 
     #[test]

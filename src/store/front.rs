@@ -177,6 +177,12 @@ impl Store {
         self.present.durable()
     }
 
+    /// The last number that anything here has taken, durable or not: whoever finds that there is nothing to append, because it was appended
+    /// before, waits for this one.
+    pub fn appended(&self) -> Seq {
+        self.intake.appended().max(self.durable())
+    }
+
     /// Does a bounded piece of folding, and begins a round of it when the table or the log has grown enough. The caller paces the steps.
     pub fn fold_step(&self, budget: FoldBudget) -> Result<FoldStep, FoldError> {
         let step = self.fold.step(self.fold_parts(), budget);

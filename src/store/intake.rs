@@ -14,6 +14,8 @@ use crate::limits::LOG_FRAME_BYTES_MAX;
 struct Pending {
     bytes: Vec<u8>,
     next: u64,
+    /// The last number given to a batch since opening.
+    appended: Seq,
     /// Why nothing is taken any more.
     closed: Option<Arc<str>>,
 }
@@ -50,7 +52,7 @@ impl Intake {
     pub(super) fn new(writer: LogWriter, next: u64, pending_bytes_max: usize) -> Self {
         let committer = Committer { writer, spare: Vec::new(), scratch: Scratch::default() };
         Self {
-            pending: Mutex::new(Pending { bytes: Vec::new(), next, closed: None }),
+            pending: Mutex::new(Pending { bytes: Vec::new(), next, appended: Seq(0), closed: None }),
             log_figures: Mutex::new(figures_of(&committer.writer)),
             committer: Mutex::new(committer),
             pending_bytes_max,
@@ -89,7 +91,13 @@ impl Intake {
         }
         draft.put(first, &batch.bytes, &mut pending.bytes);
         pending.next = last.0 + 1;
+        pending.appended = last;
         Ok(Appended { first, last })
+    }
+
+    /// The last number given to a batch since opening; zero if none was.
+    pub(super) fn appended(&self) -> Seq {
+        lock(&self.pending).appended
     }
 
     /// The committer. One flush at a time.

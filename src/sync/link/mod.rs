@@ -453,11 +453,12 @@ impl Link {
 
     fn take_pong(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, pong: Pong) -> Result<(), LinkError> {
         let comparison = self.clock.compare(mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
-        if !self.may_send {
+        // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again.
+        if core.keeps_apart() {
             let shared = core.share_unshared(now, comparison.offset_ms).map_err(|error| LinkError::Share { reason: error.to_string() })?;
-            self.may_send = true;
             self.push_event(LinkEvent::Shared { clock_offset_ms: shared });
         }
+        self.may_send = true;
         self.clock.close(comparison);
         self.next_ping = mono + self.config.ping_interval;
         self.push_event(LinkEvent::ClockCompared(comparison));

@@ -177,3 +177,15 @@ fn a_token_that_may_only_read_or_only_write_does_only_that() {
         assert!(world.pairs[pair].is_alive());
     }
 }
+
+#[test]
+fn an_old_link_that_ends_late_does_not_keep_a_devices_work_apart_for_ever() {
+    let mut world = world(vec!["mine"]);
+    let pair = world.link_device(0, 1);
+    world.run(500);
+    world.replicas[0].core.stop_sharing();
+    world.record(0, "mine", "film", EventKind::Pause, 60_000);
+    world.run(15_000);
+    assert_eq!(world.replicas[1].position("mine", "film"), 60_000, "shared with the next comparison of clocks");
+    assert!(world.pairs[pair].is_alive());
+}

@@ -279,6 +279,7 @@ impl Stage {
         };
         let read = self.until(&format!("{names} hold the same"), |all| equal(all).filter(|_| looked(all))).await?;
         let text = match healed {
+            Some(healed) if read <= healed => format!("{} hold the same: nothing was recorded meanwhile.", capital(names)),
             Some(healed) => format!("{} hold the same, {} after that.", capital(names), millis(read.saturating_since(healed))),
             None => format!("{} hold the same.", capital(names)),
         };

@@ -26,12 +26,48 @@ const PAGE_HEADER_BYTES: usize = 5;
 /// A page that outgrows its bound is cut into parts of about this size, so that they can grow.
 const PAGE_BYTES_AFTER_SPLIT: usize = PAGE_BYTES_MAX * 3 / 4;
 
-/// A section's dictionary of ids, as encoded ids.
-#[derive(Debug, Default)]
+/// A section's dictionary.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Section<'a> {
     profile: &'a [u8],
-    devices: Vec<&'a [u8]>,
-    series: Vec<&'a [u8]>,
+    devices: IdList<'a>,
+    series: IdList<'a>,
+}
+
+/// Encoded ids behind one another. Nearly always one or two, so walking them is cheaper than keeping where each begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdList<'a> {
+    count: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> IdList<'a> {
+    fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
+        let count = reader.length(PAGE_BYTES_MAX, field)?;
+        let before = *reader;
+        for _ in 0..count {
+            read_id(reader)?;
+        }
+        Ok(Self { count, bytes: before.bytes_until(reader) })
+    }
+
+    fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        let mut reader = Reader::new(self.bytes);
+        (0..self.count).map_while(move |_| read_id(&mut reader).ok())
+    }
+
+    fn get(self, index: usize) -> Option<&'a [u8]> {
+        self.iter().nth(index)
+    }
+
+    fn index_of(self, text: &str) -> Option<usize> {
+        self.iter().position(|id| IdBuffer::new().text(id).is_ok_and(|known| known == text))
+    }
+
+    fn put(self, out: &mut Vec<u8>) {
+        put_varint(out, self.count as u64);
+        out.extend_from_slice(self.bytes);
+    }
 }
 
 #[derive(Debug)]
@@ -84,14 +120,8 @@ fn read_section<'a>(reader: &mut Reader<'a>) -> Result<(u64, Reader<'a>), Decode
 }
 
 fn read_dictionary<'a>(body: &mut Reader<'a>) -> Result<Section<'a>, DecodeError> {
-    let mut section = Section { profile: read_id(body)?, ..Section::default() };
-    for _ in 0..body.length(PAGE_BYTES_MAX, "devices")? {
-        section.devices.push(read_id(body)?);
-    }
-    for _ in 0..body.length(PAGE_BYTES_MAX, "series")? {
-        section.series.push(read_id(body)?);
-    }
-    Ok(section)
+    let profile = read_id(body)?;
+    Ok(Section { profile, devices: IdList::read(body, "devices")?, series: IdList::read(body, "series")? })
 }
 
 struct RawRegister<'a> {
@@ -209,18 +239,18 @@ impl<'a> Page<'a> {
         Ok(false)
     }
 
-    /// The page's bytes, or several pages if it has outgrown one: each with its first key, except that the first one keeps `bound`. None if it is
-    /// empty.
-    pub(super) fn encode(&self, bound: RegisterKey, ids: &Interner) -> Result<Vec<(RegisterKey, Vec<u8>)>, DecodeError> {
-        let mut pages = Vec::with_capacity(1);
-        if self.items.is_empty() {
-            return Ok(pages);
-        }
-        let whole = self.encode_items(&self.items, false, ids)?;
-        if whole.len() <= PAGE_BYTES_MAX {
-            pages.push((bound, whole));
-            return Ok(pages);
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Puts the page's bytes into `whole`, as one page, however long that gets.
+    pub(super) fn encode(&self, ids: &Interner, whole: &mut Vec<u8>) -> Result<(), DecodeError> {
+        self.encode_items(&self.items, false, ids, whole)
+    }
+
+    /// Several pages in place of one that has outgrown its bound: each with its first key, except that the first one keeps `bound`.
+    pub(super) fn split(&self, bound: RegisterKey, whole: &[u8], ids: &Interner) -> Result<Vec<(RegisterKey, Vec<u8>)>, DecodeError> {
+        let mut pages = Vec::with_capacity(whole.len() / PAGE_BYTES_AFTER_SPLIT + 1);
         let parts = whole.len().div_ceil(PAGE_BYTES_AFTER_SPLIT);
         let each = self.items.len().div_ceil(parts).max(1);
         for items in self.items.chunks(each) {
@@ -233,7 +263,8 @@ impl<'a> Page<'a> {
     }
 
     fn encode_part(&self, items: &[Item<'_>], pages: &mut Vec<(RegisterKey, Vec<u8>)>, ids: &Interner) -> Result<(), DecodeError> {
-        let bytes = self.encode_items(items, true, ids)?;
+        let mut bytes = Vec::with_capacity(PAGE_BYTES_MAX);
+        self.encode_items(items, true, ids, &mut bytes)?;
         if bytes.len() <= PAGE_BYTES_MAX || items.len() < 2 {
             let Some(first) = items.first() else { return Ok(()) };
             pages.push((first.key, bytes));
@@ -244,16 +275,16 @@ impl<'a> Page<'a> {
         self.encode_part(other, pages, ids)
     }
 
-    fn encode_items(&self, items: &[Item<'_>], rebuild: bool, ids: &Interner) -> Result<Vec<u8>, DecodeError> {
-        let mut out = Vec::with_capacity(PAGE_BYTES_MAX + 1_024);
+    fn encode_items(&self, items: &[Item<'_>], rebuild: bool, ids: &Interner, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+        out.clear();
         out.extend_from_slice(&[PAGE_VERSION, 0, 0, 0, 0]);
         let mut scratch = Vec::with_capacity(128);
         for group in items.chunk_by(|one, other| one.profile == other.profile) {
-            self.encode_section(group, rebuild, ids, &mut out, &mut scratch)?;
+            self.encode_section(group, rebuild, ids, out, &mut scratch)?;
         }
         let check = crc32c::crc32c(&out[PAGE_HEADER_BYTES..]);
         out[1..PAGE_HEADER_BYTES].copy_from_slice(&check.to_le_bytes());
-        Ok(out)
+        Ok(())
     }
 
     fn encode_section(
@@ -333,10 +364,6 @@ fn put_register(out: &mut Vec<u8>, item: &Item<'_>, state: &[u8]) {
     out.extend_from_slice(state);
 }
 
-fn index_of(ids: &[&[u8]], text: &str) -> Option<usize> {
-    ids.iter().position(|id| IdBuffer::new().text(id).is_ok_and(|known| known == text))
-}
-
 impl Section<'_> {
     fn decode(&self, state: &[u8], ids: &Interner) -> Result<Progress, DecodeError> {
         let mut reader = Reader::new(state);
@@ -346,27 +373,23 @@ impl Section<'_> {
     }
 
     fn covers(&self, progress: &Progress) -> bool {
-        progress.activity.as_ref().is_none_or(|activity| index_of(&self.devices, activity.device.as_str()).is_some())
-            && progress.series.as_ref().is_none_or(|series| index_of(&self.series, series.id.as_str()).is_some())
+        progress.activity.as_ref().is_none_or(|activity| self.devices.index_of(activity.device.as_str()).is_some())
+            && progress.series.as_ref().is_none_or(|series| self.series.index_of(series.id.as_str()).is_some())
     }
 
     fn put(&self, out: &mut Vec<u8>) {
-        for ids in [&self.devices, &self.series] {
-            put_varint(out, ids.len() as u64);
-            for id in ids {
-                out.extend_from_slice(id);
-            }
-        }
+        self.devices.put(out);
+        self.series.put(out);
     }
 }
 
 impl IdCodec for &Section<'_> {
     fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
-        put_varint(out, index_of(&self.devices, id.as_str()).unwrap_or_default() as u64);
+        put_varint(out, self.devices.index_of(id.as_str()).unwrap_or_default() as u64);
     }
 
     fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
-        put_varint(out, index_of(&self.series, id.as_str()).unwrap_or_default() as u64);
+        put_varint(out, self.series.index_of(id.as_str()).unwrap_or_default() as u64);
     }
 
     // Only written with: reading goes through `Interned` or `ReadSection`.
@@ -458,14 +481,14 @@ struct ReadSection<'a> {
 
 impl<'a> ReadSection<'a> {
     fn new(raw: Section<'a>) -> Self {
-        let (devices, series) = (vec![OnceCell::new(); raw.devices.len()], vec![OnceCell::new(); raw.series.len()]);
+        let (devices, series) = (vec![OnceCell::new(); raw.devices.count], vec![OnceCell::new(); raw.series.count]);
         Self { raw, devices, series }
     }
 }
 
 fn cached<T: Clone>(
     cells: &[OnceCell<T>],
-    ids: &[&[u8]],
+    ids: IdList<'_>,
     reader: &mut Reader<'_>,
     field: &'static str,
     make: impl Fn(&str) -> Option<T>,
@@ -485,11 +508,11 @@ impl IdCodec for ReadSection<'_> {
     fn put_series(&mut self, _out: &mut Vec<u8>, _id: &SeriesId) {}
 
     fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        cached(&self.devices, &self.raw.devices, reader, "device", |text| DeviceId::new(text).ok())
+        cached(&self.devices, self.raw.devices, reader, "device", |text| DeviceId::new(text).ok())
     }
 
     fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        cached(&self.series, &self.raw.series, reader, "series", |text| SeriesId::new(text).ok())
+        cached(&self.series, self.raw.series, reader, "series", |text| SeriesId::new(text).ok())
     }
 }
 

@@ -17,6 +17,7 @@ use sled::{Db, IVec, Tree};
 
 use super::page::{Page, find_in_page, visit_page};
 use super::{Damage, Delta, Engine, EngineError, EngineRegister, EngineVerified, KeyRange, Merged, RegisterKey, Sift, SmallValue};
+use crate::limits::PAGE_BYTES_MAX;
 use crate::progress::{DecodeError, Progress};
 use crate::store::Seq;
 use crate::store::interner::Interner;
@@ -160,6 +161,23 @@ impl Walk<'_> {
 }
 
 impl SledEngine {
+    fn put_page(&self, page: &Page<'_>, bound: RegisterKey, ids: &Interner, whole: &mut Vec<u8>) -> Result<(), EngineError> {
+        if page.is_empty() {
+            self.pages.remove(bound.0.to_be_bytes())?;
+            return Ok(());
+        }
+        page.encode(ids, whole)?;
+        if whole.len() <= PAGE_BYTES_MAX {
+            self.pages.insert(bound.0.to_be_bytes(), whole.as_slice())?;
+            return Ok(());
+        }
+        // The first page last: until it is rewritten it still holds what the new pages behind it hold, and readers stop at their keys.
+        for (key, bytes) in page.split(bound, whole, ids)?.iter().rev() {
+            self.pages.insert(key.0.to_be_bytes(), bytes.as_slice())?;
+        }
+        Ok(())
+    }
+
     fn merge_pages(
         &self,
         mut deltas: &[Delta<'_>],
@@ -170,6 +188,7 @@ impl SledEngine {
         let ids = lock(&self.merging);
         let mut walk: Option<Walk<'_>> = None;
         let mut from = RegisterKey(0);
+        let mut whole = Vec::with_capacity(2 * PAGE_BYTES_MAX);
         loop {
             let swept = sweep.first().map(|range| range.first.max(from));
             let Some(key) = deltas.first().map(|delta| delta.key).into_iter().chain(swept).min() else { break };
@@ -190,14 +209,7 @@ impl SledEngine {
                 }
             }
             if page.merge(here, sweep, sift, &ids, visit)? {
-                let pages = page.encode(bound, &ids)?;
-                // The first page last: until it is rewritten it still holds what the new pages behind it hold, and readers stop at their keys.
-                for (key, bytes) in pages.iter().rev() {
-                    self.pages.insert(key.0.to_be_bytes(), bytes.as_slice())?;
-                }
-                if pages.is_empty() {
-                    self.pages.remove(bound.0.to_be_bytes())?;
-                }
+                self.put_page(&page, bound, &ids, &mut whole)?;
             }
             deltas = later;
             let Some(upper) = upper else { break };

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod feeds;
 mod figures;
+mod golden;
 mod model;
 mod sled_traps;
 mod stories;

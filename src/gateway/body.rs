@@ -25,10 +25,10 @@ use crate::time::WallTime;
 const DISCARD_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
-/// A body, and the room it takes among the bodies of the gateway.
+/// A body, and the room it takes among the bodies of the gateway until it is dropped.
 pub(super) struct HeldBody {
     pub(super) bytes: Vec<u8>,
-    pub(super) room: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Reads a body of JSON. `text/plain` is taken too: browsers may send that across origins without asking first.
@@ -48,7 +48,7 @@ pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) 
     // Half of the request's time is for its body, so that who dribbles is told so and what then is left suffices for the work.
     let patience = limits.request_timeout / 2;
     let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
-    Ok(HeldBody { bytes, room })
+    Ok(HeldBody { bytes, _room: room })
 }
 
 async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::GatewayState;
 use super::auth::Bearer;
-use super::body::{self, Batch, RefusedEvent};
+use super::body::{self, Batch, HeldBody, RefusedEvent};
 use super::problem::Problem;
 use super::progress::ProgressBody;
 use crate::progress::{Policy, ProfileId, TitleId, Version};
@@ -68,12 +68,11 @@ pub(super) async fn record(
     let held = body::read(&state, &headers, body).await?;
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
     let now = system::wall_now();
-    let bytes = held.bytes;
-    let recorded = state.blocking(move |core| recorded(core, now, &bearer, &bytes, returns_progress)).await?;
+    // The whole body goes along, its room too: a request that times out leaves its work in the queue, and the bytes with it.
+    let recorded = state.blocking(move |core| recorded(core, now, &bearer, &held, returns_progress)).await?;
     if let Some(last) = recorded.last {
         state.durable(last).await?;
     }
-    drop(held.room);
     let progress = match recorded.touched {
         None => None,
         Some(touched) => Some(state.blocking(move |core| read(core, &touched)).await?),
@@ -106,8 +105,8 @@ struct RecordedBatch {
     touched: Option<Touched>,
 }
 
-fn recorded(core: &Core, now: WallTime, bearer: &Bearer, body: &[u8], returns_progress: bool) -> Result<RecordedBatch, Problem> {
-    let mut batch = body::batch(body)?;
+fn recorded(core: &Core, now: WallTime, bearer: &Bearer, held: &HeldBody, returns_progress: bool) -> Result<RecordedBatch, Problem> {
+    let mut batch = body::batch(&held.bytes)?;
     keep_allowed(&mut batch, bearer, returns_progress)?;
     let Batch { sent_at, events, indices, mut refused } = batch;
     let outcome = core.record(now, sent_at, &events)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -68,7 +68,9 @@ async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<
         RequestLayer::Admin(timeout) => (*timeout, None),
         RequestLayer::Gateway(state) => {
             let limits = state.limits();
-            (limits.request_timeout, Some(Arc::clone(&limits.requests).try_acquire_owned()))
+            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+            let places = if reads { &limits.reads } else { &limits.writes };
+            (limits.request_timeout, Some(Arc::clone(places).try_acquire_owned()))
         }
     };
     if let Some(Err(_)) = permit {

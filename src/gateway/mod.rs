@@ -36,7 +36,7 @@ use crate::store::Seq;
 /// The bounds of a gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GatewayOptions {
-    /// Requests worked on at once; further ones are answered 503.
+    /// Requests worked on at once, those that read and those that write counted apart; further ones are answered 503.
     pub requests_count_max: usize,
     /// Bodies held at once, in bytes; further ones are answered 503.
     pub bodies_bytes_max: usize,
@@ -63,16 +63,18 @@ struct Shared {
 /// The bounds in force, and what is taken of them.
 pub(crate) struct Limits {
     pub(crate) request_timeout: Duration,
-    pub(crate) requests: Arc<Semaphore>,
+    /// A write may wait long, for a disk or for a neighbour; a viewer who wants to go on watching must not stand behind it.
+    pub(crate) reads: Arc<Semaphore>,
+    pub(crate) writes: Arc<Semaphore>,
     pub(crate) bodies: Arc<Semaphore>,
 }
 
 impl Limits {
     fn new(options: GatewayOptions) -> Arc<Self> {
-        let requests = Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
+        let requests = || Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
         // One body always fits, or nothing could ever be recorded.
         let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
-        Arc::new(Self { request_timeout: options.request_timeout, requests, bodies })
+        Arc::new(Self { request_timeout: options.request_timeout, reads: requests(), writes: requests(), bodies })
     }
 }
 

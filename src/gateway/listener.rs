@@ -37,7 +37,8 @@ pub struct Listener {
 }
 
 const HEADERS_COUNT_MAX: usize = 64;
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// What a connection too many is told, by hand: nothing of its request is read, so there is no id either.
+const FULL: &str = r#"{"type":"urn:leftoff:problem:overloaded","title":"Not now","status":503,"code":"overloaded","detail":"as many connections are open as are allowed","retry_after_ms":1000}"#;
 
 impl Listener {
     /// Binds. Port 0 takes a free one; see [`Listener::local_addr`].
@@ -87,7 +88,7 @@ async fn accept(
                     tokio::spawn(connection(http.clone(), stream, routes.clone(), stopped.clone(), permit));
                 } else {
                     // Best effort: who does not take these few bytes at once is closed without a word.
-                    let _ = stream.try_write(FULL);
+                    let _ = stream.try_write(full().as_bytes());
                     metrics::counter!("leftoff_http_connections_refused_total").increment(1);
                 }
             }
@@ -98,6 +99,11 @@ async fn accept(
             }
         }
     }
+}
+
+fn full() -> String {
+    let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/problem+json";
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{FULL}", FULL.len())
 }
 
 // Also when the handle is dropped: nobody is left to ask.

@@ -12,6 +12,7 @@ mod hide;
 mod history;
 mod layers;
 mod listener;
+mod pages;
 mod path;
 mod problem;
 mod progress;
@@ -22,11 +23,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
 use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
+pub(crate) use self::pages::check_host;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::progress::ProgressBody;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
@@ -147,5 +150,6 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
         .with_state(state.clone());
+    let routes = if state.authority().is_none() { routes.layer(from_fn(pages::refuse_foreign)) } else { routes };
     request_layers(routes, RequestLayer::Gateway(state.clone()))
 }

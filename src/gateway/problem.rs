@@ -44,8 +44,11 @@ pub(crate) enum Problem {
     #[error("the token does not allow to {scope}")]
     ScopeMissing { scope: &'static str },
     /// From a page or host name that has no business here.
-    #[error("the admin endpoints answer to an address or to 'localhost' only")]
+    #[error("without tokens, this listener answers to an address or to 'localhost' only")]
     ForeignHost,
+    /// From a page of another origin, where no token tells whether it may.
+    #[error("without tokens, this listener answers no pages but those of its own machine")]
+    ForeignOrigin,
     /// No such path.
     #[error("there is nothing at this path")]
     NotFound,
@@ -94,7 +97,7 @@ impl Problem {
                 StatusCode::BAD_REQUEST
             }
             Self::TokenMissing | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost => StatusCode::FORBIDDEN,
+            Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -120,6 +123,7 @@ impl Problem {
             Self::ProfileNotInToken => "profile_not_in_token",
             Self::ScopeMissing { .. } => "scope_missing",
             Self::ForeignHost => "foreign_host",
+            Self::ForeignOrigin => "foreign_origin",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTimeout => "body_timeout",
@@ -142,7 +146,7 @@ impl Problem {
                 "The request cannot be understood"
             }
             Self::TokenMissing | Self::Token(_) => "A valid token is needed",
-            Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost => "Not allowed",
+            Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => "Not allowed",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
             Self::BodyTimeout => "The body came too slowly",

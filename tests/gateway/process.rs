@@ -140,7 +140,7 @@ fn a_request_under_way_is_finished_before_the_end() {
     let mut slow = TcpStream::connect(node.http.address).unwrap();
     slow.set_read_timeout(Some(DEADLINE)).unwrap();
     let body = json!({"events": [event("ann", "film", "tv", "PAUSE", 5_000)]}).to_string();
-    slow.write_all(format!("POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
+    slow.write_all(format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes()).unwrap();
     // Connections are taken in turn: when a later one has been answered, the slow one has been taken.
     node.http.progress("ann", "film");
     node.signal("TERM");
@@ -163,7 +163,7 @@ fn told_twice_it_ends_at_once() {
         &[("LEFTOFF_NODE__DRAIN_TIMEOUT_MS", "600000"), ("LEFTOFF_GATEWAY__REQUEST_TIMEOUT_MS", "600000")],
     );
     let mut slow = TcpStream::connect(node.http.address).unwrap();
-    slow.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n").unwrap();
+    slow.write_all(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n").unwrap();
     node.http.progress("ann", "film");
     node.signal("TERM");
     eventually("it has begun to stop", || node.logged("stopping"));
@@ -176,7 +176,7 @@ fn who_stays_connected_does_not_keep_it_from_stopping() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = NodeProcess::start_with(folder.path(), &[("LEFTOFF_NODE__DRAIN_TIMEOUT_MS", "300")]);
     let mut slow = TcpStream::connect(node.http.address).unwrap();
-    slow.write_all(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n").unwrap();
+    slow.write_all(b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n").unwrap();
     let _idle = TcpStream::connect(node.http.address).unwrap();
     node.http.progress("ann", "film");
     node.signal("TERM");

@@ -10,6 +10,7 @@ use ureq::http::{Response, StatusCode};
 
 use super::failure::Failure;
 
+const GATEWAY_URL: &str = "http://127.0.0.1:7400";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -17,9 +18,9 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// Which node, and as whom.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct NodeArgs {
-    /// The node's gateway
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7400")]
-    url: String,
+    /// The node's gateway [default: http://127.0.0.1:7400]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
     /// A token; better kept in a file, where other users' `ps` does not see it
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
@@ -64,6 +65,11 @@ impl From<Refused> for Failure {
 }
 
 impl NodeArgs {
+    /// Whether anything was said of the gateway at all.
+    pub(super) fn is_told(&self) -> bool {
+        self.url.is_some() || self.token.is_some() || self.token_file.is_some() || self.tls_ca.is_some()
+    }
+
     /// A client of the node's gateway.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let token = match (&self.token, &self.token_file) {
@@ -74,7 +80,7 @@ impl NodeArgs {
             }
             (None, None) => None,
         };
-        Client::trusting(&self.url, token.as_deref(), self.tls_ca.as_deref())
+        Client::trusting(self.url.as_deref().unwrap_or(GATEWAY_URL), token.as_deref(), self.tls_ca.as_deref())
     }
 }
 

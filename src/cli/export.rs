@@ -13,7 +13,7 @@ use super::{list, output};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only these profiles, through the gateway and with a token; otherwise everything, through the admin listener
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with = "admin_url")]
     profile: Vec<String>,
     /// A file to write; stdout if left out
     #[arg(long, short, value_name = "FILE")]
@@ -25,6 +25,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    if args.profile.is_empty() && args.node.is_told() {
+        return Err(Failure::new(
+            "--url, --token, --token-file and --tls-ca are for the gateway: say which --profile, or --admin-url instead",
+        ));
+    }
     let mut sink = Sink::open(args.output.as_ref())?;
     let bar = output::bar(None, "registers");
     if args.profile.is_empty() {

@@ -96,8 +96,27 @@ fn an_import_tells_the_lines_that_were_refused_and_fails() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("line 2 refused: "), "{output:?}");
     assert_eq!(node.http.progress("ann", "film")["position_ms"], 60_000);
-    std::fs::write(&file, format!("{good}\nnot an event\n")).unwrap();
-    failed(&run(&node, &["import", file.to_str().unwrap()]), "line 2: ");
+}
+
+#[test]
+fn a_line_that_is_no_event_costs_none_of_the_others() {
+    let node = TestNode::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let (first, last) = (event("ann", "first", "tv", "PAUSE", 60_000), event("ann", "last", "tv", "PAUSE", 90_000));
+    std::fs::write(&file, format!("{first}\nnot an event\n{last}\n")).unwrap();
+    let output = run(&node, &["import", "--format", "jsonl", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("line 2: "), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2 events sent, 2 accepted, 1 refused\n");
+    assert_eq!(node.http.progress("ann", "first")["position_ms"], 60_000);
+    assert_eq!(node.http.progress("ann", "last")["position_ms"], 90_000);
+}
+
+#[test]
+fn an_export_over_the_gateway_says_whose() {
+    let output = leftoff().args(["export", "--url", "http://127.0.0.1:9", "--token", "t"]).output().unwrap();
+    failed(&output, "--profile");
 }
 
 /// A history in the format of the platform's export, with a rewatch, a preview, two devices and a jump back; made up for this test.

@@ -51,12 +51,16 @@ impl<R: BufRead> Iterator for Lines<R> {
                 Ok(_) => {}
                 Err(error) => return Some(Err(error.into())),
             }
+            if text.len() as u64 > LINE_BYTES_MAX && !text.ends_with(b"\n") {
+                // Its rest is no line of its own.
+                if let Err(error) = self.reader.skip_until(b'\n') {
+                    return Some(Err(error.into()));
+                }
+                return Some(Err(LineError::Event { line, reason: format!("longer than {LINE_BYTES_MAX} bytes") }));
+            }
             let text = text.trim_ascii();
             if text.is_empty() {
                 continue;
-            }
-            if text.len() as u64 > LINE_BYTES_MAX {
-                return Some(Err(LineError::Event { line, reason: format!("longer than {LINE_BYTES_MAX} bytes") }));
             }
             let event = serde_json::from_slice(text).map_err(|error| LineError::Event { line, reason: error.to_string() });
             return Some(event.map(|event| (line, event)));
@@ -83,5 +87,9 @@ mod tests {
     fn a_line_without_an_end_is_not_read_into_memory() {
         let file = "x".repeat(1 << 20);
         assert!(Lines::new(file.as_bytes()).next().unwrap().is_err());
+        let good = r#"{"profile_id":"p","title_id":"t","device_id":"d","kind":"PLAY","position_ms":1}"#;
+        let file = format!("{file}\n{good}");
+        let read: Vec<_> = Lines::new(file.as_bytes()).collect();
+        assert_eq!((read.len(), read[1].as_ref().unwrap().0), (2, 2), "it is one line, and the next is the next");
     }
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use self::jsonl::LineError;
 use self::sender::Sender;
 use self::viewer::Viewers;
 use super::client::{Client, NodeArgs, segment};
@@ -51,8 +52,15 @@ fn jsonl(args: &Args, client: &Client, file: File) -> Result<ExitCode, Failure> 
     let bar = output::bar(file.metadata().ok().map(|data| data.len()).filter(|bytes| *bytes > 0), "bytes");
     let mut sender = Sender::new(client);
     for line in jsonl::Lines::new(BufReader::new(bar.wrap_read(file))) {
-        let (line, event) = line.map_err(|error| Failure::of(args.file.display(), &error))?;
-        sender.push(line, event)?;
+        match line {
+            Ok((line, event)) => sender.push(line, event)?,
+            // One bad line costs none of the others.
+            Err(error @ LineError::Event { .. }) => sender.refuse(&error),
+            Err(error @ LineError::Read(_)) => {
+                sender.flush()?;
+                return Err(Failure::of(args.file.display(), &error));
+            }
+        }
     }
     sender.flush()?;
     bar.finish_and_clear();

@@ -40,6 +40,14 @@ impl<'a> Sender<'a> {
         if self.events.len() >= BATCH_COUNT { self.flush() } else { Ok(()) }
     }
 
+    /// Counts a line that is no event and so is not sent.
+    pub(super) fn refuse(&mut self, told: &impl std::fmt::Display) {
+        self.refused += 1;
+        if self.refused <= TOLD_COUNT_MAX {
+            output::note(format!("{told}; left out"));
+        }
+    }
+
     /// Sends what is gathered; on return the node has it on its disk.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         if self.events.is_empty() {
@@ -49,9 +57,9 @@ impl<'a> Sender<'a> {
         self.sent += self.events.len() as u64;
         self.accepted += output::number(&answer, "accepted");
         for refused in answer["refused"].as_array().into_iter().flatten() {
+            let line = self.lines.get(output::number(refused, "index") as usize).copied().unwrap_or(0);
             self.refused += 1;
             if self.refused <= TOLD_COUNT_MAX {
-                let line = self.lines.get(output::number(refused, "index") as usize).copied().unwrap_or(0);
                 output::note(format!("line {line} refused: {} ({})", output::text(refused, "reason"), output::text(refused, "code")));
             }
         }
@@ -90,7 +98,7 @@ impl<'a> Sender<'a> {
         self.accepted
     }
 
-    /// Of these, refused.
+    /// Refused, by the node or as no events at all.
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::leftoff;
-use crate::support::{TestNode, event};
+use crate::support::{TestNode, event, with};
 
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -59,10 +59,16 @@ fn a_backup_of_a_running_node_becomes_a_node_of_its_own() {
     let again = TestNode::in_folder(restore(&copy), &[]);
     assert!(id(&restored) != id(&node) && id(&again) != id(&node) && id(&again) != id(&restored), "each has an identity of its own");
     // What was erased before the backup stays erased after it.
-    let late = json!({"events": [{"profile_id": "gone", "title_id": "film", "device_id": "tv", "kind": "PAUSE", "position_ms": 1_000, "version": 0, "at_ms": 1}], "sent_at_ms": 2});
-    assert_eq!(restored.http.post("/v1/events", &late).json()["accepted"], 1);
-    assert_eq!(restored.http.progress("gone", "film")["started"], true, "what is reported after the erasure is new");
-    assert_eq!(restored.http.progress("gone", "other")["started"], false);
+    assert_eq!(restored.http.progress("gone", "film")["started"], false);
+    let now_ms = leftoff::time::system::wall_now().as_millis();
+    let report = |title: &str, at_ms: u64| {
+        let watched = with(event("gone", title, "tv", "PAUSE", 60_000), "at_ms", at_ms);
+        let answer = restored.http.post("/v1/events", &json!({"events": [watched], "sent_at_ms": now_ms})).json();
+        assert_eq!(answer["accepted"], 1, "{answer}");
+        restored.http.progress("gone", title)["started"].clone()
+    };
+    assert_eq!(report("film", now_ms - 3_600_000), false, "watched before the erasure, told only now");
+    assert_eq!(report("other", now_ms), true, "what is watched after the erasure is new");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn other_devices_see_a_change_within_a_second() {
     }
     took.sort();
     println!("reported at one region, shown at the other: median {:?}, worst {:?}", took[10], took[20]);
-    assert!(took[10] < Duration::from_secs(1), "{took:?}");
+    assert!(took[20] < Duration::from_secs(1), "{took:?}");
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn describe() {
     describe_gauge!("leftoff_store_folded_registers", "Registers written to the engine since the store was opened.");
     describe_gauge!("leftoff_store_poisoned", "1 when the store has closed itself after a failed write.");
     describe_gauge!("leftoff_replication_link_up", "1 while the link to a node is up.");
-    describe_gauge!("leftoff_replication_lag_records", "Records of this node that a node has not acknowledged.");
-    describe_gauge!("leftoff_replication_refused_records", "Records that a node has refused on the present link.");
+    describe_gauge!("leftoff_replication_lag_records", "Records of this node that a node has not acknowledged; NaN without a link.");
+    describe_gauge!("leftoff_replication_refused_records", "Records that a node has refused on the present link; NaN without a link.");
     describe_gauge!("leftoff_replication_devices", "Devices linked now.");
     describe_counter!("leftoff_replication_links_opened_total", "Links on which records flowed.");
     describe_counter!(
@@ -104,6 +104,9 @@ pub(super) fn refresh_links(links: &[LinkStatus], totals: &NetTotals) {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     for name in seen.iter().filter(|name| !by_name.contains_key(name.as_str())) {
         gauge!("leftoff_replication_link_up", "peer" => name.clone()).set(0.0);
+        // What such a node lacks is not known here, and the last figure would look as if it were.
+        gauge!("leftoff_replication_lag_records", "peer" => name.clone()).set(f64::NAN);
+        gauge!("leftoff_replication_refused_records", "peer" => name.clone()).set(f64::NAN);
     }
     seen.extend(by_name.keys().map(|name| (*name).to_owned()));
     for (name, (up, lag, refused)) in by_name {

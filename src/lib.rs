@@ -52,3 +52,8 @@ pub use embedded::{PlaybackReporter, Replica, ReplicaConfig};
 #[cfg(feature = "embedded")]
 pub use net::Credentials;
 pub use progress::{PlaybackEvent, Policy};
+
+// The README's example is a promise too: it must compile.
+#[cfg(all(doctest, feature = "embedded"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -134,8 +134,9 @@ impl std::fmt::Debug for Core {
 impl Core {
     /// A replica over an open store.
     pub fn new(store: Store, options: CoreOptions) -> Self {
+        let unshared = store.unshared().iter().map(|(.., delta)| delta.highest_stamp()).max().unwrap_or_default();
         Self {
-            clock: SharedClock::resuming_after(store.highest_stamp()),
+            clock: SharedClock::resuming_after(store.highest_stamp().max(unshared)),
             playheads: Playheads::new(options.playheads_count_max),
             offsets: Offsets::new(options.offsets_count_max),
             waiters: Waiters::new(options.ack, store.durable()),

@@ -134,7 +134,9 @@ impl Core {
         let profile_hash = self.store.hasher().profile(profile);
         // Held throughout: no event of the profile can slip between the stamp and the forgetting of its playheads.
         let mut shard = self.playheads.shard(profile_hash);
-        let erased = self.tick(now);
+        // A tombstone is never moved in time. While no peer's clock is known, it is stamped by what is known of others instead of by this clock:
+        // above everything shared, which is all that it has to be above, for what is unshared was begun under an earlier epoch.
+        let erased = if self.keeps_apart() { self.erased(profile).max(self.store.highest_stamp()).next() } else { self.tick(now) };
         let mut batch = Batch::local();
         batch.erased(profile, erased);
         let last = self.store.append(batch)?.last;

@@ -223,6 +223,40 @@ fn a_device_whose_clock_is_a_day_fast_is_not_refused_and_does_not_win_by_it() {
 }
 
 #[test]
+fn the_stamps_of_a_wrong_clock_are_remembered_nowhere_once_they_are_moved() {
+    let device = device_core();
+    let day_ms = 86_400_000;
+    let fast = |ms: i64| NOW.shifted(ms + day_ms);
+    record(&device, fast(0), &[event("phone", EventKind::Play, 5_000)]);
+    device.share_unshared(fast(1_000), -day_ms).unwrap();
+    assert!(device.store().highest_stamp().wall() < NOW.shifted(60_000), "a restart would resume the clock from here");
+    assert!(device.tick(fast(2_000)).wall() < NOW.shifted(60_000));
+}
+
+#[test]
+fn erasing_on_a_device_whose_clock_is_a_day_fast_swallows_nothing_that_is_watched_later() {
+    let (device, node) = (device_core(), core());
+    let (profile, _) = ids();
+    let day_ms = 86_400_000;
+    let fast = |ms: i64| NOW.shifted(ms + day_ms);
+    record(&node, NOW.shifted(-5_000), &[event("tv", EventKind::Play, 100_000)]);
+    exchange(&node, &device, NOW);
+    record(&device, fast(0), &[event("phone", EventKind::Play, 500_000)]);
+    device.erase(fast(1_000), &profile).unwrap();
+    device.flush().unwrap();
+    assert_eq!(position(&device), 0);
+    device.share_unshared(fast(2_000), -day_ms).unwrap();
+    assert_eq!(exchange(&device, &node, NOW.shifted(2_000)).refused, []);
+    assert_eq!(position(&node), 0);
+    let mut late = event("phone", EventKind::Play, 7_000);
+    late.at_ms = Some(NOW.as_millis() + 3_000);
+    device.record(fast(4_000), None, &[late]).unwrap();
+    device.flush().unwrap();
+    assert_eq!(exchange(&device, &node, NOW.shifted(4_000)).refused, []);
+    assert_eq!((position(&device), position(&node)), (7_000, 7_000));
+}
+
+#[test]
 fn unshared_work_survives_between_two_connections_only_once() {
     let device = device_core();
     record(&device, NOW, &[event("phone", EventKind::Play, 5_000)]);

@@ -3,6 +3,7 @@
 //! A round visits every slot once. Whatever was durable when it began is in the table then or in the engine already, and each slot is emptied
 //! once during the round; so when the last slot is done and the engine is synced, everything up to the round's beginning is safe there.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,8 @@ struct Round {
     /// Everything durable when the round began.
     began: Seq,
     log_bytes: u64,
+    /// The expiry floor when the round began: a later one comes back from the log.
+    floor_day: u32,
     sweeps: Sweeps,
 }
 
@@ -128,8 +131,8 @@ impl Fold {
         if round.next_slot < SLOT_COUNT {
             return Ok(FoldStep::Worked { registers, done_permille: (round.next_slot * 1_000 / SLOT_COUNT) as u16 });
         }
-        let (began, log_bytes) = (round.began, round.log_bytes);
-        self.finish(parts, &mut state, began)?;
+        let (began, log_bytes, floor_day) = (round.began, round.log_bytes, round.floor_day);
+        self.finish(parts, &mut state, began, floor_day)?;
         state.round = None;
         self.log_bytes_folded.store(log_bytes, Ordering::Relaxed);
         self.folded.store(began.0, Ordering::Release);
@@ -138,6 +141,8 @@ impl Fold {
     }
 
     fn begin(&self, parts: FoldParts<'_>, force: bool) -> Option<Round> {
+        // In this order: a floor read here is durable by then.
+        let floor_day = parts.present.forgetting.floor_day();
         let began = parts.present.durable();
         let mut pending = parts.present.sweeps();
         let due = parts.present.table.bytes() >= parts.table_bytes_start
@@ -150,7 +155,7 @@ impl Fold {
         drop(pending);
         sweeps.profiles.sort_unstable();
         sweeps.profiles.dedup();
-        Some(Round { next_slot: 0, began, log_bytes: parts.log_bytes, sweeps })
+        Some(Round { next_slot: 0, began, log_bytes: parts.log_bytes, floor_day, sweeps })
     }
 
     /// Folds one slot. `None`: there was nothing in it to do.
@@ -208,12 +213,13 @@ impl Fold {
     }
 
     /// Puts the small values and makes the round durable.
-    fn finish(&self, parts: FoldParts<'_>, state: &mut State, began: Seq) -> Result<(), EngineError> {
+    fn finish(&self, parts: FoldParts<'_>, state: &mut State, began: Seq, floor_day: u32) -> Result<(), EngineError> {
         let present = parts.present;
         let mut changes = Changes::default();
         let mut tombstones_through = state.stored_tombstones;
         present.forgetting.each_from(0, &mut |hash, tombstone| {
-            if tombstone.arrived > state.stored_tombstones {
+            // Later ones come back from the log, and with them what they are to sweep and to tell peers.
+            if tombstone.arrived > state.stored_tombstones && tombstone.arrived <= began {
                 changes.tombstone(hash, tombstone);
                 tombstones_through = tombstones_through.max(tombstone.arrived);
             }
@@ -223,7 +229,8 @@ impl Fold {
         for cursor in &cursors {
             changes.cursor(cursor);
         }
-        state.stored_cursors.iter().filter(|peer| cursors.iter().all(|cursor| cursor.peer != **peer)).for_each(|peer| {
+        let present_peers: BTreeSet<ReplicaId> = cursors.iter().map(|cursor| cursor.peer).collect();
+        state.stored_cursors.iter().filter(|peer| !present_peers.contains(peer)).for_each(|peer| {
             changes.no_cursor(*peer);
         });
         let unshared = present.unshared().map(|unshared| unshared.clone()).unwrap_or_default();
@@ -231,7 +238,7 @@ impl Fold {
             changes.unshared(*key, delta);
         }
         state.stored_unshared.iter().filter(|key| !unshared.contains_key(key)).for_each(|key| changes.no_unshared(*key));
-        changes.state(self.state_at(present, began));
+        changes.state(FoldedState { floor_day, ..self.state_at(present, began) });
         parts.engine.put_meta(&changes.0)?;
         parts.engine.sync()?;
         state.stored_cursors = cursors.iter().map(|cursor| cursor.peer).collect();

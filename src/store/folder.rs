@@ -11,7 +11,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::engine::{Engine, SledEngine};
+use super::engine::{Engine, EngineError, SledEngine};
 use super::log::recovery::QUARANTINE_FOLDER;
 use super::log::{FileSystem, OsFiles};
 use super::{Fresh, OpenError, OpenReport, Store, StoreOptions};
@@ -48,6 +48,8 @@ impl Store {
         let mut moved_to = None;
         let engine = match SledEngine::open(&engine_folder, options.engine_cache_bytes) {
             Ok(engine) => engine,
+            // Space, rights and open files come back; a database moved aside for want of them would be out of service for nothing.
+            Err(error @ EngineError::Io { .. }) => return Err(error.into()),
             Err(error) => {
                 let aside = move_aside(path)?;
                 tracing::error!(%error, moved_to = %aside, "the database did not open and was moved aside");

@@ -83,6 +83,10 @@ impl Changes {
         self.set(CLEAN.to_vec(), last.0.to_le_bytes().to_vec());
     }
 
+    pub(super) fn not_clean(&mut self) {
+        self.0.push((CLEAN.to_vec(), None));
+    }
+
     pub(super) fn cursor(&mut self, cursor: &PeerCursor) {
         let mut value = cursor.epoch.0.to_le_bytes().to_vec();
         value.extend_from_slice(&cursor.seq.0.to_le_bytes());

@@ -79,7 +79,7 @@ pub(super) fn open(
     let damaged = !report.damage.is_empty();
     report.clean = !damaged && !engine_lost && remembered.clean.is_some_and(|clean| clean == last) && report.torn_bytes == 0;
     report.skipped = if report.clean || report.created { 0 } else { SKIPPED };
-    if damaged || engine_lost {
+    if damaged || engine_lost || remembered.state.needs_reconciliation {
         present.cursors().clear();
     }
     // A log that ends before what was known to be there has lost numbers that peers have seen.
@@ -95,6 +95,13 @@ pub(super) fn open(
     if remembered.identity != Some(identity) {
         let mut changes = Changes::default();
         changes.identity(&identity);
+        engine.put_meta(&changes.0)?;
+        engine.sync()?;
+    }
+    if remembered.clean.is_some() {
+        // No longer true from the first append on. Left standing, a log that lost its unsynced end later could look as if it were whole.
+        let mut changes = Changes::default();
+        changes.not_clean();
         engine.put_meta(&changes.0)?;
         engine.sync()?;
     }
@@ -152,6 +159,11 @@ fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut Open
             if at < super::log::segment::SEGMENT_HEADER_BYTES {
                 segment = None;
             }
+        }
+        // What was written and not synced when the process died is still in the page cache, and has just been read from there. From here on it
+        // counts as durable, so it has to be.
+        if findings.torn_at.is_none() && findings.bytes > 0 && index + 1 == log.listed.len() {
+            log.cut(index, findings.bytes)?;
         }
         report.damage.extend(findings.damage);
         segments.extend(segment);

@@ -130,7 +130,6 @@ impl Present {
     ) -> Result<(), DecodeError> {
         let key = key_of(&self.hasher, packed.profile, packed.title)?;
         let delta = scratch.ids.progress(packed.state)?;
-        self.note_stamp(delta.highest_stamp());
         if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
             return Ok(());
         }
@@ -144,6 +143,8 @@ impl Present {
             observe(&applying.applied(key, true, None));
             return Ok(());
         }
+        // Only what is shared: the stamps of a device whose clock is wrong must not outlive their correction.
+        self.note_stamp(delta.highest_stamp());
         let arrival = Arrival::new(applying.seq, applying.origin);
         let mut slot = self.table.slot(key.slot());
         let before = slot.active.len();

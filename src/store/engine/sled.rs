@@ -51,7 +51,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl From<sled::Error> for EngineError {
     fn from(error: sled::Error) -> Self {
-        if let sled::Error::Corruption { .. } = error { Self::Corrupt(error.to_string()) } else { Self::Database(error.to_string()) }
+        match error {
+            sled::Error::Corruption { .. } => Self::Corrupt(error.to_string()),
+            // The system refused (no space, no more files, no right): nothing is wrong with what is stored.
+            sled::Error::Io(source) if source.raw_os_error().is_some() => Self::Io { what: "the database's input or output", source },
+            other => Self::Database(other.to_string()),
+        }
     }
 }
 

@@ -417,7 +417,7 @@ impl Link {
     fn resume(&mut self, core: &Core) {
         let Some(peer) = &self.peer else { return };
         let mut body = Vec::new();
-        self.owes_reconciliation = self.config.unsettled.contains(&peer.id);
+        self.owes_reconciliation = self.config.unsettled.contains(&peer.id) || core.store().needs_reconciliation();
         peer.resume(core, self.owes_reconciliation).encode(&mut body);
         self.queue(FrameType::Resume, &body);
         self.state = LinkState::Resuming;
@@ -448,6 +448,8 @@ impl Link {
             (Way::Reconcile, _) => self.outbox.start_withheld(self.ours.seq),
         }
         self.state = LinkState::Open;
+        // The neighbour may have synced what it could not acknowledge before the last link broke.
+        self.credit(core);
         self.push_event(LinkEvent::Opened);
     }
 
@@ -478,13 +480,7 @@ impl Link {
     }
 
     fn take_ack(&mut self, mono: MonotonicTime, core: &Core, ack: Ack) -> Result<(), LinkError> {
-        let synced = self.outbox.handle_ack(ack.up_to).map_err(|_| LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
-        if let (Some(seq), Some(peer)) = (synced, &self.peer)
-            && peer.role == Role::Node
-            && peer.hello.region == self.config.region
-        {
-            core.peer_synced(peer.id, seq);
-        }
+        self.outbox.handle_ack(ack.up_to).map_err(|_| LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
         self.figures.refused_out += ack.refused.len() as u64;
         for refused in ack.refused {
             match refused.reason {
@@ -495,7 +491,16 @@ impl Link {
                 RefusalReason::Forbidden | RefusalReason::OutOfBounds => {}
             }
         }
+        self.credit(core);
         Ok(())
+    }
+
+    /// Tells the replica what a neighbour in the region has synced. Nothing while the neighbour lacks what it refused: its cursor covers that too.
+    fn credit(&self, core: &Core) {
+        let Some(peer) = &self.peer else { return };
+        if peer.role == Role::Node && peer.hello.region == self.config.region && !self.outbox.is_unsettled() {
+            core.peer_synced(peer.id, self.outbox.synced());
+        }
     }
 
     fn settled(&mut self, mono: MonotonicTime, event: LinkEvent) {

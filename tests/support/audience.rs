@@ -27,6 +27,10 @@ pub(crate) struct Ledger(BTreeMap<(String, String), BTreeMap<u64, u64>>);
 
 impl Ledger {
     pub(crate) fn acknowledge(&mut self, profile: &str, title: &str, version: u64, position_ms: u64) {
+        // A pause at the very beginning of what nobody has watched is accepted and is nothing: every title begins there.
+        if (version, position_ms) == (0, 0) {
+            return;
+        }
         let places = self.0.entry((profile.to_owned(), title.to_owned())).or_default();
         let high = places.entry(version).or_default();
         *high = (*high).max(position_ms);

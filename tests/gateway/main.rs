@@ -10,6 +10,7 @@ mod backup;
 mod by_hand;
 mod cli;
 mod events;
+mod full_disk;
 mod history;
 mod hostile;
 mod payloads;

@@ -1,6 +1,7 @@
 //! What a fold costs: changed registers merged into the database, page by page, until their log may go.
 //!
 //! Two shapes of an evening: one title of every profile was watched (few changed registers a page), and all of them were.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros document nothing, and a bench that cannot go on says so")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

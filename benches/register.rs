@@ -1,6 +1,7 @@
 //! What one update costs in the pure core: a report through its playhead, a merge, the bytes there and back.
 //!
 //! The requirement is 3 CPU seconds for a million updates, all layers together; so each figure here is to be well below a microsecond.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros document nothing, and a bench that cannot go on says so")]
 
 use std::hint::black_box;

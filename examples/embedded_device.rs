@@ -7,6 +7,7 @@
 //!
 //! The figures it prints are what a device pays: the time to open, to the first answer, and for a durable report. Run it again with the same
 //! folder, and it goes on where it was.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::error::Error;

@@ -4,6 +4,7 @@
 //!
 //! The player calls back four times a second, as browsers and TV players do. The reporter is handed the time with every call, so this runs as
 //! fast as it can and yet reports exactly what an evening would.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::error::Error;

@@ -4,6 +4,7 @@
 //!
 //! Neither is above the other. Each is usable without the other, and what both recorded meanwhile is joined, not overwritten: watching in the
 //! same place counts together, and a deliberate move outranks it, whoever made it and whoever hears of it first.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::error::Error;

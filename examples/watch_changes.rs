@@ -4,6 +4,7 @@
 //!
 //! One task watches, as an app's home screen would; another plays two titles, faster than the watcher reads. A title that changes again before
 //! it is read is read once, in its newest state: a slow reader is never behind by more than one entry a title.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::error::Error;

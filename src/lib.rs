@@ -28,7 +28,15 @@
 //! | none | registers, store, replica and replication logic, without any I/O of their own but files |
 //! | `embedded` | the replica for devices: threads, QUIC |
 //! | `server` (default) | the regional node and the command line |
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::pedantic,
+        reason = "a test that cannot go on says so, and pedantry is for what ships"
+    )
+)]
 
 #[cfg(feature = "server")]
 pub mod cli;

@@ -1,4 +1,5 @@
 //! The demonstration as its readers run it: the program itself, without a terminal.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 use std::process::{Command, Output, Stdio};

@@ -2,6 +2,7 @@
 //!
 //! Layers may only use what lies below them. Below `net` and `gateway` nothing starts a thread, awaits, reads the clocks of the operating system or
 //! draws random numbers: that is what lets a simulation run the very code that ships. Test code is exempt from purity, not from the order.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
 use std::fs;

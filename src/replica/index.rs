@@ -120,7 +120,7 @@ mod tests {
             let tag = if state & 1 == 0 { u32::MAX - state % 7 } else { state >> 8 };
             index.insert(tag, entry);
             model.insert(entry, tag);
-            if state % 3 != 0 {
+            if !state.is_multiple_of(3) {
                 let victim = state % (entry + 1);
                 if let Some(tag) = model.remove(&victim) {
                     index.remove(tag, victim);

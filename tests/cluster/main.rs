@@ -1,6 +1,7 @@
 //! Regions as real processes on loopback, with lines between them that fail as lines do.
 //!
 //! In every scenario people write at all nodes, and somebody watches from outside that no register ever goes back at any node.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

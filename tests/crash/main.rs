@@ -1,4 +1,5 @@
 //! Killed without warning, out of disk, damaged on disk: what was acknowledged is there when it opens again, and what is wrong is said.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -24,7 +24,7 @@ fn a_node_told_to_stop_under_load_stops_within_ten_seconds_and_opens_clean() {
         let took = monotonic_now().saturating_since(begun);
         assert!(took < Duration::from_secs(10), "{took:?}");
         nodes[0].start();
-        let last = nodes[0].log().lines().filter(|line| line.contains("store open")).next_back().unwrap_or_default().to_owned();
+        let last = nodes[0].log().lines().rfind(|line| line.contains("store open")).unwrap_or_default().to_owned();
         assert!(last.contains("clean=true"), "{last}");
     }
     let ledger = audience.finish();

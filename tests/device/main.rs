@@ -1,4 +1,5 @@
 //! A device with a replica of its own: offline, connected, away for long, with a wrong clock, with a token that does not hold everything.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

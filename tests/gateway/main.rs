@@ -1,4 +1,5 @@
 //! The gateway and its node from outside: real nodes on loopback, real sockets, real folders.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![cfg(feature = "server")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 #![allow(clippy::format_collect, reason = "short texts, once a test")]

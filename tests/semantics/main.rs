@@ -2,6 +2,7 @@
 //!
 //! Each rule is a story with its counter-story, one rule a file. `model` answers every read a second time, by definition, from all deltas ever
 //! made; `histories` holds the two against each other on random evenings.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
 mod model;

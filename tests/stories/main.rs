@@ -1,6 +1,7 @@
 //! What viewers tell of other programs, one story a test, told to real regions over HTTP and to real devices over QUIC.
 //!
 //! A file is a row of complaints; beside each story stands its counter-story, so that the cure of one is not the illness of the other.
+#![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

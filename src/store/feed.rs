@@ -3,7 +3,7 @@
 //! Near the present it reads the ring and sends, for each key, the register's state as it is now, once. Behind the ring it reads the registers
 //! themselves by the number they arrived under, leaf by leaf, skipping leaves in which nothing is newer. Either way it holds a few dozen bytes.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::fingerprint::Fingerprints;
@@ -135,7 +135,7 @@ impl Store {
         output: &mut Output<'_>,
     ) -> Result<FeedStep, ReadError> {
         let peer = self.present.origin_of(to);
-        let mut sent = HashSet::new();
+        let mut sent = BTreeSet::new();
         let mut all = true;
         for change in changes {
             if !output.has_room() {
@@ -176,7 +176,7 @@ impl Store {
         feed: &mut Feed,
         change: &Change,
         peer: Option<OriginIndex>,
-        sent: &mut HashSet<RegisterKey>,
+        sent: &mut BTreeSet<RegisterKey>,
         output: &mut Output<'_>,
     ) -> Result<(), ReadError> {
         let slot = self.present.table.slot(change.key.slot());

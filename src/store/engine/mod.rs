@@ -2,6 +2,7 @@
 //!
 //! `merge`, not `put`: registers are joins, so two writers can never overwrite each other, and an engine may be shared.
 
+mod dictionary;
 mod memory;
 mod page;
 mod sled;

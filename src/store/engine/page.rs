@@ -10,13 +10,13 @@
 //! share a page and a big one has several, so the cost of a fold goes with bytes and not with profiles. Registers that a merge does not
 //! touch are copied as they are, undecoded, unless their section's dictionary changes.
 
-use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
+use super::dictionary::{OwnDictionary, ReadSection, Section, invalid};
 use super::{Delta, EngineRegister, KeyRange, Merged, RegisterKey, Sift};
 use crate::limits::PAGE_BYTES_MAX;
-use crate::progress::codec::{IdCodec, Reader, put_id, put_varint};
-use crate::progress::{DecodeError, DeviceId, ProfileId, Progress, SeriesId, TitleId};
+use crate::progress::codec::{Reader, put_varint};
+use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
 use crate::store::Seq;
 use crate::store::interner::Interner;
 use crate::store::packed::{IdBuffer, profile_id, read_id};
@@ -25,50 +25,6 @@ const PAGE_VERSION: u8 = 1;
 const PAGE_HEADER_BYTES: usize = 5;
 /// A page that outgrows its bound is cut into parts of about this size, so that they can grow.
 const PAGE_BYTES_AFTER_SPLIT: usize = PAGE_BYTES_MAX * 3 / 4;
-
-/// A section's dictionary.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Section<'a> {
-    profile: &'a [u8],
-    devices: IdList<'a>,
-    series: IdList<'a>,
-}
-
-/// Encoded ids behind one another. Nearly always one or two, so walking them is cheaper than keeping where each begins.
-#[derive(Clone, Copy, Debug, Default)]
-struct IdList<'a> {
-    count: usize,
-    bytes: &'a [u8],
-}
-
-impl<'a> IdList<'a> {
-    fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, DecodeError> {
-        let count = reader.length(PAGE_BYTES_MAX, field)?;
-        let before = *reader;
-        for _ in 0..count {
-            read_id(reader)?;
-        }
-        Ok(Self { count, bytes: before.bytes_until(reader) })
-    }
-
-    fn iter(self) -> impl Iterator<Item = &'a [u8]> {
-        let mut reader = Reader::new(self.bytes);
-        (0..self.count).map_while(move |_| read_id(&mut reader).ok())
-    }
-
-    fn get(self, index: usize) -> Option<&'a [u8]> {
-        self.iter().nth(index)
-    }
-
-    fn index_of(self, text: &str) -> Option<usize> {
-        self.iter().position(|id| IdBuffer::new().text(id).is_ok_and(|known| known == text))
-    }
-
-    fn put(self, out: &mut Vec<u8>) {
-        put_varint(out, self.count as u64);
-        out.extend_from_slice(self.bytes);
-    }
-}
 
 #[derive(Debug)]
 enum Body<'a> {
@@ -96,10 +52,6 @@ pub(super) struct Page<'a> {
     items: Vec<Item<'a>>,
 }
 
-const fn invalid(field: &'static str) -> DecodeError {
-    DecodeError::Invalid { field }
-}
-
 /// Checks a page's head and sum and answers its sections.
 fn checked(bytes: &[u8]) -> Result<Reader<'_>, DecodeError> {
     let mut reader = Reader::new(bytes);
@@ -117,11 +69,6 @@ fn read_section<'a>(reader: &mut Reader<'a>) -> Result<(u64, Reader<'a>), Decode
     let hash = reader.u64("profile hash")?;
     let length = usize::from(u16::from_le_bytes(reader.array("section length")?));
     Ok((hash, Reader::new(reader.bytes(length, "section")?)))
-}
-
-fn read_dictionary<'a>(body: &mut Reader<'a>) -> Result<Section<'a>, DecodeError> {
-    let profile = read_id(body)?;
-    Ok(Section { profile, devices: IdList::read(body, "devices")?, series: IdList::read(body, "series")? })
 }
 
 struct RawRegister<'a> {
@@ -150,7 +97,7 @@ impl<'a> Page<'a> {
         let mut page = Self { sections: Vec::with_capacity(16), items: Vec::with_capacity(48) };
         while !reader.is_empty() {
             let (hash, mut body) = read_section(&mut reader)?;
-            let section = read_dictionary(&mut body)?;
+            let section = Section::read(&mut body)?;
             let profile = section.profile;
             page.sections.push(section);
             while !body.is_empty() {
@@ -364,158 +311,6 @@ fn put_register(out: &mut Vec<u8>, item: &Item<'_>, state: &[u8]) {
     out.extend_from_slice(state);
 }
 
-impl Section<'_> {
-    fn decode(&self, state: &[u8], ids: &Interner) -> Result<Progress, DecodeError> {
-        let mut reader = Reader::new(state);
-        let progress = Progress::decode_with(&Interned { section: self, ids }, &mut reader)?;
-        reader.finish()?;
-        Ok(progress)
-    }
-
-    fn covers(&self, progress: &Progress) -> bool {
-        progress.activity.as_ref().is_none_or(|activity| self.devices.index_of(activity.device.as_str()).is_some())
-            && progress.series.as_ref().is_none_or(|series| self.series.index_of(series.id.as_str()).is_some())
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        self.devices.put(out);
-        self.series.put(out);
-    }
-}
-
-impl IdCodec for &Section<'_> {
-    fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
-        put_varint(out, self.devices.index_of(id.as_str()).unwrap_or_default() as u64);
-    }
-
-    fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
-        put_varint(out, self.series.index_of(id.as_str()).unwrap_or_default() as u64);
-    }
-
-    // Only written with: reading goes through `Interned` or `ReadSection`.
-    fn device(&self, _reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        Err(invalid("device"))
-    }
-
-    fn series(&self, _reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        Err(invalid("series"))
-    }
-}
-
-/// A section being read by a merge.
-struct Interned<'a> {
-    section: &'a Section<'a>,
-    ids: &'a Interner,
-}
-
-impl IdCodec for Interned<'_> {
-    // Only read with.
-    fn put_device(&mut self, _out: &mut Vec<u8>, _id: &DeviceId) {}
-    fn put_series(&mut self, _out: &mut Vec<u8>, _id: &SeriesId) {}
-
-    fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        let index = reader.length(PAGE_BYTES_MAX, "device")?;
-        self.ids.device_of(self.section.devices.get(index).ok_or(invalid("device"))?)
-    }
-
-    fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        let index = reader.length(PAGE_BYTES_MAX, "series")?;
-        self.ids.series_of(self.section.series.get(index).ok_or(invalid("series"))?)
-    }
-}
-
-/// The sorted ids of some registers.
-#[derive(Debug, Default)]
-struct OwnDictionary {
-    devices: Vec<DeviceId>,
-    series: Vec<SeriesId>,
-}
-
-impl OwnDictionary {
-    fn of(states: &[Progress]) -> Self {
-        let mut dictionary = Self::default();
-        for progress in states {
-            dictionary.devices.extend(progress.activity.as_ref().map(|activity| activity.device.clone()));
-            dictionary.series.extend(progress.series.as_ref().map(|series| series.id.clone()));
-        }
-        dictionary.devices.sort_unstable();
-        dictionary.devices.dedup();
-        dictionary.series.sort_unstable();
-        dictionary.series.dedup();
-        dictionary
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.devices.len() as u64);
-        self.devices.iter().for_each(|id| put_id(out, id.as_str()));
-        put_varint(out, self.series.len() as u64);
-        self.series.iter().for_each(|id| put_id(out, id.as_str()));
-    }
-}
-
-impl IdCodec for OwnDictionary {
-    fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
-        put_varint(out, self.devices.binary_search(id).unwrap_or_default() as u64);
-    }
-
-    fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
-        put_varint(out, self.series.binary_search(id).unwrap_or_default() as u64);
-    }
-
-    // Only written with: what it writes is read through the section's own dictionary.
-    fn device(&self, _reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        Err(invalid("device"))
-    }
-
-    fn series(&self, _reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        Err(invalid("series"))
-    }
-}
-
-/// A section being read by a scan: ids are made once and cloned.
-struct ReadSection<'a> {
-    raw: Section<'a>,
-    devices: Vec<OnceCell<DeviceId>>,
-    series: Vec<OnceCell<SeriesId>>,
-}
-
-impl<'a> ReadSection<'a> {
-    fn new(raw: Section<'a>) -> Self {
-        let (devices, series) = (vec![OnceCell::new(); raw.devices.count], vec![OnceCell::new(); raw.series.count]);
-        Self { raw, devices, series }
-    }
-}
-
-fn cached<T: Clone>(
-    cells: &[OnceCell<T>],
-    ids: IdList<'_>,
-    reader: &mut Reader<'_>,
-    field: &'static str,
-    make: impl Fn(&str) -> Option<T>,
-) -> Result<T, DecodeError> {
-    let index = reader.length(PAGE_BYTES_MAX, field)?;
-    let (cell, id) = cells.get(index).zip(ids.get(index)).ok_or(invalid(field))?;
-    if let Some(known) = cell.get() {
-        return Ok(known.clone());
-    }
-    let id = make(IdBuffer::new().text(id)?).ok_or(invalid(field))?;
-    Ok(cell.get_or_init(|| id).clone())
-}
-
-impl IdCodec for ReadSection<'_> {
-    // Only read with.
-    fn put_device(&mut self, _out: &mut Vec<u8>, _id: &DeviceId) {}
-    fn put_series(&mut self, _out: &mut Vec<u8>, _id: &SeriesId) {}
-
-    fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
-        cached(&self.devices, self.raw.devices, reader, "device", |text| DeviceId::new(text).ok())
-    }
-
-    fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
-        cached(&self.series, self.raw.series, reader, "series", |text| SeriesId::new(text).ok())
-    }
-}
-
 /// Visits the registers of a page that lie in `range` and before `upper`, in key order. Sections of other profiles are skipped unread.
 pub(super) fn visit_page(
     bytes: &[u8],
@@ -533,7 +328,7 @@ pub(super) fn visit_page(
             break;
         }
         let mut section: Option<(ReadSection<'_>, ProfileId)> = None;
-        let dictionary = read_dictionary(&mut body)?;
+        let dictionary = Section::read(&mut body)?;
         let mut dictionary = Some(dictionary);
         while !body.is_empty() {
             let raw = read_register(&mut body)?;
@@ -566,7 +361,7 @@ pub(super) fn find_in_page(bytes: &[u8], key: RegisterKey) -> Result<Option<(Pro
         if hash != key.profile_hash() {
             continue;
         }
-        let section = ReadSection::new(read_dictionary(&mut body)?);
+        let section = ReadSection::new(Section::read(&mut body)?);
         while !body.is_empty() {
             let raw = read_register(&mut body)?;
             if key_in(hash, raw.title_hash) == key {

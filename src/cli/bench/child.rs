@@ -109,7 +109,7 @@ impl Cluster {
         let config = self.folder.join(format!("{name}.toml"));
         fs::write(&config, text)?;
         let log = self.folder.join(format!("{name}.log"));
-        let process = Process::start(&["serve", "--config", &config.to_string_lossy()], Some(&log))?;
+        let process = Process::start(&["serve", "--dev", "--config", &config.to_string_lossy()], Some(&log))?;
         let addresses = data.join("addresses.json");
         let begun = monotonic_now();
         loop {

@@ -91,7 +91,8 @@ pub(super) fn run(options: &Reconcile, common: &Common, report: &mut Report) -> 
                 check_equal(&cores, population, changed.min(population.profiles))?;
                 let name = format!("{changed} changed, {}", way.name());
                 report.note(&format!("{name}: bytes"), "", met.bytes as f64);
-                report.note(&format!("{name}: times the records' own {own}"), "", met.bytes as f64 / own as f64);
+                report.note(&format!("{name}: the records' own bytes"), "", own as f64);
+                report.note(&format!("{name}: times the records' own"), "", met.bytes as f64 / own as f64);
                 report.note(&format!("{name}: frames"), "", met.frames as f64);
             }
         }

@@ -159,7 +159,7 @@ struct Met {
 }
 
 /// When neither side has anything to do for so long, they have met.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Meetings of the two replicas.
 struct Session {

@@ -1,7 +1,7 @@
 //! The gateway: HTTP for players, browsers and programs that embed no replica.
 //!
 //! A handler checks who asks, hands the work to [`Core`] on a thread that may block, and answers when the result is durable. What may go
-//! wrong is a [`Problem`](problem::Problem), and only `problem` knows status codes. Routes are added in [`router`]; what every request goes
+//! wrong is a `Problem`, and only `problem` knows status codes. Routes are added in [`router`]; what every request goes
 //! through (its id, its figures, its deadline, admission) is in `layers`.
 
 pub mod auth;

@@ -51,9 +51,6 @@ pub const EVENTS_BODY_BYTES_MAX: usize = 1 << 20;
 /// Payload of one log frame, in bytes.
 pub const LOG_FRAME_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes that wait for one group commit before it is started without waiting for more.
-pub const GROUP_COMMIT_BYTES: usize = 1 << 20;
-
 /// Value in the engine, in bytes: far below the size at which sled moves items to files that it never syncs.
 pub const PAGE_BYTES_MAX: usize = 4 << 10;
 

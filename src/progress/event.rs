@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DeviceId, IdError, PlaybackState, Position, ProfileId, SeriesId, SessionId, Speed, TitleId, Version};
-use crate::limits::{CLOCK_DRIFT_MS_MAX, POSITION_MS_MAX, POSITION_OVER_DURATION_MS_MAX, STAMP_MAX};
+use crate::limits::{POSITION_MS_MAX, POSITION_OVER_DURATION_MS_MAX, STAMP_MAX};
 use crate::time::{Hlc, HybridClock, WallTime};
 
 /// What happened in a player.
@@ -250,9 +250,6 @@ impl Event {
         })
     }
 }
-
-/// The default of [`Event::check`]'s drift bound.
-pub const DRIFT_MS_MAX_DEFAULT: u64 = CLOCK_DRIFT_MS_MAX;
 
 /// What one device has shown of the difference between its clock and the node's, from live batches within the last hour.
 ///

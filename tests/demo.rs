@@ -40,3 +40,13 @@ fn without_a_terminal_it_stays_until_standard_input_ends() {
     let invited = told.split("Your turn").nth(1).unwrap();
     assert_eq!(invited.lines().filter(|line| line.starts_with("curl -s http://127.0.0.1:")).count(), 4, "{told}");
 }
+
+// Two readers of one machine: a port that looked free was taken by the other's node before this one's could bind it.
+#[test]
+fn several_at_once_find_ports_of_their_own() {
+    let demos: Vec<_> = (0..4).map(|_| demo(&["--headless"])).collect();
+    let demos: Vec<_> = demos.into_iter().map(|(mut command, folder)| (command.spawn().unwrap(), folder)).collect();
+    for (demo, folder) in demos {
+        assert_done(&demo.wait_with_output().unwrap(), &folder);
+    }
+}

@@ -4,7 +4,8 @@
 //! the replicas stand [relays](super::relay), which is how lines are cut without any replica being told.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::story::PROFILE;
 use crate::cli::client::{Client, segment};
 use crate::cli::failure::Failure;
 use crate::daemon::certificates::{self, CA_FILE, SECRET_FILE};
-use crate::daemon::{Config, Node};
+use crate::daemon::{Config, Node, StartError};
 use crate::embedded::{Link, Replica, ReplicaConfig};
 use crate::net::{Credentials, LinkStatus, NetConfig};
 use crate::progress::{DeviceId, PlaybackEvent, Policy, Position, ProfileId, Progress, TitleId};
@@ -299,36 +300,42 @@ async fn open_phone(folder: &Path) -> Result<Replica, Failure> {
 async fn start_node(folder: &Path, certificates: &Path, party: Party, relays: &[Relay]) -> Result<Node, Failure> {
     let files = certificates::issue_node(certificates, party.name(), &["127.0.0.1".to_owned()])
         .map_err(|error| Failure::of("no certificate", &error))?;
-    let gateway = free_port(GATEWAY_PORTS[party.index()]);
-    let admin = free_port(if gateway == 0 { 0 } else { gateway + 2 });
     let seeds: Vec<_> =
         Party::REGIONS.iter().filter(|other| **other != party).map(|other| relays[other.index()].address().to_string()).collect();
     let name = party.name();
     let quoted = |path: &Path| json!(path).to_string();
-    let text = format!(
-        "[node]\nname = \"{name}\"\nregion = \"{name}\"\ndata_dir = {}\n\
+    let text = |gateway: u16, admin: u16| {
+        format!(
+            "[node]\nname = \"{name}\"\nregion = \"{name}\"\ndata_dir = {}\n\
          [gateway]\nlisten = \"127.0.0.1:{gateway}\"\n\
          [admin]\nlisten = \"127.0.0.1:{admin}\"\n\
          [quic]\nlisten = \"127.0.0.1:0\"\nadvertise = \"{}\"\n\
          keep_alive_ms = {}\nidle_timeout_ms = {}\nredial_max_ms = {}\n\
          [cluster]\nsecret_file = {}\nseeds = {}\n\
          [tls]\nca_file = {}\ncert_file = {}\nkey_file = {}\n",
-        quoted(&folder.join(name)),
-        relays[party.index()].address(),
-        KEEP_ALIVE.as_millis(),
-        IDLE_TIMEOUT.as_millis(),
-        REDIAL_MAX.as_millis(),
-        quoted(&certificates.join(SECRET_FILE)),
-        json!(seeds),
-        quoted(&files.ca),
-        quoted(&files.cert),
-        quoted(&files.key),
-    );
+            quoted(&folder.join(name)),
+            relays[party.index()].address(),
+            KEEP_ALIVE.as_millis(),
+            IDLE_TIMEOUT.as_millis(),
+            REDIAL_MAX.as_millis(),
+            quoted(&certificates.join(SECRET_FILE)),
+            json!(seeds),
+            quoted(&files.ca),
+            quoted(&files.cert),
+            quoted(&files.key),
+        )
+    };
     let path = folder.join(format!("{name}.toml"));
-    std::fs::write(&path, text).map_err(|error| Failure::of(path.display(), &error))?;
-    let config = Config::from_sources(Some(&path), true, []).map_err(|error| Failure::of(path.display(), &error))?;
-    let node = Node::start(config).await;
-    node.map_err(|error| Failure::of(format!("the node of {party} did not start"), &error))
+    for (gateway, admin) in ports(GATEWAY_PORTS[party.index()]) {
+        std::fs::write(&path, text(gateway, admin)).map_err(|error| Failure::of(path.display(), &error))?;
+        let config = Config::from_sources(Some(&path), true, []).map_err(|error| Failure::of(path.display(), &error))?;
+        match Node::start(config).await {
+            // Its listeners are bound before anything else is begun, so nothing of this try is left.
+            Err(StartError::Bind { source, .. }) if source.kind() == ErrorKind::AddrInUse && gateway != 0 => {}
+            node => return node.map_err(|error| Failure::of(format!("the node of {party} did not start"), &error)),
+        }
+    }
+    Err(Failure::new(format!("the node of {party} found no port")))
 }
 
 // Its links with other nodes on which records flow.
@@ -341,8 +348,8 @@ fn open_links_count(node: &Node) -> usize {
     links(node).count()
 }
 
-// The first free port from the one wished for; any, where none of those is. Let go of before it is used: a node that then finds it taken says so.
-fn free_port(wished: u16) -> u16 {
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (wished..wished.saturating_add(PORTS_TRIED)).filter(|port| *port != 0).find(free).unwrap_or(0)
+// The ports to try for gateway and admin listener: those wished for, the next ones, and at last whatever the system gives. Only binding tells
+// whether a port is free: another program may take it between a look and the start.
+fn ports(wished: u16) -> impl Iterator<Item = (u16, u16)> {
+    (0..PORTS_TRIED).map(move |offset| (wished + offset, wished + offset + 2)).chain([(0, 0)])
 }

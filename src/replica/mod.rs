@@ -184,9 +184,22 @@ impl Core {
     ///
     /// After a failure nothing is acknowledged any more; only reopening the store tells what survived.
     pub fn flush(&self) -> Result<bool, FlushError> {
+        self.flush_observed(&mut |_| {})
+    }
+
+    /// Like [`Core::flush`], and shows each record that became durable, in the order of their sequence numbers, before anybody is told of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::flush`].
+    pub fn flush_observed(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<bool, FlushError> {
         let watched = self.watchers.any();
         let mut notes = Notes::default();
-        match self.store.flush(&mut |applied| notes.take(applied, watched)) {
+        let mut take = |applied: &Applied<'_>| {
+            observe(applied);
+            notes.take(applied, watched);
+        };
+        match self.store.flush(&mut take) {
             Ok(Some(durable)) => {
                 self.act_on(notes);
                 self.waiters.durable(durable);

@@ -1,0 +1,12 @@
+//! The partition simulator: the code that ships, under faults, in virtual time.
+//!
+//! A [`scenario`] says who there is, what viewers do, what breaks and when, and what must hold. A world runs it in one thread, from one seed:
+//! the same seed is the same history, byte for byte. Real are registers, playheads, stores, logs, links; replaced are clock, network, disk and
+//! randomness. The [`checkers`] look on at every step; what came of it is an [`outcome::Outcome`], for terminals, programs and design reviews.
+//!
+//! `docs/simulation.md` tells how to run it, write a scenario and read a report.
+
+pub mod checkers;
+pub mod observation;
+pub mod outcome;
+pub mod scenario;

@@ -1,0 +1,3 @@
+//! `leftoff-sim`: the partition simulator's command line.
+
+fn main() {}

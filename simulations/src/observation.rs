@@ -1,0 +1,241 @@
+//! What happened in a world, in the order in which it happened: for the checkers, the trace and the figures.
+
+use std::time::Duration;
+
+use leftoff::progress::{PlaybackEvent, ProfileId, Progress, TitleId, Version};
+use leftoff::replica::RefusedReason;
+use leftoff::store::{Record, ReplicaId, Seq};
+use leftoff::time::Hlc;
+
+/// A host of a world, by its place in the scenario: nodes first, then devices.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HostId(pub u32);
+
+/// Virtual time since the beginning of the world, by no host's clock.
+pub type VirtualTime = Duration;
+
+/// A link attempt between two hosts, unique in a world.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LinkId(pub u64);
+
+/// What is in a frame, for the figures.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub enum Traffic {
+    /// Greeting, pings, peers, goodbyes.
+    Control,
+    /// Records.
+    Records,
+    /// Acknowledgements.
+    Acks,
+    /// Fingerprints, lists, wants: reconciliation.
+    Reconciliation,
+}
+
+/// How a host stopped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stop {
+    /// In good order: flushed and closed.
+    Graceful,
+    /// Killed: what was written and not synced may be lost.
+    Crash,
+    /// Stopped in its tracks for a while; nothing is lost.
+    Pause,
+}
+
+/// What became of a host's disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DiskFault {
+    /// The disk is gone with everything on it; the host begins empty, under a new identity.
+    Lost,
+    /// The folder is as it was when the backup was taken; the host has a new identity.
+    Restored,
+    /// A bit was flipped.
+    FlippedBit,
+    /// A sync failed.
+    FailedSync,
+    /// No space was left.
+    Full,
+    /// A write was cut short.
+    ShortWrite,
+}
+
+/// One past fact.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Observation<'a> {
+    /// A viewer's report was handed to a host. `event` as the player sent it.
+    Reported {
+        /// To whom.
+        host: HostId,
+        /// What.
+        event: &'a PlaybackEvent,
+        /// The place that it counted in, or why it was refused, for people.
+        outcome: Result<Version, &'a str>,
+    },
+    /// A title was hidden at a host.
+    Hid {
+        /// Where.
+        host: HostId,
+        /// Whose.
+        profile: &'a ProfileId,
+        /// Which.
+        title: &'a TitleId,
+    },
+    /// A profile was erased at a host.
+    Erased {
+        /// Where.
+        host: HostId,
+        /// Which.
+        profile: &'a ProfileId,
+    },
+    /// A record became durable at a host, and visible there. With `from` none it was made there: its state is the delta.
+    Applied {
+        /// Where.
+        host: HostId,
+        /// Under which number.
+        seq: Seq,
+        /// Who sent it; none: it was made here.
+        from: Option<ReplicaId>,
+        /// What. Of a device, also deltas that are not yet shared.
+        record: &'a Record,
+        /// Whether it is a device's work that it has shared with nobody yet, by a clock nobody has compared.
+        unshared: bool,
+        /// Whether the table learned something from it.
+        changed: bool,
+    },
+    /// A device's unshared work was re-stamped by this many milliseconds and shared: its watchers get a reset.
+    Restamped {
+        /// Where.
+        host: HostId,
+        /// By how much.
+        offset_ms: i64,
+    },
+    /// The sender was told that what it reported up to here is kept.
+    Acknowledged {
+        /// By whom.
+        host: HostId,
+        /// Everything made at this host up to this number.
+        seq: Seq,
+    },
+    /// Somebody read a register at a host, or was pushed it.
+    Read {
+        /// Where.
+        host: HostId,
+        /// Whose.
+        profile: &'a ProfileId,
+        /// Which title.
+        title: &'a TitleId,
+        /// What was read; none: nothing is recorded.
+        register: Option<&'a Progress>,
+    },
+    /// A link began to exist at one side.
+    LinkStarted {
+        /// Which; the same number at both sides.
+        link: LinkId,
+        /// At whom.
+        host: HostId,
+        /// To whom.
+        peer: HostId,
+    },
+    /// A link ended at one side.
+    LinkEnded {
+        /// Which.
+        link: LinkId,
+        /// At whom.
+        host: HostId,
+        /// To whom.
+        peer: HostId,
+        /// Why, for people.
+        reason: &'a str,
+    },
+    /// A frame left.
+    FrameSent {
+        /// On which link.
+        link: LinkId,
+        /// From whom.
+        host: HostId,
+        /// To whom.
+        peer: HostId,
+        /// What is in it.
+        traffic: Traffic,
+        /// Its bytes, header included.
+        bytes: usize,
+    },
+    /// A frame arrived, with what it holds of records: whatever is in here has been seen by the host.
+    FrameArrived {
+        /// On which link.
+        link: LinkId,
+        /// At whom.
+        host: HostId,
+        /// From whom.
+        peer: HostId,
+        /// Its type.
+        number: u8,
+        /// Its body.
+        body: &'a [u8],
+    },
+    /// A record of a peer was refused.
+    Refused {
+        /// By whom.
+        host: HostId,
+        /// Whose record.
+        peer: HostId,
+        /// Whose progress.
+        profile: &'a ProfileId,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// A host stopped.
+    Stopped {
+        /// Which.
+        host: HostId,
+        /// How.
+        how: Stop,
+    },
+    /// A host serves, for the first time or again.
+    Started {
+        /// Which.
+        host: HostId,
+        /// Under which identity.
+        replica: ReplicaId,
+        /// What is wrong with its store, for people; empty if nothing.
+        damage: &'a str,
+    },
+    /// A disk failed.
+    Disk {
+        /// Whose.
+        host: HostId,
+        /// How.
+        fault: DiskFault,
+    },
+    /// A fault of the scenario began or ended.
+    Fault {
+        /// Its index in the scenario's timeline.
+        index: usize,
+        /// Whether it begins.
+        begins: bool,
+    },
+    /// All faults are over, everything is up: from here on the world must settle.
+    Healed,
+}
+
+/// What a checker may look at: the durable state of each host.
+pub trait View {
+    /// All hosts.
+    fn hosts(&self) -> Vec<HostId>;
+    /// Its name, as in the scenario.
+    fn name(&self, host: HostId) -> String;
+    /// Whether it is a regional node.
+    fn is_node(&self, host: HostId) -> bool;
+    /// Whether it runs now.
+    fn is_up(&self, host: HostId) -> bool;
+    /// The replica; none while the host is down.
+    fn core(&self, host: HostId) -> Option<&leftoff::replica::Core>;
+    /// Whether the host may hold the profile: nodes hold all, devices those of their token.
+    fn holds(&self, host: HostId, profile: &ProfileId) -> bool;
+    /// Its clock now, in milliseconds ahead of the true time.
+    fn clock_error_ms(&self, host: HostId) -> i64;
+    /// The true time as a stamp would show it.
+    fn true_stamp(&self) -> Hlc;
+}

@@ -242,11 +242,20 @@ impl Core {
     /// Calls `then` when everything up to `seq` is kept (see [`AckMode`]), or when it never will be.
     pub fn when_durable(&self, seq: Seq, then: Then) {
         self.waiters.wait(seq, then);
+        // Nothing more will be flushed on its behalf: links are told that somebody waits to hear of the peer.
+        if self.waiters.replication_awaited().is_some() && seq <= self.store.durable() {
+            self.watchers.wake();
+        }
     }
 
     /// Takes note that another node of the region has synced everything up to `seq`.
     pub fn peer_synced(&self, peer: ReplicaId, seq: Seq) {
         self.waiters.replicated(peer, seq);
+    }
+
+    /// The highest number that an acknowledgement waits for another node to sync, if any does.
+    pub fn replication_awaited(&self) -> Option<Seq> {
+        self.waiters.replication_awaited()
     }
 
     /// Where to resume a title. Durable here; nothing recorded: start at 0.

@@ -83,6 +83,14 @@ impl Waiters {
         self.release(state);
     }
 
+    /// The highest number that somebody waits for to be synced at another node; none where that is not what is waited for.
+    pub(super) fn replication_awaited(&self) -> Option<Seq> {
+        match self.mode {
+            AckMode::Local => None,
+            AckMode::Replicated => self.lock().waiting.last_key_value().map(|(seq, _)| *seq),
+        }
+    }
+
     /// Nothing more will be durable.
     pub(super) fn fail(&self, reason: String) {
         let mut state = self.lock();

@@ -185,13 +185,14 @@ impl Outbox {
         self.put_frame(None, count, records, out);
     }
 
-    /// Appends at most one frame of records to `out`; whether it did.
+    /// Appends at most one frame of records to `out`; whether it did. `awaited` is a number of ours that somebody waits for the peer to cover.
     pub(super) fn poll(
         &mut self,
         mono: MonotonicTime,
         store: &Store,
         to: ReplicaId,
         wants: &dyn Fn(&ProfileId) -> bool,
+        awaited: Option<Seq>,
         out: &mut Vec<u8>,
     ) -> Result<bool, ReadError> {
         if self.feed.is_none() || !self.has_room() {
@@ -200,7 +201,7 @@ impl Outbox {
         let mut records = std::mem::take(&mut self.scratch);
         records.clear();
         let polled = self.poll_records(mono, store, to, wants, &mut records);
-        let sent = polled.map(|polled| self.finish(mono, polled, &records, out));
+        let sent = polled.map(|polled| self.finish(mono, polled, &records, awaited, out));
         self.scratch = records;
         sent
     }
@@ -240,7 +241,7 @@ impl Outbox {
         Ok(Polled { count: step.count, covers: step.covers })
     }
 
-    fn finish(&mut self, mono: MonotonicTime, polled: Polled, records: &[u8], out: &mut Vec<u8>) -> bool {
+    fn finish(&mut self, mono: MonotonicTime, polled: Polled, records: &[u8], awaited: Option<Seq>, out: &mut Vec<u8>) -> bool {
         self.covered = polled.covers.unwrap_or(self.covered).max(self.covered);
         let covers = polled.covers.filter(|_| !self.withheld);
         if polled.count > 0 {
@@ -250,6 +251,10 @@ impl Outbox {
         // Not urgent: with luck a record goes out before this is due, and takes the cover along.
         if covers.is_some_and(|covers| covers.0.saturating_sub(self.told.0) >= COVERED_COUNT) {
             self.cover_due = self.cover_due.or(Some(mono + COVER_DELAY));
+        }
+        // What changed nothing is never sent, and yet somebody may wait to hear that the peer could have it.
+        if awaited.is_some_and(|awaited| self.told < awaited && awaited <= self.covered) {
+            self.cover_due = Some(mono);
         }
         if self.withheld || self.cover_due.is_none_or(|due| due > mono) {
             return false;

@@ -552,7 +552,7 @@ impl Link {
         let Some(peer) = &self.peer else { return Ok(false) };
         let narrow = self.narrow.as_ref();
         let wants = |profile: &ProfileId| narrow.is_none_or(|narrow| narrow.sends(profile));
-        Ok(self.outbox.poll(mono, store, peer.id, &wants, out)?)
+        Ok(self.outbox.poll(mono, store, peer.id, &wants, core.replication_awaited(), out)?)
     }
 
     fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {

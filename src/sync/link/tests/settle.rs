@@ -1,9 +1,12 @@
 //! Two and three nodes that converge: live, by cursor, by reconciliation, whatever is lost on the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::world::{Replica, World, cursor};
 use crate::progress::EventKind;
-use crate::replica::CoreOptions;
-use crate::store::StoreOptions;
+use crate::replica::{AckMode, CoreOptions};
+use crate::store::{Batch, StoreOptions};
 use crate::sync::message::Role;
 use crate::sync::{LinkConfig, LinkError, LinkEvent};
 
@@ -33,6 +36,31 @@ fn an_idle_link_falls_silent() {
     let before = world.pairs[pair].bytes();
     world.run(9_000);
     assert_eq!(world.pairs[pair].bytes(), before, "no record, no acknowledgement, no cursor is sent when nothing happens");
+}
+
+#[test]
+fn what_changed_nothing_is_acknowledged_by_a_neighbour_all_the_same() {
+    let options = CoreOptions { ack: AckMode::Replicated, playheads_count_max: 10_000, ..CoreOptions::default() };
+    let mut world = World::new(vec![Replica::new(1, options, StoreOptions::small()), Replica::node(2)]);
+    let pair = world.link(0, 1);
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run_until_quiet(pair);
+    let before = world.pairs[pair].bytes();
+    let mut batch = Batch::local();
+    let known = world.replicas[0].everything();
+    let ((profile, title), state) = known.first_key_value().unwrap();
+    batch.register(profile, title, state);
+    let core = &world.replicas[0].core;
+    let last = core.store().append(batch).unwrap().last;
+    let kept = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&kept);
+    core.when_durable(last, Box::new(move |result| told.store(result.is_ok(), Ordering::Relaxed)));
+    core.flush().unwrap();
+    world.run(50);
+    assert!(kept.load(Ordering::Relaxed), "a round trip is enough");
+    let spent = world.pairs[pair].bytes() - before;
+    world.run(5_000);
+    assert!(spent > 0 && world.pairs[pair].bytes() - before == spent, "and nobody goes on about it");
 }
 
 #[test]

@@ -1,0 +1,217 @@
+// Real nodes, a real browser and a site between them, for the tests in this folder.
+//
+// Every process and folder belongs to one test file and goes with it. Nothing here sleeps to make a race pass: `eventually` looks again until a
+// deadline. The site stands in front of a node on one origin (pages, packages and the node's own requests), so a test can cut the line.
+import { spawn } from 'node:child_process';
+import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/** The repository. */
+export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+/** Nothing on this machine takes this long; a test that waits for it has failed. */
+export const DEADLINE_MS = 30_000;
+const CHROMIUM = process.env.LEFTOFF_CHROMIUM ?? '/usr/bin/chromium';
+const BINARY = process.env.LEFTOFF_BINARY ?? path.join(ROOT, 'target/debug/leftoff');
+const TYPES = {
+  '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.json': 'application/json',
+  '.svg': 'image/svg+xml', '.png': 'image/png', '.webm': 'video/webm', '.mp4': 'video/mp4', '.m4s': 'video/iso.segment',
+  '.m3u8': 'application/vnd.apple.mpegurl', '.mpd': 'application/dash+xml',
+};
+
+/** Looks until the answer is truthy, and returns it; fails with `what` after the deadline. */
+export async function eventually(what, look, deadlineMs = DEADLINE_MS) {
+  const until = performance.now() + deadlineMs;
+  let last;
+  for (;;) {
+    try {
+      const answer = await look();
+      if (answer) return answer;
+      last = answer;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > until) throw new Error(`not in time: ${what} (last: ${last instanceof Error ? last.stack : JSON.stringify(last)})`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** An empty folder that goes with the test file. */
+export function emptyFolder() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'leftoff-browser-'));
+  after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+  return folder;
+}
+
+async function gone(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  await new Promise((resolve) => child.once('exit', resolve));
+}
+
+/**
+ * A node in development, in a process and a folder of its own, on free ports. `settings` are those of the environment
+ * (`{LEFTOFF_GATEWAY__...: '...'}`); `args` replaces `serve --dev` for other commands that serve (`['demo', ...]`).
+ *
+ * @returns {Promise<{url: string, admin: string, folder: string, log: object[], get, post, record, progress, stop, kill}>}
+ */
+export async function startNode({ folder = emptyFolder(), settings = {}, args = ['serve', '--dev'] } = {}) {
+  if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: cargo build`);
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LEFTOFF_')));
+  const free = Object.fromEntries(['GATEWAY', 'QUIC', 'ADMIN'].map((section) => [`LEFTOFF_${section}__LISTEN`, '127.0.0.1:0']));
+  const env = { ...clean, ...free, LEFTOFF_NODE__DATA_DIR: folder, LEFTOFF_LOG__FORMAT: 'json', ...settings };
+  const child = spawn(BINARY, args, { env, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  const log = [];
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    try { log.push(JSON.parse(line)); } catch { log.push({ text: line }); }
+  });
+  const stop = async (signal = 'SIGTERM') => {
+    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+    await gone(child);
+  };
+  after(() => stop('SIGKILL'));
+  const serving = await eventually('the node serves', () => {
+    if (child.exitCode !== null) throw new Error(`the node has ended: ${JSON.stringify(log.slice(-5))}`);
+    return log.find((entry) => entry.gateway && entry.admin);
+  });
+  const url = `http://${serving.gateway}`;
+  const json = async (method, where, body) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const answer = await fetch(url + where, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    const text = await answer.text();
+    return { status: answer.status, headers: answer.headers, body: text && JSON.parse(text) };
+  };
+  const progress = async (profile, title, policy = 'continue') =>
+    (await json('GET', `/v1/profiles/${encodeURIComponent(profile)}/titles/${encodeURIComponent(title)}?policy=${policy}`)).body;
+  return {
+    url, admin: `http://${serving.admin}`, folder, log,
+    get: (where) => json('GET', where),
+    post: (where, body) => json('POST', where, body),
+    /** Records events as another device would. */
+    record: async (...events) => {
+      const answer = await json('POST', '/v1/events', { events });
+      if (answer.status !== 200 || answer.body.refused.length) throw new Error(JSON.stringify(answer.body));
+      return answer.body;
+    },
+    progress,
+    stop: () => stop(),
+    kill: () => stop('SIGKILL'),
+  };
+}
+
+/**
+ * A site: files of `folders` (the first that has it), `/npm/PACKAGE/...` from the packages of the tests, `/leftoff.js` as it is in the source
+ * unless `bundled`, and everything else passed on to `node`. `cut()` makes the node unreachable, at once and for connections that are open;
+ * `heal()` mends it. `held(ms)` makes the node slow.
+ */
+export async function startSite({ node, folders = [path.join(ROOT, 'tests/browser/pages')], bundled = true } = {}) {
+  const open = new Set();
+  let isCut = false;
+  let heldMs = 0;
+  const requests = [];
+  const found = (pathname) => {
+    const name = decodeURIComponent(pathname);
+    const local = name.startsWith('/npm/') ? [path.join(ROOT, 'tests/browser/node_modules', path.normalize(name.slice(5)))]
+      : !bundled && name === '/leftoff.js' ? [path.join(ROOT, 'src/gateway/web/leftoff.js')]
+        : folders.map((folder) => path.join(folder, path.normalize(name)));
+    return local.find((file) => existsSync(file) && statSync(file).isFile());
+  };
+  const send = (file, request, response) => {
+    const { size } = statSync(file);
+    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'accept-ranges': 'bytes', 'cache-control': 'no-store' };
+    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
+    const [from, to] = range ? [Number(range[1]), range[2] ? Math.min(Number(range[2]), size - 1) : size - 1] : [0, size - 1];
+    if (range) headers['content-range'] = `bytes ${from}-${to}/${size}`;
+    response.writeHead(range ? 206 : 200, { ...headers, 'content-length': to - from + 1 });
+    createReadStream(file, { start: from, end: to }).on('error', () => response.destroy()).pipe(response);
+  };
+  const target = () => new URL(node.url);
+  const server = http.createServer((request, response) => {
+    const { pathname } = new URL(request.url, 'http://site');
+    const file = found(pathname);
+    if (file) return send(file, request, response);
+    const entry = { method: request.method, path: request.url, body: '', at: Date.now() };
+    requests.push(entry);
+    request.on('data', (chunk) => { entry.body += chunk; });
+    if (!node) return response.writeHead(404).end();
+    if (isCut) return request.socket.destroy();
+    const pass = () => {
+      const { hostname, port } = target();
+      const onward = http.request({ hostname, port, method: request.method, path: request.url, headers: request.headers }, (answer) => {
+        response.writeHead(answer.statusCode, answer.headers);
+        answer.pipe(response);
+      });
+      onward.on('error', () => response.destroy());
+      response.on('close', () => onward.destroy());
+      open.add(request.socket);
+      request.pipe(onward);
+    };
+    if (heldMs) setTimeout(pass, heldMs); else pass();
+  });
+  server.on('upgrade', (request, socket, head) => {
+    requests.push({ method: 'UPGRADE', path: request.url, body: '', at: Date.now() });
+    if (isCut || !node) return socket.destroy();
+    const { hostname, port } = target();
+    const onward = net.connect(Number(port), hostname, () => {
+      const lines = [`${request.method} ${request.url} HTTP/1.1`];
+      for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      onward.write(`${lines.join('\r\n')}\r\n\r\n`);
+      onward.write(head);
+      socket.pipe(onward).pipe(socket);
+    });
+    open.add(socket);
+    for (const [one, other] of [[socket, onward], [onward, socket]]) one.on('error', () => other.destroy()).on('close', () => other.destroy());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  after(() => { server.closeAllConnections(); server.close(); for (const socket of open) socket.destroy(); });
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    /** What was asked of the node through this site, oldest first, also while cut. */
+    requests,
+    cut: () => { isCut = true; for (const socket of open) socket.destroy(); open.clear(); },
+    heal: () => { isCut = false; },
+    held: (ms) => { heldMs = ms; },
+  };
+}
+
+/**
+ * Headless Chromium with an empty profile folder (or `profile`, to start again with what an earlier run kept). `browser.kill()` ends it without
+ * warning; `browser.quit()` as its user would.
+ */
+export async function startBrowser({ profile = emptyFolder(), args = [], deadlineMs = DEADLINE_MS } = {}) {
+  if (!existsSync(CHROMIUM)) throw new Error(`${CHROMIUM} is missing: apt-get install chromium`);
+  const { default: puppeteer } = await import('puppeteer-core');
+  const browser = await puppeteer.launch({
+    executablePath: CHROMIUM, headless: true, userDataDir: profile, timeout: deadlineMs, protocolTimeout: deadlineMs * 2,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+      '--disable-sync', '--disable-dev-shm-usage', '--mute-audio', '--autoplay-policy=no-user-gesture-required', '--no-proxy-server', ...args],
+  });
+  const child = browser.process();
+  const end = async (how) => {
+    if (child.exitCode === null && child.signalCode === null) await how();
+    await gone(child);
+  };
+  after(() => end(async () => child.kill('SIGKILL')));
+  return {
+    profile,
+    puppeteer: browser,
+    /** A page at `url`, its errors collected in `page.problems`. */
+    page: async (url, { context = browser, before } = {}) => {
+      const page = await context.newPage();
+      page.setDefaultTimeout(deadlineMs);
+      page.problems = [];
+      page.on('pageerror', (error) => page.problems.push(String(error.stack ?? error)));
+      if (before) await before(page);
+      if (url) await page.goto(url, { waitUntil: 'domcontentloaded' });
+      return page;
+    },
+    /** A separate storage, as another device would have. */
+    device: () => browser.createBrowserContext(),
+    quit: () => end(() => browser.close()),
+    kill: () => end(async () => child.kill('SIGKILL')),
+  };
+}

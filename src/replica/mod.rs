@@ -102,8 +102,8 @@ pub struct Core {
 #[derive(Default)]
 struct Notes {
     opened: Vec<(RegisterKey, Version)>,
-    erased: Vec<(RegisterKey, ProfileId, Seq)>,
-    changes: Vec<(ProfileId, TitleId, Seq)>,
+    // In the order of their numbers: whoever has been told of one has been told of all before it.
+    changes: Vec<(RegisterKey, ProfileId, Change)>,
 }
 
 impl Notes {
@@ -116,8 +116,10 @@ impl Notes {
         }
         // The store has decoded it before; bytes that do not decode are not applied.
         match applied.record() {
-            Ok(Record::Erased { profile, .. }) => self.erased.push((applied.key, profile, applied.seq)),
-            Ok(Record::Register { profile, title, .. }) => self.changes.push((profile, title, applied.seq)),
+            Ok(Record::Erased { profile, .. }) => self.changes.push((applied.key, profile, Change::Erased { seq: applied.seq })),
+            Ok(Record::Register { profile, title, .. }) => {
+                self.changes.push((applied.key, profile, Change::Register { title, seq: applied.seq }));
+            }
             Err(_) => {}
         }
     }
@@ -202,6 +204,10 @@ impl Core {
         match self.store.flush(&mut take) {
             Ok(Some(durable)) => {
                 self.act_on(notes);
+                // Whoever began to watch in the middle of this was not thought of when its records were looked at.
+                if !watched && self.watchers.any() {
+                    self.watchers.notify_all(&Change::Reset);
+                }
                 self.waiters.durable(durable);
                 // Also when no record changed anything: links wait for this to acknowledge what they were sent.
                 self.watchers.wake();
@@ -220,17 +226,19 @@ impl Core {
         for (key, newest) in notes.opened {
             self.playheads.shard(key.profile_hash()).notice(key, newest);
         }
-        for (key, profile, seq) in notes.erased {
-            self.playheads.shard(key.profile_hash()).forget_profile(key.profile_hash());
-            let mut erasing = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
-            if erasing.get(&profile).is_some_and(|erased| self.store.erased(&profile) >= *erased) {
-                erasing.remove(&profile);
+        for (key, profile, change) in notes.changes {
+            if matches!(change, Change::Erased { .. }) {
+                self.forget_erased(key, &profile);
             }
-            drop(erasing);
-            self.watchers.notify(&profile, &Change::Erased { seq });
+            self.watchers.notify(&profile, &change);
         }
-        for (profile, title, seq) in notes.changes {
-            self.watchers.notify(&profile, &Change::Register { title, seq });
+    }
+
+    fn forget_erased(&self, key: RegisterKey, profile: &ProfileId) {
+        self.playheads.shard(key.profile_hash()).forget_profile(key.profile_hash());
+        let mut erasing = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
+        if erasing.get(profile).is_some_and(|erased| self.store.erased(profile) >= *erased) {
+            erasing.remove(profile);
         }
     }
 

@@ -16,6 +16,8 @@ use crate::time::{Hlc, WallTime};
 pub struct Recorded {
     /// For each event the place it counted in, or why it was refused.
     pub outcomes: Vec<Result<Version, Refusal>>,
+    /// For each event the number of the change that it made; none: it changed nothing.
+    pub changes: Vec<Option<Seq>>,
     /// The number to wait for, if any event was accepted: everything that the batch says is kept when this one is durable. That of a repeat is
     /// no older than what it repeats: a retry is not acknowledged before the original could be.
     pub last: Option<Seq>,
@@ -53,6 +55,16 @@ type TitleCounts = BTreeMap<u64, usize>;
 /// Room asked of the store for each event: the largest record of one place.
 const EVENT_BYTES: usize = 512;
 
+/// What has been recorded of some batches so far.
+struct Recording {
+    batch: Batch,
+    outcomes: Vec<Result<Version, Refusal>>,
+    /// For each event the index of its record in the batch.
+    records: Vec<Option<u64>>,
+    counts: TitleCounts,
+    repeats: bool,
+}
+
 impl Core {
     /// Records a batch of events, one by one: each counts or is refused by itself.
     ///
@@ -64,9 +76,57 @@ impl Core {
     /// Nothing of the batch is acknowledged. What came before an event that could not be read for is recorded all the same; sent again, it is
     /// recognised.
     pub fn record(&self, now: WallTime, sent_at: Option<WallTime>, events: &[PlaybackEvent]) -> Result<Recorded, RecordError> {
-        self.admit(events.len() * EVENT_BYTES)?;
+        self.record_all(now, &[(sent_at, events)])
+    }
+
+    /// The same for several devices' batches, each with the time its device sent it, in one go: as one batch to the log. The outcomes are those of
+    /// all batches, one after the other.
+    pub fn record_all(&self, now: WallTime, batches: &[(Option<WallTime>, &[PlaybackEvent])]) -> Result<Recorded, RecordError> {
+        let count = batches.iter().map(|(_, events)| events.len()).sum::<usize>();
+        self.admit(count * EVENT_BYTES)?;
         let now = self.corrected(now);
         let sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
+        self.recording.fetch_add(1, Ordering::AcqRel);
+        let mut recording = Recording {
+            batch: if *sharing { Batch::local() } else { Batch::local().unshared() },
+            outcomes: Vec::with_capacity(count),
+            records: Vec::with_capacity(count),
+            counts: TitleCounts::new(),
+            repeats: false,
+        };
+        let failed = batches.iter().find_map(|(sent_at, events)| self.record_batch(now, *sent_at, events, &mut recording).err());
+        let Recording { batch, outcomes, records, repeats, .. } = recording;
+        // Also what came before a failure: its playheads have moved on, and would take it for a repeat when it is sent again.
+        let appended = if batch.is_empty() { Ok(None) } else { self.store.append(batch).map(Some) };
+        self.recording.fetch_sub(1, Ordering::AcqRel);
+        drop(sharing);
+        let appended = appended?;
+        if appended.is_some() {
+            self.wake_committer();
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let number = |record: Option<u64>| record.and_then(|index| appended.map(|appended| Seq(appended.first.0 + index)));
+        let changes = records.into_iter().map(number).collect();
+        let last = appended.map(|appended| appended.last);
+        if !repeats {
+            return Ok(Recorded { outcomes, changes, last });
+        }
+        // What is repeated may have been recorded a moment ago by a thread that has moved the playhead and not yet appended.
+        if self.recording.load(Ordering::Acquire) > 0 {
+            drop(self.sharing.write().unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(Recorded { outcomes, changes, last: Some(self.store.appended()) })
+    }
+
+    fn record_batch(
+        &self,
+        now: WallTime,
+        sent_at: Option<WallTime>,
+        events: &[PlaybackEvent],
+        recording: &mut Recording,
+    ) -> Result<(), RecordError> {
         let checked: Vec<Result<Event, Refusal>> = events.iter().map(|raw| Event::check(now, self.options.drift_ms_max, raw)).collect();
         if sent_at.is_none() {
             for event in checked.iter().flatten() {
@@ -75,45 +135,18 @@ impl Core {
                 }
             }
         }
-        self.recording.fetch_add(1, Ordering::AcqRel);
-        let mut batch = if *sharing { Batch::local() } else { Batch::local().unshared() };
-        let mut outcomes = Vec::with_capacity(events.len());
-        let mut counts = TitleCounts::new();
-        let mut repeats = false;
-        let mut failed = None;
         for event in checked {
-            let before = batch.count();
-            match event.map(|event| self.record_one(now, sent_at, &event, &mut batch, &mut counts)) {
-                Ok(Ok(outcome)) => {
-                    repeats |= outcome.is_ok() && batch.count() == before;
-                    outcomes.push(outcome);
-                }
-                Ok(Err(error)) => {
-                    failed = Some(error);
-                    break;
-                }
-                Err(refusal) => outcomes.push(Err(refusal)),
-            }
+            let before = recording.batch.count();
+            let outcome = match event {
+                Ok(event) => self.record_one(now, sent_at, &event, &mut recording.batch, &mut recording.counts)?,
+                Err(refusal) => Err(refusal),
+            };
+            let made = recording.batch.count() != before;
+            recording.repeats |= outcome.is_ok() && !made;
+            recording.outcomes.push(outcome);
+            recording.records.push(made.then_some(before as u64));
         }
-        // Also what came before a failure: its playheads have moved on, and would take it for a repeat when it is sent again.
-        let appended = if batch.is_empty() { Ok(None) } else { self.store.append(batch).map(|appended| Some(appended.last)) };
-        self.recording.fetch_sub(1, Ordering::AcqRel);
-        drop(sharing);
-        let last = appended?;
-        if last.is_some() {
-            self.wake_committer();
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        if !repeats {
-            return Ok(Recorded { outcomes, last });
-        }
-        // What is repeated may have been recorded a moment ago by a thread that has moved the playhead and not yet appended.
-        if self.recording.load(Ordering::Acquire) > 0 {
-            drop(self.sharing.write().unwrap_or_else(PoisonError::into_inner));
-        }
-        Ok(Recorded { outcomes, last: Some(self.store.appended()) })
+        Ok(())
     }
 
     /// Removes a title from the continue-watching row; new activity shows it again. In effect when the number returned is durable.

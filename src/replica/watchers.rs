@@ -37,9 +37,16 @@ pub type Notify = Arc<dyn Fn(&Change) + Send + Sync>;
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
+struct Watched {
+    by_profile: HashMap<ProfileId, Vec<(WatchId, Notify)>>,
+    // A gateway ends thousands of watches at once when its clients go: none of them may go through all others.
+    profile_of: HashMap<WatchId, ProfileId>,
+}
+
+#[derive(Default)]
 pub(super) struct Watchers {
     next: AtomicU64,
-    profiles: RwLock<HashMap<ProfileId, Vec<(WatchId, Notify)>>>,
+    profiles: RwLock<Watched>,
     profiles_count: AtomicUsize,
     wakes: RwLock<Vec<(WatchId, Wake)>>,
 }
@@ -48,18 +55,24 @@ impl Watchers {
     pub(super) fn watch(&self, profile: ProfileId, notify: Notify) -> WatchId {
         let id = self.id();
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
-        profiles.entry(profile).or_default().push((id, notify));
-        self.profiles_count.store(profiles.len(), Ordering::Release);
+        profiles.profile_of.insert(id, profile.clone());
+        profiles.by_profile.entry(profile).or_default().push((id, notify));
+        self.profiles_count.store(profiles.by_profile.len(), Ordering::Release);
         id
     }
 
     pub(super) fn unwatch(&self, id: WatchId) {
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
-        profiles.retain(|_, watches| {
-            watches.retain(|(own, _)| *own != id);
-            !watches.is_empty()
-        });
-        self.profiles_count.store(profiles.len(), Ordering::Release);
+        if let Some(profile) = profiles.profile_of.remove(&id) {
+            if let Some(watches) = profiles.by_profile.get_mut(&profile) {
+                watches.retain(|(own, _)| *own != id);
+                if watches.is_empty() {
+                    profiles.by_profile.remove(&profile);
+                }
+            }
+            self.profiles_count.store(profiles.by_profile.len(), Ordering::Release);
+            return;
+        }
         drop(profiles);
         self.wakes.write().unwrap_or_else(PoisonError::into_inner).retain(|(own, _)| *own != id);
     }
@@ -77,14 +90,14 @@ impl Watchers {
 
     pub(super) fn notify(&self, profile: &ProfileId, change: &Change) {
         let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, notify) in profiles.get(profile).into_iter().flatten() {
+        for (_, notify) in profiles.by_profile.get(profile).into_iter().flatten() {
             notify(change);
         }
     }
 
     pub(super) fn notify_all(&self, change: &Change) {
         let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, notify) in profiles.values().flatten() {
+        for (_, notify) in profiles.by_profile.values().flatten() {
             notify(change);
         }
     }

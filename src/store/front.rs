@@ -262,6 +262,16 @@ impl Store {
         self.present.forgetting.erased(self.hasher().profile(profile), &encoded_id(profile.as_str()))
     }
 
+    /// The number under which a profile's last erasure arrived; zero for never.
+    pub fn erasure_arrived(&self, profile: &ProfileId) -> Seq {
+        if !self.present.forgetting.anything() {
+            return Seq(0);
+        }
+        let encoded = encoded_id(profile.as_str());
+        let known = self.present.forgetting.of(self.hasher().profile(profile));
+        known.into_iter().find(|tombstone| *tombstone.profile == *encoded).map_or(Seq(0), |tombstone| tombstone.arrived)
+    }
+
     /// The expiry floor, in days since the Unix epoch.
     pub fn floor_day(&self) -> u32 {
         self.present.forgetting.floor_day()

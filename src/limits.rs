@@ -75,6 +75,36 @@ pub const PROFILES_PER_TOKEN_COUNT_MAX: usize = 64;
 /// Token in a hello, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
+/// Origins of pages that are let in.
+pub const ORIGINS_COUNT_MAX: usize = 64;
+
+/// One of them, in bytes: a host name has at most 253.
+pub const ORIGIN_BYTES_MAX: usize = 300;
+
+/// One message on a WebSocket, in bytes. What came of it is held until it is whole.
+pub const SOCKET_FRAME_BYTES_MAX: usize = 64 << 10;
+
+/// Messages of events of one WebSocket that wait for the disk; beyond it, and beyond the next bound, nothing more is read from it.
+pub const SOCKET_IN_FLIGHT_COUNT_MAX: usize = 256;
+
+/// The same in bytes.
+pub const SOCKET_IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
+
+/// A client's own id of a message, in bytes of JSON.
+pub const MESSAGE_ID_BYTES_MAX: usize = 64;
+
+/// Pushes that wait for one reader. With more it is told from the store once it reads again, which costs no memory.
+pub const PUSHES_WAITING_COUNT_MAX: usize = 64;
+
+/// Registers read at once for a reader that has fallen behind.
+pub const CATCH_UP_COUNT_MAX: usize = 128;
+
+/// Readers that catch up at the same time.
+pub const CATCHING_UP_COUNT_MAX: usize = 16;
+
+/// Changes that wait to be pushed, all profiles together; with more, all readers catch up from the store.
+pub const CHANGES_WAITING_COUNT_MAX: usize = 65_536;
+
 /// Ranges open at once in one reconciliation; further ones wait for its next pass. About 64 bytes each.
 pub const RECONCILE_RANGES_COUNT_MAX: usize = 131_072;
 

@@ -122,6 +122,7 @@ impl Node {
         await_reconciliation(&running, !config.seeds.is_empty());
         admin_state.set_running(Arc::clone(&running));
         let gateway_state = GatewayState::new(core, authority, config.gateway);
+        gateway_state.set_origins(config.origins.clone());
         let gateway = gateway.serve(router(&gateway_state));
         let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: running.network.local_addr() };
         let addresses =
@@ -154,6 +155,7 @@ impl Node {
     /// from their files. What cannot be read leaves the old in use.
     pub fn reload(&self, config: &Config) {
         self.gateway_state.set_options(config.gateway);
+        self.gateway_state.set_origins(config.origins.clone());
         match net_config(config, config.tls.as_ref()) {
             Ok(NetConfig { tls: Some(material), .. }) => match self.running.network.reload(&material) {
                 Ok(()) => tracing::info!("certificates reloaded; open links stay"),

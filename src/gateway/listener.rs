@@ -8,8 +8,10 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::patience::PatientStream;
 
 /// The bounds of a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,11 +22,18 @@ pub struct ListenerOptions {
     pub header_timeout: Duration,
     /// Request line and headers, in bytes.
     pub header_bytes_max: usize,
+    /// How long a client may take none of what is sent to it before its connection is cut.
+    pub write_timeout: Duration,
 }
 
 impl Default for ListenerOptions {
     fn default() -> Self {
-        Self { connections_count_max: 10_000, header_timeout: Duration::from_secs(30), header_bytes_max: 32 << 10 }
+        Self {
+            connections_count_max: 10_000,
+            header_timeout: Duration::from_secs(30),
+            header_bytes_max: 32 << 10,
+            write_timeout: Duration::from_secs(15),
+        }
     }
 }
 
@@ -37,13 +46,22 @@ pub struct Listener {
 }
 
 const HEADERS_COUNT_MAX: usize = 64;
+/// Sent and not yet taken by a client, in bytes, in the kernel (which doubles it for its own needs).
+const SEND_BUFFER_BYTES: u32 = 128 << 10;
+/// Connections that wait to be accepted: those of a node's clients, when all come back at once. The system may allow fewer.
+const BACKLOG_COUNT_MAX: u32 = 4_096;
 /// What a connection too many is told, by hand: nothing of its request is read, so there is no id either.
 const FULL: &str = r#"{"type":"urn:leftoff:problem:overloaded","title":"Not now","status":503,"code":"overloaded","detail":"as many connections are open as are allowed","retry_after_ms":1000}"#;
 
 impl Listener {
-    /// Binds. Port 0 takes a free one; see [`Listener::local_addr`].
+    /// Binds, within a tokio runtime. Port 0 takes a free one; see [`Listener::local_addr`].
     pub async fn bind(address: SocketAddr, options: ListenerOptions) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // Connections inherit it. What the kernel holds for a client cannot be replaced by something newer, and is memory too.
+        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG_COUNT_MAX)?;
         Ok(Self { address: socket.local_addr()?, socket, options })
     }
 
@@ -85,7 +103,7 @@ async fn accept(
                 // Answers are small and somebody waits for each.
                 let _ = stream.set_nodelay(true);
                 if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
-                    tokio::spawn(connection(http.clone(), stream, routes.clone(), stopped.clone(), permit));
+                    tokio::spawn(connection(http.clone(), stream, routes.clone(), stopped.clone(), (permit, options.write_timeout)));
                 } else {
                     // Best effort: who does not take these few bytes at once is closed without a word.
                     let _ = stream.try_write(full().as_bytes());
@@ -116,8 +134,10 @@ async fn connection(
     stream: TcpStream,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
+    (permit, patience): (OwnedSemaphorePermit, Duration),
 ) {
+    // The permit goes with the stream, not with this task: an upgraded connection is one still.
+    let stream = PatientStream::new(stream, patience, permit);
     let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).with_upgrades();
     tokio::pin!(served);
     let ended = tokio::select! {
@@ -130,7 +150,6 @@ async fn connection(
     if let Err(error) = ended {
         tracing::trace!(%error, "a connection ended early");
     }
-    drop(permit);
 }
 
 /// Ends a listener.

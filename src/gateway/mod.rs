@@ -12,8 +12,10 @@ mod hide;
 mod history;
 mod layers;
 mod listener;
+mod origins;
 mod pages;
 mod path;
+mod patience;
 mod problem;
 mod progress;
 mod resume;
@@ -29,6 +31,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
+pub use self::origins::{OriginError, Origins};
 pub(crate) use self::pages::check_host;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::progress::ProgressBody;
@@ -45,11 +48,21 @@ pub struct GatewayOptions {
     pub bodies_bytes_max: usize,
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
+    /// WebSockets and streams of events at once; further ones are answered 503.
+    pub sockets_count_max: usize,
+    /// How long a WebSocket may say nothing before it is closed.
+    pub socket_idle: Duration,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { requests_count_max: 1_024, bodies_bytes_max: 64 << 20, request_timeout: Duration::from_secs(10) }
+        Self {
+            requests_count_max: 1_024,
+            bodies_bytes_max: 64 << 20,
+            request_timeout: Duration::from_secs(10),
+            sockets_count_max: 10_000,
+            socket_idle: Duration::from_secs(60),
+        }
     }
 }
 
@@ -61,6 +74,7 @@ struct Shared {
     core: Arc<Core>,
     authority: Option<Arc<dyn Authority>>,
     limits: RwLock<Arc<Limits>>,
+    origins: RwLock<Origins>,
 }
 
 /// The bounds in force, and what is taken of them.
@@ -84,12 +98,22 @@ impl Limits {
 impl GatewayState {
     /// A gateway to a replica. Without an authority everyone may do everything: only for a listener on loopback.
     pub fn new(core: Arc<Core>, authority: Option<Arc<dyn Authority>>, options: GatewayOptions) -> Self {
-        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)) }))
+        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)), origins: RwLock::default() }))
     }
 
     /// Takes other bounds from here on. Requests under way finish under those they began with.
     pub fn set_options(&self, options: GatewayOptions) {
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Limits::new(options);
+    }
+
+    /// Lets in the pages of other origins from here on; those that were let in stay.
+    pub fn set_origins(&self, origins: Origins) {
+        *self.0.origins.write().unwrap_or_else(PoisonError::into_inner) = origins;
+    }
+
+    /// The origins of pages that are let in.
+    pub(crate) fn origins(&self) -> Origins {
+        self.0.origins.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

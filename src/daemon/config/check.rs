@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::raw::{RawAuth, RawStore, RawTls};
 use super::{ConfigError, ConfigProblem, TlsFiles};
+use crate::gateway::Origins;
 use crate::gateway::auth::KeyFiles;
 use crate::store::StoreOptions;
 
@@ -111,6 +112,14 @@ impl Check {
             self.host_port(key, Some(seed));
         }
         seeds.to_vec()
+    }
+
+    pub(super) fn origins(&mut self, key: &'static str, value: Option<&[String]>) -> Origins {
+        let texts = value.unwrap_or_default();
+        Origins::new(texts).unwrap_or_else(|error| {
+            self.problem(key, texts.join(", "), error.to_string());
+            Origins::default()
+        })
     }
 
     pub(super) fn file(&mut self, key: &'static str, value: Option<&str>, required: bool) -> Option<PathBuf> {

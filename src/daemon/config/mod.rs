@@ -12,7 +12,7 @@ use std::time::Duration;
 use self::check::Check;
 use self::raw::Raw;
 use crate::gateway::auth::KeyFiles;
-use crate::gateway::{GatewayOptions, ListenerOptions};
+use crate::gateway::{GatewayOptions, ListenerOptions, Origins};
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::StoreOptions;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub listener: ListenerOptions,
     /// Bounds of the gateway.
     pub gateway: GatewayOptions,
+    /// The pages that may open a WebSocket.
+    pub origins: Origins,
     /// Where nodes and devices reach it, over UDP.
     pub quic_listen: SocketAddr,
     /// The address that it tells other nodes, where that differs.
@@ -174,13 +176,17 @@ impl Config {
             listener: ListenerOptions {
                 connections_count_max: check.number("gateway.connections_max", raw.gateway.connections_max, 10_000, 1, 1_000_000) as usize,
                 header_timeout: check.millis("gateway.header_timeout_ms", raw.gateway.header_timeout_ms, 30_000, 100, 600_000),
+                write_timeout: check.millis("gateway.write_timeout_ms", raw.gateway.write_timeout_ms, 15_000, 100, 600_000),
                 ..ListenerOptions::default()
             },
             gateway: GatewayOptions {
                 requests_count_max: check.number("gateway.requests_max", raw.gateway.requests_max, 1_024, 1, 100_000) as usize,
                 bodies_bytes_max: check.mib("gateway.bodies_mib", raw.gateway.bodies_mib, 64, 1, 4_095),
                 request_timeout: check.millis("gateway.request_timeout_ms", raw.gateway.request_timeout_ms, 10_000, 100, 600_000),
+                sockets_count_max: check.number("gateway.sockets_max", raw.gateway.sockets_max, 10_000, 1, 1_000_000) as usize,
+                socket_idle: check.millis("gateway.socket_idle_ms", raw.gateway.socket_idle_ms, 60_000, 100, 3_600_000),
             },
+            origins: check.origins("gateway.origins", raw.gateway.origins.as_deref()),
             quic_listen: check.listen("quic.listen", raw.quic.listen.as_deref(), &format!("{any}:7401"), dev),
             quic_advertise: check.host_port("quic.advertise", raw.quic.advertise.as_deref()),
             keep_alive,
@@ -213,7 +219,7 @@ impl Config {
 }
 
 /// Keys whose values are lists: in the environment, separated by commas.
-const LISTS: [&str; 2] = ["cluster.seeds", "auth.key_files"];
+const LISTS: [&str; 3] = ["cluster.seeds", "auth.key_files", "gateway.origins"];
 
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,10 @@ section!(RawGateway {
     bodies_mib: i64,
     request_timeout_ms: i64,
     header_timeout_ms: i64,
+    write_timeout_ms: i64,
+    sockets_max: i64,
+    socket_idle_ms: i64,
+    origins: Vec<String>,
 });
 section!(RawQuic { listen: String, advertise: String, keep_alive_ms: i64, idle_timeout_ms: i64, redial_max_ms: i64 });
 section!(RawAdmin { listen: String });

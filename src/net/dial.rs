@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::backoff::Backoff;
 use super::driver::{self, Ended, Opening, is_set};
 use super::network::Shared;
+use super::random::random_fraction;
 use super::status::NetTotals;
 use super::tls::ROLE_NAME;
+use crate::sync::Backoff;
 use crate::sync::message::ByeCode;
 use crate::time::system::monotonic_now;
 
@@ -58,7 +59,7 @@ pub(super) async fn keep(shared: Arc<Shared>, address: String, identity: Identit
         if ended.opened && monotonic_now().saturating_since(began) >= LIVED {
             backoff.reset();
         }
-        let wait = backoff.next().max(ended.retry);
+        let wait = backoff.next(random_fraction()).max(ended.retry);
         info!(address, reason = ended.reason, wait_ms = wait.as_millis() as u64, "dialing again");
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -9,9 +9,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, info, info_span, warn};
 
-use super::backoff::random_salt;
 use super::machine::Machine;
 use super::network::{NetEvent, Shared};
+use super::random::random_salt;
 use super::registry::{Entry, Greeting, Verdict};
 use super::status::{LinkStatus, NetTotals};
 use super::tls;

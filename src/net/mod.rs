@@ -4,14 +4,13 @@
 //! one is a device and must bring a token. Each connection has one bidirectional stream, driven by one task; every link that ends is dialed
 //! again for ever, with backoff. Nothing here decides what a record means: that is done below, without I/O.
 
-mod backoff;
-mod clocks;
 mod config;
 mod dial;
 mod driver;
 mod error;
 mod machine;
 mod network;
+mod random;
 mod registry;
 mod status;
 #[cfg(test)]

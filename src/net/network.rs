@@ -10,7 +10,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::clocks::Clocks;
 use super::config::{Credentials, NetConfig, TlsMaterial};
 use super::dial::{self, Identity};
 use super::driver::{self, Opening};
@@ -20,6 +19,7 @@ use super::{NetError, tls};
 use crate::progress::ProfileId;
 use crate::replica::{Authority, Core};
 use crate::store::ReplicaId;
+use crate::sync::Clocks;
 use crate::sync::message::{ByeCode, KnownPeer, Role};
 use crate::time::WallTime;
 

@@ -9,6 +9,7 @@ use super::status::{LinkStatus, TargetStatus};
 use crate::limits::PEERS_PER_FRAME_COUNT_MAX;
 use crate::store::ReplicaId;
 use crate::sync::message::{KnownPeer, Role};
+use crate::sync::{Rival, newer_stays};
 
 /// Addresses that are dialed, seeds and learned ones. Further ones are not learned.
 const TARGETS_COUNT_MAX: usize = PEERS_PER_FRAME_COUNT_MAX;
@@ -83,9 +84,7 @@ impl Registry {
         (link, entry)
     }
 
-    /// The link's peer has said who it is. Of two links between the same replicas, both sides keep the same one: the one that the smaller id
-    /// dialed. Of two that the same side dialed, the dialer keeps the older and the other side the newer: the older may be left over from a
-    /// life of the dialer's that has ended, and only the dialer knows. A link of another run of the peer's program is dead in any case.
+    /// The link's peer has said who it is: of two links between the same replicas, one gives way.
     pub(super) fn greet(&self, own: ReplicaId, link: u64, peer: ReplicaId, greeting: Greeting) -> Verdict {
         let Greeting { role, dialed, run } = greeting;
         let mut state = self.state();
@@ -93,16 +92,9 @@ impl Registry {
         if let Some((before, entry)) = before
             && before != link
         {
-            let before_dialed = entry.status.lock().unwrap_or_else(PoisonError::into_inner).dialed;
-            let preferred = |dialed: bool| role == Role::Device || (own < peer) == dialed;
-            let same_run = entry.run.get() == Some(&run);
-            let newer_stays = !same_run
-                || match (preferred(before_dialed), preferred(dialed)) {
-                    (true, false) => false,
-                    (false, true) => true,
-                    _ => !dialed,
-                };
-            if !newer_stays {
+            let older = Rival { dialed: entry.status.lock().unwrap_or_else(PoisonError::into_inner).dialed, run: entry.run.get().copied() };
+            let newer = Rival { dialed, run: Some(run) };
+            if !newer_stays(own, peer, role, older, newer) {
                 return Verdict::GivesWay;
             }
             entry.give_way.notify_one();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tokio::time::{Instant, timeout};
 
-use super::backoff::random_salt;
+use super::random::random_salt;
 use super::*;
 use crate::progress::{EventKind, PlaybackEvent, Policy, ProfileId, TitleId};
 use crate::replica::{Authority, Core, CoreOptions, Grant, TokenError};

@@ -3,8 +3,11 @@
 //! A [`Link`] is one side of a connection. It is symmetric: any replica speaks it with any other. Three layers get a change across: the live
 //! feed, catch-up by cursor after a cut, and reconciliation where no cursor says what is missing. `docs/protocol.md` has every byte.
 
+mod backoff;
 mod catch_up;
 mod clock;
+mod clocks;
+mod duplicates;
 pub mod frame;
 mod inbox;
 mod link;
@@ -13,5 +16,8 @@ mod offers;
 mod outbox;
 pub mod reconcile;
 
+pub use backoff::Backoff;
 pub use clock::Comparison;
+pub use clocks::Clocks;
+pub use duplicates::{Rival, newer_stays};
 pub use link::{Handled, Link, LinkConfig, LinkError, LinkEvent, LinkFigures, LinkState};

@@ -6,44 +6,34 @@ use std::time::Duration;
 
 /// The waits between attempts at one address.
 #[derive(Clone, Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     first: Duration,
     max: Duration,
     attempts: u32,
 }
 
 impl Backoff {
-    pub(super) const fn new(first: Duration, max: Duration) -> Self {
+    /// Waits of at most `first`, then of twice that, and so on up to `max`.
+    pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, attempts: 0 }
     }
 
     /// An attempt succeeded: the next failure starts anew.
-    pub(super) const fn reset(&mut self) {
+    pub const fn reset(&mut self) {
         self.attempts = 0;
     }
 
-    /// The bound of the next draw.
+    /// The bound of the next wait.
     fn bound(&self) -> Duration {
         self.first.saturating_mul(1 << self.attempts.min(20)).min(self.max)
     }
 
-    /// Draws the next wait.
-    pub(super) fn next(&mut self) -> Duration {
+    /// The next wait: `fraction`, a uniform draw of 0 to 1, of its bound.
+    pub fn next(&mut self, fraction: f64) -> Duration {
         let bound = self.bound();
         self.attempts = self.attempts.saturating_add(1);
-        bound.mul_f64(random_fraction())
+        bound.mul_f64(fraction.clamp(0.0, 1.0))
     }
-}
-
-/// A uniform number in `0..1`; the middle if the system has no randomness, which waits rightly all the same.
-fn random_fraction() -> f64 {
-    getrandom::u32().map_or(0.5, |drawn| f64::from(drawn) / f64::from(u32::MAX))
-}
-
-/// Random bytes for a link's salt.
-pub(super) fn random_salt() -> Option<[u8; 16]> {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).ok().map(|()| salt)
 }
 
 #[cfg(test)]
@@ -55,12 +45,13 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
         for expected_ms in [100, 200, 400, 800] {
             assert_eq!(backoff.bound(), Duration::from_millis(expected_ms));
-            assert!(backoff.next() <= Duration::from_millis(expected_ms));
+            assert_eq!(backoff.next(1.0), Duration::from_millis(expected_ms));
         }
         for _ in 0..100 {
-            assert!(backoff.next() <= Duration::from_secs(30));
+            assert!(backoff.next(1.0) <= Duration::from_secs(30));
         }
         backoff.reset();
         assert_eq!(backoff.bound(), Duration::from_millis(100));
+        assert_eq!(backoff.next(0.5), Duration::from_millis(50));
     }
 }

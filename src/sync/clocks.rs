@@ -9,21 +9,23 @@ const AGREEING_COUNT_MIN: usize = 2;
 
 /// The last offset measured to each node that is connected.
 #[derive(Debug, Default)]
-pub(super) struct Clocks {
+pub struct Clocks {
     offsets: BTreeMap<ReplicaId, i64>,
 }
 
 impl Clocks {
-    pub(super) fn note(&mut self, peer: ReplicaId, offset_ms: i64) {
+    /// Takes note of a comparison.
+    pub fn note(&mut self, peer: ReplicaId, offset_ms: i64) {
         self.offsets.insert(peer, offset_ms);
     }
 
-    pub(super) fn forget(&mut self, peer: ReplicaId) {
+    /// The peer is not connected any more.
+    pub fn forget(&mut self, peer: ReplicaId) {
         self.offsets.remove(&peer);
     }
 
     /// How far this node's clock is off, if most of its peers find it off by more than `drift_ms_max`, all in the same direction.
-    pub(super) fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
+    pub fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
         let beyond =
             |sign: i64| self.offsets.values().filter(move |offset| offset.signum() == sign && offset.unsigned_abs() > drift_ms_max);
         [1, -1].into_iter().find_map(|sign| {

@@ -1,6 +1,6 @@
 //! What each device has shown of its clock: a bounded memory, for clients that do not say when they sent a batch.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::progress::DeviceOffset;
@@ -11,7 +11,7 @@ const SHARD_COUNT: usize = 64;
 /// Offsets by a hash of profile and device: a device id alone may be the same on another account.
 #[derive(Debug)]
 pub(super) struct Offsets {
-    shards: Vec<Mutex<HashMap<u64, DeviceOffset>>>,
+    shards: Vec<Mutex<BTreeMap<u64, DeviceOffset>>>,
     per_shard_max: usize,
 }
 
@@ -41,7 +41,7 @@ impl Offsets {
         self.shard(device).get_mut(&device).and_then(|offset| offset.offset_ms(now)).unwrap_or(0)
     }
 
-    fn shard(&self, device: u64) -> MutexGuard<'_, HashMap<u64, DeviceOffset>> {
+    fn shard(&self, device: u64) -> MutexGuard<'_, BTreeMap<u64, DeviceOffset>> {
         self.shards[device as usize % SHARD_COUNT].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -125,6 +125,8 @@ impl Notes {
     }
 }
 
+type FlushStore = fn(&Store, &mut dyn FnMut(&Applied<'_>)) -> Result<Option<Seq>, FlushError>;
+
 struct Waker(Box<dyn Fn() + Send + Sync>);
 
 impl std::fmt::Debug for Core {
@@ -195,13 +197,35 @@ impl Core {
     ///
     /// Those of [`Core::flush`].
     pub fn flush_observed(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<bool, FlushError> {
+        self.flush_with(observe, Store::flush)
+    }
+
+    /// Takes what was appended as the next group to be made durable: see [`Store::begin_flush`]. Whether there is any.
+    ///
+    /// # Errors
+    ///
+    /// The store is closed.
+    pub fn begin_flush(&self) -> Result<bool, FlushError> {
+        self.store.begin_flush()
+    }
+
+    /// Like [`Core::flush_observed`], of the group that [`Core::begin_flush`] took.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::flush`].
+    pub fn finish_flush_observed(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<bool, FlushError> {
+        self.flush_with(observe, Store::finish_flush)
+    }
+
+    fn flush_with(&self, observe: &mut dyn FnMut(&Applied<'_>), flush: FlushStore) -> Result<bool, FlushError> {
         let watched = self.watchers.any();
         let mut notes = Notes::default();
         let mut take = |applied: &Applied<'_>| {
             observe(applied);
             notes.take(applied, watched);
         };
-        match self.store.flush(&mut take) {
+        match flush(&self.store, &mut take) {
             Ok(Some(durable)) => {
                 self.act_on(notes);
                 // Whoever began to watch in the middle of this was not thought of when its records were looked at.

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 use super::{Change, Core, RecordError};
 use crate::limits::PLACES_COUNT_MAX;
 use crate::progress::{Places, Progress, Version};
-use crate::store::{Batch, RegisterKey};
+use crate::store::{Applied, Batch, RegisterKey};
 use crate::time::{Hlc, WallTime};
 
 /// Clocks that agree this well are not moved: the measurement itself is not better.
@@ -37,13 +37,28 @@ impl Core {
     ///
     /// Nothing was moved or shared; try again with the next connection.
     pub fn share_unshared(&self, now: WallTime, offset_ms: i64) -> Result<i64, RecordError> {
+        self.share_unshared_observed(now, offset_ms, &mut |_| ())
+    }
+
+    /// Like [`Core::share_unshared`], and shows each record that became durable: what was still to be flushed, then, after the moment at which
+    /// everything unshared is gone, what it was moved to.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::share_unshared`].
+    pub fn share_unshared_observed(
+        &self,
+        now: WallTime,
+        offset_ms: i64,
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<i64, RecordError> {
         let mut sharing = self.sharing.write().unwrap_or_else(PoisonError::into_inner);
         let offset_ms = if offset_ms.abs() <= OFFSET_IGNORED_MS { 0 } else { offset_ms };
         if *sharing && offset_ms == 0 {
             return Ok(self.clock.offset_ms());
         }
         let failed = |error: crate::store::FlushError| super::NotDurable { reason: error.to_string() };
-        self.flush().map_err(failed)?;
+        self.flush_observed(observe).map_err(failed)?;
         let unshared = self.store.unshared();
         let hasher = *self.store.hasher();
         let mut known = BTreeMap::new();
@@ -61,7 +76,7 @@ impl Core {
         }
         if !unshared.is_empty() {
             self.store.share(batch)?;
-            self.flush().map_err(failed)?;
+            self.flush_observed(observe).map_err(failed)?;
         }
         if offset_ms != 0 {
             self.playheads.restamp(offset_ms, own);

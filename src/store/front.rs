@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::engine::{Engine, EngineVerified, MemoryEngine};
 use super::fold::{Fold, FoldParts};
 use super::folder::FolderLock;
-use super::intake::{Intake, chain};
+use super::intake::{Committer, Intake, chain};
 use super::log::segment::{Frame, FrameKind, Identity};
 use super::log::witness::testify;
 use super::log::writer::remove_segments;
@@ -142,14 +142,48 @@ impl Store {
     /// reopening tells. Reads go on, and show none of it.
     pub fn flush(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<Option<Seq>, FlushError> {
         let mut committer = self.intake.committer();
-        let Some(group) = self.intake.take(&mut committer).map_err(FlushError::Closed)? else { return Ok(None) };
+        // What was begun goes first, or the log would not be in order.
+        let begun = self.write_begun(&mut committer, observe)?;
+        self.take_group(&mut committer)?;
+        let taken = self.write_begun(&mut committer, observe)?;
+        Ok(taken.or(begun))
+    }
+
+    /// Takes what was appended as the next group to be written, by [`Store::finish_flush`] or by the next flush: what is appended from here on goes
+    /// with the group after it. Whether there is a group to write. For a shell that lets time pass while a group is synced, as a simulator does.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub fn begin_flush(&self) -> Result<bool, FlushError> {
+        let mut committer = self.intake.committer();
+        if committer.begun.is_none() {
+            self.take_group(&mut committer)?;
+        }
+        Ok(committer.begun.is_some())
+    }
+
+    /// Like [`Store::flush`], of the group that [`Store::begin_flush`] took, and nothing that was appended since.
+    ///
+    /// # Errors
+    /// As for [`Store::flush`].
+    pub fn finish_flush(&self, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<Option<Seq>, FlushError> {
+        self.write_begun(&mut self.intake.committer(), observe)
+    }
+
+    fn take_group(&self, committer: &mut Committer) -> Result<(), FlushError> {
+        committer.begun = self.intake.take(committer).map_err(FlushError::Closed)?;
+        Ok(())
+    }
+
+    fn write_begun(&self, committer: &mut Committer, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<Option<Seq>, FlushError> {
+        let Some(group) = committer.begun.take() else { return Ok(None) };
         if let Err(error) = committer.writer.write(group.first, &group.bytes) {
             let reason = chain(&error);
             self.intake.close(&reason);
             return Err(FlushError::Closed(reason));
         }
         self.log_bytes.store(committer.writer.written(), Ordering::Relaxed);
-        self.intake.note_log(&committer);
+        self.intake.note_log(committer);
         let mut at = 0;
         while let Some(frame) = group.bytes.get(at..).and_then(Frame::read_unchecked) {
             at += frame.bytes;

@@ -26,6 +26,8 @@ pub(super) struct Committer {
     /// Given in exchange for the full buffer, so that none is allocated in the steady state.
     pub(super) spare: Vec<u8>,
     pub(super) scratch: Scratch,
+    /// Taken and not yet written.
+    pub(super) begun: Option<Group>,
 }
 
 /// A group of frames taken for writing.
@@ -50,7 +52,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Intake {
     pub(super) fn new(writer: LogWriter, next: u64, pending_bytes_max: usize) -> Self {
-        let committer = Committer { writer, spare: Vec::new(), scratch: Scratch::default() };
+        let committer = Committer { writer, spare: Vec::new(), scratch: Scratch::default(), begun: None };
         Self {
             pending: Mutex::new(Pending { bytes: Vec::new(), next, appended: Seq(0), closed: None }),
             log_figures: Mutex::new(figures_of(&committer.writer)),

@@ -278,6 +278,6 @@ struct Applying<'a> {
 
 impl Applying<'_> {
     const fn applied(&self, key: RegisterKey, changed: bool, opened: Option<crate::progress::Version>) -> Applied<'_> {
-        Applied { seq: self.seq, key, origin: self.frame.origin, changed, opened, encoded: self.encoded }
+        Applied { seq: self.seq, key, origin: self.frame.origin, unshared: self.frame.unshared, changed, opened, encoded: self.encoded }
     }
 }

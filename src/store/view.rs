@@ -57,6 +57,8 @@ pub struct Applied<'a> {
     pub key: RegisterKey,
     /// Where it came from.
     pub origin: Origin,
+    /// Whether it is kept apart, shared with nobody.
+    pub unshared: bool,
     /// Whether the table of changed registers learned something from it.
     pub changed: bool,
     /// Its newest version, if that is above what the table knew.

@@ -13,13 +13,53 @@ use crate::store::packed::PackedRef;
 struct State {
     registers: BTreeMap<RegisterKey, EngineRegister>,
     meta: BTreeMap<Vec<u8>, Vec<u8>>,
+    undo: Undo,
+}
+
+/// What to put back if the power is lost: the values that were there at the last sync, of what changed since.
+#[derive(Clone, Debug, Default)]
+struct Undo {
+    registers: BTreeMap<RegisterKey, Option<EngineRegister>>,
+    meta: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl State {
+    fn set_register(&mut self, key: RegisterKey, register: Option<EngineRegister>) {
+        let before = match register {
+            Some(register) => self.registers.insert(key, register),
+            None => self.registers.remove(&key),
+        };
+        self.undo.registers.entry(key).or_insert(before);
+    }
+
+    fn set_meta(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let before = match value {
+            Some(value) => self.meta.insert(name.to_vec(), value.to_vec()),
+            None => self.meta.remove(name),
+        };
+        self.undo.meta.entry(name.to_vec()).or_insert(before);
+    }
+
+    fn undo(&mut self) {
+        let Undo { registers, meta } = std::mem::take(&mut self.undo);
+        for (key, before) in registers {
+            match before {
+                Some(before) => self.registers.insert(key, before),
+                None => self.registers.remove(&key),
+            };
+        }
+        for (name, before) in meta {
+            match before {
+                Some(before) => self.meta.insert(name, before),
+                None => self.meta.remove(&name),
+            };
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// What would survive a loss of power.
-    synced: Mutex<State>,
     failing: AtomicBool,
 }
 
@@ -46,7 +86,7 @@ impl MemoryEngine {
 
     /// Goes back to what the last sync made durable.
     pub fn lose_power(&self) {
-        *self.state() = self.shared.synced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.state().undo();
     }
 
     fn check(&self) -> Result<(), EngineError> {
@@ -83,21 +123,24 @@ impl Engine for MemoryEngine {
             }
             if kept {
                 let (profile, title) = (packed.profile_id()?, packed.title_id()?);
-                state.registers.insert(delta.key, EngineRegister { key: delta.key, profile, title, progress, arrived });
-            } else {
-                state.registers.remove(&delta.key);
+                state.set_register(delta.key, Some(EngineRegister { key: delta.key, profile, title, progress, arrived }));
+            } else if old.is_some() {
+                state.set_register(delta.key, None);
             }
         }
         for range in sweep {
-            state.registers.retain(|key, register| {
+            let mut gone = Vec::new();
+            for (key, register) in state.registers.range(range.first..=range.last) {
                 let mut profile = Vec::new();
                 crate::progress::codec::put_id(&mut profile, register.profile.as_str());
-                let kept = !range.contains(*key) || sift.keeps(key.profile_hash(), &profile, &register.progress);
-                if !kept {
+                if !sift.keeps(key.profile_hash(), &profile, &register.progress) {
                     visit(Merged { key: *key, old: Some(&register.progress), new: None, arrived: register.arrived });
+                    gone.push(*key);
                 }
-                kept
-            });
+            }
+            for key in gone {
+                state.set_register(key, None);
+            }
         }
         Ok(())
     }
@@ -131,18 +174,14 @@ impl Engine for MemoryEngine {
         self.check()?;
         let mut state = self.state();
         for (name, value) in changes {
-            match value {
-                Some(value) => state.meta.insert(name.clone(), value.clone()),
-                None => state.meta.remove(name),
-            };
+            state.set_meta(name, value.as_deref());
         }
         Ok(())
     }
 
     fn sync(&self) -> Result<(), EngineError> {
         self.check()?;
-        let state = self.state().clone();
-        *self.shared.synced.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.state().undo = Undo::default();
         Ok(())
     }
 

@@ -216,3 +216,46 @@ fn a_lost_database_is_rebuilt_from_the_log_under_a_new_epoch() {
     assert_eq!((store.id(), store.epoch()), (FRESH.id, LATER.epoch));
     assert_eq!(states(&store).len(), 10);
 }
+
+/// A shell may let time pass between taking a group and writing it; what comes meanwhile waits for the next, and the log stays in order.
+#[test]
+fn what_is_appended_while_a_group_is_written_goes_with_the_next() {
+    let disk = seeded(0);
+    let (store, _) = disk.open();
+    let append = |number| store.append(batch_of(&[(number, 1, &heartbeat(1, 1, 1))])).unwrap().last;
+    let first = append(1);
+    assert!(store.begin_flush().unwrap());
+    let second = append(2);
+    assert!(store.begin_flush().unwrap(), "begun and not finished");
+    assert_eq!(states(&store).len(), 0);
+    assert_eq!(store.finish_flush(&mut |_| ()).unwrap(), Some(first));
+    assert_eq!((store.durable(), states(&store).len()), (first, 1));
+    assert_eq!(store.finish_flush(&mut |_| ()).unwrap(), None);
+    assert!(store.begin_flush().unwrap());
+    let third = append(3);
+    assert!(second < third);
+    assert_eq!(flush(&store), Some(third), "a flush takes what was begun along");
+    assert_eq!(states(&store).len(), 3);
+    // Power lost between taking and writing: nothing of the group is there.
+    append(4);
+    assert!(store.begin_flush().unwrap());
+    drop(store);
+    disk.lose_power(1_000);
+    assert_eq!(states(&disk.open().0).len(), 3);
+}
+
+#[test]
+fn a_disk_that_stays_full_takes_nothing_until_there_is_space() {
+    let disk = seeded(3);
+    let (store, _) = disk.open();
+    disk.files.set_full(true);
+    store.append(batch_of(&[(9, 1, &heartbeat(1, 1, 1))])).unwrap();
+    assert!(store.flush(&mut |_| ()).is_err());
+    assert_eq!(states(&store).len(), 3);
+    disk.files.set_full(false);
+    drop(store);
+    let (store, report) = disk.open();
+    assert!(report.damage.is_empty());
+    record(&store, 10, 1, &heartbeat(1, 1, 1));
+    assert_eq!(states(&store).len(), 4);
+}

@@ -37,6 +37,7 @@ struct World {
     operations: u64,
     armed: Option<(u64, Fault)>,
     crashed: bool,
+    full: bool,
 }
 
 impl World {
@@ -84,6 +85,16 @@ impl MemoryFiles {
     pub fn arm(&self, nth: u64, fault: Fault) {
         let mut world = self.world();
         world.armed = Some((world.operations + nth, fault));
+    }
+
+    /// From here on no append finds space, until it is said that there is some.
+    pub fn set_full(&self, full: bool) {
+        self.world().full = full;
+    }
+
+    /// Whether an armed [`Fault::Crash`] has struck.
+    pub fn has_crashed(&self) -> bool {
+        self.world().crashed
     }
 
     /// Loses power and starts again: of each file, what was synced survives, and of the rest the first `kept_permille` thousandths.
@@ -196,6 +207,7 @@ impl LogFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut world = self.files.world();
         let struck = world.strike()?;
+        let struck = if world.full { Some(Fault::FullDisk) } else { struck };
         let taken = match struck {
             Some(Fault::ShortWrite | Fault::FullDisk) => bytes.len() / 2,
             _ => bytes.len(),

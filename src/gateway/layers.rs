@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::cors::Page;
 use super::problem::{Problem, keep_allow};
 use super::{GatewayState, body};
 use crate::time::system;
@@ -43,11 +44,19 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
     let method = request.method().as_str().to_owned();
     // The pattern, never the path: ids must not become labels.
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let response = match admitted(&layer, request, next).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
+    let page = match &layer {
+        RequestLayer::Gateway(state) => Some(Page::of(state, &request)),
+        RequestLayer::Admin(_) => None,
     };
-    let mut response = documented(response, &request_id);
+    let answered = match page.as_ref().and_then(Page::stopped) {
+        Some(Ok(response)) => Ok(response),
+        Some(Err(problem)) => Err(body::refused(request.into_body(), problem).await),
+        None => admitted(&layer, request, next).await,
+    };
+    let mut response = documented(answered.unwrap_or_else(IntoResponse::into_response), &request_id);
+    if let Some(page) = page {
+        page.mark(&mut response);
+    }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -6,6 +6,7 @@
 
 pub mod auth;
 mod body;
+mod cors;
 mod erase;
 mod events;
 mod hide;
@@ -25,12 +26,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::http::HeaderMap;
+use axum::http::header::ORIGIN;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
+use self::origins::Provenance;
 pub use self::origins::{OriginError, Origins};
 pub(crate) use self::pages::check_host;
 pub(crate) use self::problem::Problem;
@@ -111,8 +115,26 @@ impl GatewayState {
         *self.0.origins.write().unwrap_or_else(PoisonError::into_inner) = origins;
     }
 
-    /// The origins of pages that are let in.
-    pub(crate) fn origins(&self) -> Origins {
+    /// Where a request comes from. Without tokens, pages of this machine count as listed: such a node listens on loopback only.
+    pub(crate) fn provenance(&self, headers: &HeaderMap) -> Provenance {
+        match self.origins().provenance(headers) {
+            Provenance::Foreign if self.authority().is_none() && is_local(headers) => Provenance::Listed,
+            provenance => provenance,
+        }
+    }
+
+    /// Refuses a request that a page made which is neither this listener's own nor of a listed origin: for WebSockets, which browsers open
+    /// across origins without asking first.
+    pub(crate) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.provenance(headers) == Provenance::Foreign { Err(Problem::ForeignOrigin) } else { Ok(()) }
+    }
+
+    /// Whether an answer to one origin may differ from that to another.
+    pub(crate) fn tells_origins_apart(&self) -> bool {
+        self.authority().is_none() || !self.origins().is_empty()
+    }
+
+    fn origins(&self) -> Origins {
         self.0.origins.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -164,6 +186,11 @@ impl GatewayState {
     }
 }
 
+fn is_local(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(ORIGIN).iter().map(|value| value.to_str().unwrap_or_default());
+    values.all(pages::is_local_origin)
+}
+
 /// The gateway's routes.
 pub fn router(state: &GatewayState) -> Router {
     let routes = Router::new()
@@ -174,6 +201,6 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
         .with_state(state.clone());
-    let routes = if state.authority().is_none() { routes.layer(from_fn(pages::refuse_foreign)) } else { routes };
+    let routes = if state.authority().is_none() { routes.layer(from_fn_with_state(state.clone(), pages::refuse_foreign)) } else { routes };
     request_layers(routes, RequestLayer::Gateway(state.clone()))
 }

@@ -47,7 +47,7 @@ pub(crate) enum Problem {
     #[error("without tokens, this listener answers to an address or to 'localhost' only")]
     ForeignHost,
     /// From a page of another origin, where no token tells whether it may.
-    #[error("without tokens, this listener answers no pages but those of its own machine")]
+    #[error("pages of this origin may not use the node; gateway.origins lists those that may")]
     ForeignOrigin,
     /// No such path.
     #[error("there is nothing at this path")]

@@ -1,49 +1,11 @@
 //! Tokens at the gateway: what answers 401, what 403, and that neither says more than it must.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{Client, TestNode, event};
-
-struct Keys {
-    folder: TempDir,
-}
-
-impl Keys {
-    fn new() -> Self {
-        let keys = Self { folder: tempfile::tempdir().unwrap() };
-        keys.make("a");
-        keys
-    }
-
-    fn make(&self, name: &str) {
-        leftoff(&["token", "keys", "--dir", self.dir(name).to_str().unwrap()]);
-    }
-
-    fn dir(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn token(&self, name: &str, arguments: &[&str]) -> String {
-        let key = self.dir(name).join("tokens.key.pem");
-        leftoff(&[&["token", "sign", "account", "--key", key.to_str().unwrap()], arguments].concat()).trim().to_owned()
-    }
-
-    fn node(&self) -> TestNode {
-        let public = self.folder.path().join("in-use.pem");
-        std::fs::copy(self.dir("a").join("tokens.pub.pem"), &public).unwrap();
-        TestNode::with(&[("LEFTOFF_AUTH__KEY_FILES", public.to_str().unwrap()), ("LEFTOFF_AUTH__LEEWAY_MS", "0")])
-    }
-}
-
-fn leftoff(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_leftoff")).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
+use crate::issuer::Keys;
+use crate::support::{Client, event};
 
 fn requests(profile: &str) -> Vec<(&'static str, String, Value)> {
     let titles = format!("/v1/profiles/{profile}/titles");
@@ -186,7 +148,7 @@ fn keys_are_changed_without_a_restart_and_a_bad_file_changes_nothing() {
     let keys = Keys::new();
     let node = keys.node();
     keys.make("b");
-    let in_use = keys.folder.path().join("in-use.pem");
+    let in_use = keys.in_use();
     let setting = [("LEFTOFF_AUTH__KEY_FILES", in_use.to_str().unwrap())];
     let status = |name: &str| node.http.with_token(keys.token(name, &["--profile", "ann"])).get("/v1/profiles/ann/titles").status;
     assert_eq!((status("a"), status("b")), (200, 401));

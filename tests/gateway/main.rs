@@ -14,6 +14,8 @@ mod events;
 mod full_disk;
 mod history;
 mod hostile;
+mod issuer;
+mod pages;
 mod payloads;
 mod process;
 mod reads;

@@ -44,6 +44,7 @@ pub mod cli;
 pub mod daemon;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod ephemeral;
 #[cfg(feature = "server")]
 pub mod gateway;
 pub mod limits;

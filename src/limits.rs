@@ -111,6 +111,58 @@ pub const RECONCILE_RANGES_COUNT_MAX: usize = 131_072;
 /// Rounds of one reconciliation before it is given up and begun anew.
 pub const RECONCILE_ROUNDS_COUNT_MAX: u32 = 24;
 
+/// How long presence, a session or a viewer lasts without being renewed, in milliseconds (default of `limits.lease_ms`).
+pub const LEASE_MS: u64 = 30_000;
+
+/// Longest lease that a peer may claim, in milliseconds.
+pub const LEASE_MS_MAX: u64 = 300_000;
+
+/// Nodes whose leases are kept.
+pub const NODES_COUNT_MAX: usize = 1_024;
+
+/// Present devices kept, those of other nodes included. About 300 bytes each.
+pub const PRESENCES_COUNT_MAX: usize = 200_000;
+
+/// Present devices of one profile, counted once for each node.
+pub const DEVICES_PER_PROFILE_COUNT_MAX: usize = 64;
+
+/// Connections of one device to one node.
+pub const CONNECTIONS_PER_DEVICE_COUNT_MAX: usize = 16;
+
+/// Sessions kept, those of other nodes included. About 600 bytes each.
+pub const SESSIONS_COUNT_MAX: usize = 200_000;
+
+/// Sessions kept of one account, those that have just ended included.
+pub const SESSIONS_PER_ACCOUNT_COUNT_MAX: usize = 256;
+
+/// Most concurrent streams that an account may be allowed.
+pub const STREAMS_PER_ACCOUNT_COUNT_MAX: usize = 100;
+
+/// Watch parties kept, those of other nodes included.
+pub const PARTIES_COUNT_MAX: usize = 10_000;
+
+/// Viewers of one party at one node.
+pub const VIEWERS_PER_PARTY_COUNT_MAX: usize = 10_000;
+
+/// Viewers of all parties at one node. About 400 bytes each.
+pub const VIEWERS_COUNT_MAX: usize = 100_000;
+
+/// Members of a party that are kept by name; further ones are viewers, and counted.
+pub const MEMBERS_PER_PARTY_COUNT_MAX: usize = 256;
+
+/// Runs of nodes that may have changed the members of one party.
+pub const ACTORS_PER_PARTY_COUNT_MAX: usize = 64;
+
+/// Commands of one party that are remembered to recognise a retry.
+pub const COMMANDS_REMEMBERED_COUNT_MAX: usize = 64;
+
+/// Frame of leases, in bytes: a party with all its members fits.
+pub const LEASES_FRAME_BYTES: usize = 64 << 10;
+
+const _: () = assert!(LEASE_MS <= LEASE_MS_MAX, "the default is allowed");
+const _: () = assert!(LEASES_FRAME_BYTES < FRAME_BYTES_MAX, "a frame of leases is a frame");
+const _: () =
+    assert!(SESSIONS_PER_ACCOUNT_COUNT_MAX > 2 * STREAMS_PER_ACCOUNT_COUNT_MAX, "ended sessions do not crowd out those that play");
 const _: () = assert!(REGISTER_BYTES_MAX < PAGE_BYTES_MAX / 4, "a page must hold several of the largest registers");
 const _: () = assert!(RECORD_BYTES_MAX < LIVE_FRAME_BYTES, "every record fits a live frame");
 const _: () = assert!(LIVE_FRAME_BYTES < FRAME_BYTES_MAX, "a live frame is a frame");

@@ -9,14 +9,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest.
-const LAYERS: [&[&str]; 8] =
-    [&["limits", "time"], &["progress"], &["store"], &["replica"], &["sync"], &["net", "gateway"], &["embedded", "daemon"], &["cli"]];
+const LAYERS: [&[&str]; 9] = [
+    &["limits", "time"],
+    &["progress"],
+    &["ephemeral"],
+    &["store"],
+    &["replica"],
+    &["sync"],
+    &["net", "gateway"],
+    &["embedded", "daemon"],
+    &["cli"],
+];
 
 /// Neighbours in one layer of which one may use the other: stamps are bounded by limits, and a node is a replica with a gateway.
 const NEIGHBOURS: [(&str, &str); 2] = [("time", "limits"), ("daemon", "embedded")];
 
 /// Layers without thread, async, clock and chance.
-const PURE: [&str; 4] = ["progress", "store", "replica", "sync"];
+const PURE: [&str; 5] = ["progress", "ephemeral", "store", "replica", "sync"];
 
 const IMPURE_WORDS: [&str; 12] = [
     "tokio",

@@ -130,6 +130,14 @@ id! {
     /// One run of a player.
     SessionId
 }
+id! {
+    /// Who pays: the account that a token was issued to. Streams are counted by it.
+    AccountId
+}
+id! {
+    /// One watch party.
+    PartyId
+}
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,7 @@ mod laws;
 pub use activity::{Activity, PlaybackState, Speed, SpeedError};
 pub use codec::DecodeError;
 pub use event::{DeviceOffset, Event, EventKind, PlaybackEvent, Refusal, event_time};
-pub use id::{DeviceId, IdError, ProfileId, SeriesId, SessionId, TitleId};
+pub use id::{AccountId, DeviceId, IdError, PartyId, ProfileId, SeriesId, SessionId, TitleId};
 pub use place::{Place, Places, Position, Version};
 pub use playhead::{Playhead, Report, View};
 pub use policy::{Policy, ResumePoint};

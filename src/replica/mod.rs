@@ -1,4 +1,4 @@
-//! A replica: the store, the playheads of its clients, its clock, and those who wait and watch, behind one thread-free type.
+//! A replica: the store, the playheads of its clients, its clock, what is ephemeral, and those who wait and watch, behind one thread-free type.
 //!
 //! [`Core`] starts no thread and reads no clock. Its shell calls [`Core::flush`] from one thread and [`Core::fold_step`] from another; a
 //! simulator calls both from its event loop. Everything else may be called from anywhere, with the time.
@@ -31,6 +31,7 @@ use self::offsets::Offsets;
 use self::playheads::Playheads;
 use self::waiters::Waiters;
 use self::watchers::Watchers;
+use crate::ephemeral::{Ephemeral, EphemeralOptions, NodeId};
 use crate::limits::CLOCK_DRIFT_MS_MAX;
 use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId, Version};
 use crate::store::{
@@ -51,6 +52,8 @@ pub struct CoreOptions {
     pub ack: AckMode,
     /// How long a register lives after its newest stamp, in days; none: for ever. Must be equal in the whole cluster.
     pub ttl_days: Option<u32>,
+    /// How presence, sessions and watch parties behave.
+    pub ephemeral: EphemeralOptions,
     /// Whether what is recorded while no peer's clock is known is kept apart, to be re-stamped before it is shared: for devices.
     pub keeps_unshared: bool,
 }
@@ -63,6 +66,7 @@ impl Default for CoreOptions {
             offsets_count_max: 1_000_000,
             ack: AckMode::Local,
             ttl_days: None,
+            ephemeral: EphemeralOptions::default(),
             keeps_unshared: false,
         }
     }
@@ -88,6 +92,7 @@ pub struct Core {
     offsets: Offsets,
     waiters: Waiters,
     watchers: Watchers,
+    ephemeral: Ephemeral,
     waker: OnceLock<Waker>,
     // Erasures that are in the log but not yet durable: what is recorded after one must be begun under it.
     erasing: Mutex<BTreeMap<ProfileId, Hlc>>,
@@ -145,6 +150,7 @@ impl Core {
             offsets: Offsets::new(options.offsets_count_max),
             waiters: Waiters::new(options.ack, store.durable()),
             watchers: Watchers::default(),
+            ephemeral: Ephemeral::new(NodeId(store.id().0), options.ephemeral),
             waker: OnceLock::new(),
             erasing: Mutex::default(),
             sharing: RwLock::new(!options.keeps_unshared),
@@ -163,6 +169,11 @@ impl Core {
     /// How it behaves.
     pub fn options(&self) -> &CoreOptions {
         &self.options
+    }
+
+    /// Presence, sessions and watch parties. Their stamps are [`Core::tick`]'s.
+    pub fn ephemeral(&self) -> &Ephemeral {
+        &self.ephemeral
     }
 
     /// Playheads remembered.
@@ -264,6 +275,8 @@ impl Core {
         if erasing.get(profile).is_some_and(|erased| self.store.erased(profile) >= *erased) {
             erasing.remove(profile);
         }
+        drop(erasing);
+        self.ephemeral.forget_profile(self.store.erased(profile), profile);
     }
 
     /// Does a bounded piece of the work of folding the log into the engine.

@@ -6,6 +6,8 @@
 //!
 //! `docs/simulation.md` tells how to run it, write a scenario and read a report.
 
+#![allow(clippy::cast_sign_loss, reason = "shares, times and figures are not negative, and their casts end at 0")]
+
 pub mod checkers;
 pub mod observation;
 pub mod outcome;

@@ -3,8 +3,22 @@
 //! Read from TOML by `parse`, which refuses what makes no sense with the line, the key and the bound; what is here has been checked. Everything
 //! that a seed may vary is a plain value here, so that a drawn or shrunk scenario is a scenario like any other and can be written out again.
 
+pub mod hosts;
+pub mod keys;
+pub mod latency;
+pub mod library;
+pub mod places;
+pub mod quantity;
+
+mod faults;
+mod parse;
+mod reader;
+mod write;
+
 use std::time::Duration;
 
+pub use parse::{parse, read};
+pub use reader::{Problem, ScenarioError};
 use serde::{Deserialize, Serialize};
 
 /// A whole scenario.
@@ -55,7 +69,7 @@ pub enum Latency {
     },
     /// Measured round trips between cloud regions, from a CSV file (provider, measured, src, dst, rtt_min_ms, rtt_avg_ms, rtt_max_ms, rtt_mdev_ms).
     Measured {
-        /// The file, relative to the scenario's.
+        /// The file, relative to the scenario's; empty: that of the command line, or of the default place.
         file: String,
         /// `aws` or `gcp`.
         provider: String,
@@ -159,7 +173,7 @@ pub struct Workload {
 }
 
 /// Weights of what a viewer does at the end of a stretch of watching (some minutes).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Habits {
     /// Goes on.
     pub watch: f64,
@@ -185,6 +199,26 @@ pub struct Habits {
     pub rewatch: f64,
     /// Takes the device offline for a while (a device with a replica), or loses reports (a thin one queues them).
     pub offline: f64,
+}
+
+impl Habits {
+    /// The weights with their names.
+    pub fn weights(&self) -> [(&'static str, f64); 12] {
+        [
+            ("watch", self.watch),
+            ("pause", self.pause),
+            ("skip", self.skip),
+            ("back", self.back),
+            ("tap", self.tap),
+            ("restart", self.restart),
+            ("next", self.next),
+            ("switch", self.switch),
+            ("sleep", self.sleep),
+            ("idle", self.idle),
+            ("rewatch", self.rewatch),
+            ("offline", self.offline),
+        ]
+    }
 }
 
 /// Hosts by name: a region (all its nodes), a node (`NAME/0`), `devices` (all with a replica), `device/3`, or `all`.
@@ -331,6 +365,33 @@ pub enum FaultKind {
         /// From which regions.
         hosts: Vec<Selector>,
     },
+}
+
+impl FaultKind {
+    /// Its kind, as a scenario file writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cut { .. } => "cut",
+            Self::Flap { .. } => "flap",
+            Self::Swizzle { .. } => "swizzle",
+            Self::Bridge { .. } => "bridge",
+            Self::Degrade { .. } => "degrade",
+            Self::Stuck { .. } => "stuck",
+            Self::Clock { .. } => "clock",
+            Self::Crash { .. } => "crash",
+            Self::RollingRestart { .. } => "rolling-restart",
+            Self::Pause { .. } => "pause",
+            Self::LoseDisk { .. } => "lose-disk",
+            Self::RestoreBackup { .. } => "restore-backup",
+            Self::FailSync { .. } => "fail-sync",
+            Self::FullDisk { .. } => "full-disk",
+            Self::FlipBits { .. } => "flip-bits",
+            Self::Offline { .. } => "offline",
+            Self::Poison { .. } => "poison",
+            Self::Erase { .. } => "erase",
+            Self::Herd { .. } => "herd",
+        }
+    }
 }
 
 /// What is checked beyond what always is.

@@ -221,6 +221,25 @@ pub const KEYS: &[Key] = &[
     or(
         key(
             "checks",
+            "bytes_per_repaired_max",
+            Kind::Number,
+            "none",
+            ("1", "1000000"),
+            "bytes between nodes after healing for each register that a node lacked something of then, at most",
+        ),
+        "none",
+    ),
+    key(
+        "checks",
+        "one_profile_in",
+        Kind::Count,
+        "1",
+        ("1", "1000000"),
+        "the dearest checkers look at one profile in so many; 1: at all of them",
+    ),
+    or(
+        key(
+            "checks",
             "propagation_over_max",
             Kind::Time,
             "none",

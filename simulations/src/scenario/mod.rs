@@ -401,6 +401,10 @@ pub struct Checks {
     pub bytes_per_update_max: Option<f64>,
     /// Frames a link may exchange after healing until both sides are equal, at most.
     pub exchanges_max: Option<u32>,
+    /// Bytes between nodes after healing for each register that a node lacked something of then, at most; none: not checked.
+    pub bytes_per_repaired_max: Option<f64>,
+    /// The dearest checkers look at one profile in so many, chosen by a hash of its id. 1: at all of them.
+    pub one_profile_in: u32,
     /// Propagation between regions without faults: 99 of 100 at most this many milliseconds beyond one way of the pair.
     pub propagation_over_ms_max: Option<f64>,
 }

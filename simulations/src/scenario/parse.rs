@@ -308,6 +308,8 @@ fn checks<'a>(table: Table<'a>, problems: &mut Problems<'a>) -> Checks {
     let checks = Checks {
         bytes_per_update_max: section.number_or_none("bytes_per_update_max"),
         exchanges_max: section.count_or_none("exchanges_max"),
+        bytes_per_repaired_max: section.number_or_none("bytes_per_repaired_max"),
+        one_profile_in: section.count("one_profile_in"),
         propagation_over_ms_max: section.time_in_or_none("propagation_over_max", MILLISECOND),
     };
     section.finish();

@@ -96,6 +96,8 @@ impl Scenario {
                 vec![
                     ("bytes_per_update_max", checks.bytes_per_update_max.map_or(quoted("none"), |bytes| format!("{bytes}"))),
                     ("exchanges_max", checks.exchanges_max.map_or(quoted("none"), |count| count.to_string())),
+                    ("bytes_per_repaired_max", checks.bytes_per_repaired_max.map_or(quoted("none"), |bytes| format!("{bytes}"))),
+                    ("one_profile_in", checks.one_profile_in.to_string()),
                     ("propagation_over_max", checks.propagation_over_ms_max.map_or(quoted("none"), |over| in_unit(over, "ms"))),
                 ],
             ),

@@ -76,6 +76,8 @@ fn every_key_written_out_reads_to_itself() {
         [checks]
         bytes_per_update_max = 900.5
         exchanges_max = 12
+        bytes_per_repaired_max = 4000
+        one_profile_in = 10
         propagation_over_max = "20ms"
         [[faults]]
         kind = "cut"

@@ -66,7 +66,10 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 4 << 20;
 /// Refused keys listed in one acknowledgement; further ones are listed in the next.
 pub const REFUSED_PER_ACK_COUNT_MAX: usize = 256;
 
-/// Addresses of other nodes that one frame passes on.
+/// Nodes whose changes a node keeps account of, for itself and on behalf of each peer; of further ones every change is passed on.
+pub const NEIGHBOURS_COUNT_MAX: usize = 256;
+
+/// Addresses of other nodes in one frame.
 pub const PEERS_PER_FRAME_COUNT_MAX: usize = 256;
 
 /// Profiles in one token.

@@ -41,6 +41,19 @@ pub struct AppliedRecords {
     pub refused: Vec<RefusedRecord>,
 }
 
+/// Records as a peer sent them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeerRecords<'a> {
+    /// Their bytes, as in the log.
+    pub bytes: &'a [u8],
+    /// How many the peer says there are.
+    pub count: u32,
+    /// How far they bring this replica.
+    pub cursor: Option<PeerCursor>,
+    /// They are changes that were made at the peer: whoever is linked with it gets them from there.
+    pub made_there: bool,
+}
+
 /// Why nothing of a peer's frame was taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,15 +87,14 @@ impl Core {
         &self,
         now: WallTime,
         from: ReplicaId,
-        records: &[u8],
-        count: u32,
-        cursor: Option<PeerCursor>,
+        records: PeerRecords<'_>,
         grant: Option<&Grant>,
     ) -> Result<AppliedRecords, ApplyError> {
-        debug_assert!(records.len() <= FRAME_BYTES_MAX, "frames are bounded where they are read");
+        let PeerRecords { bytes, count, cursor, made_there } = records;
+        debug_assert!(bytes.len() <= FRAME_BYTES_MAX, "frames are bounded where they are read");
         let now = self.corrected(now);
-        let mut reader = Reader::new(records);
-        let mut batch = Batch::from_peer(from);
+        let mut reader = Reader::new(bytes);
+        let mut batch = Batch::from_peer(from).made_there(made_there);
         let mut refused = Vec::new();
         let mut highest = Hlc::ZERO;
         let mut sent = 0;

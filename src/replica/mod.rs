@@ -7,6 +7,7 @@ mod apply;
 mod clock;
 mod grant;
 mod index;
+mod neighbours;
 mod offsets;
 mod playheads;
 mod record;
@@ -20,13 +21,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
-pub use self::apply::{AppliedRecords, ApplyError, RefusedReason, RefusedRecord};
+pub use self::apply::{AppliedRecords, ApplyError, PeerRecords, RefusedReason, RefusedRecord};
 pub use self::grant::{Authority, Grant, TokenError};
 pub use self::record::{RecordError, Recorded};
 pub use self::waiters::{AckMode, NotDurable, Then};
 pub use self::watchers::{Change, Notify, Wake, WatchId};
 
 use self::clock::SharedClock;
+use self::neighbours::Neighbours;
 use self::offsets::Offsets;
 use self::playheads::Playheads;
 use self::waiters::Waiters;
@@ -90,6 +92,7 @@ pub struct Core {
     clock: SharedClock,
     playheads: Playheads,
     offsets: Offsets,
+    neighbours: Neighbours,
     waiters: Waiters,
     watchers: Watchers,
     ephemeral: Ephemeral,
@@ -148,6 +151,7 @@ impl Core {
             clock: SharedClock::resuming_after(store.highest_stamp().max(unshared)),
             playheads: Playheads::new(options.playheads_count_max),
             offsets: Offsets::new(options.offsets_count_max),
+            neighbours: Neighbours::default(),
             waiters: Waiters::new(options.ack, store.durable()),
             watchers: Watchers::default(),
             ephemeral: Ephemeral::new(NodeId(store.id().0), options.ephemeral),

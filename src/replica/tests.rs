@@ -43,8 +43,8 @@ fn record(core: &Core, now: WallTime, events: &[PlaybackEvent]) -> Recorded {
 
 fn exchange(from: &Core, to: &Core, now: WallTime) -> AppliedRecords {
     let mut out = Vec::new();
-    let step = from.store().next_changes(&mut Feed::after(Seq(0)), to.store().id(), 1 << 20, &|_| true, &mut out).unwrap();
-    let applied = to.apply(now, from.store().id(), &out, step.count, None, None).unwrap();
+    let step = from.store().next_changes(&mut Feed::after(Seq(0)), to.store().id(), 1 << 20, &|_| true, &mut [], &mut out).unwrap();
+    let applied = to.apply(now, from.store().id(), PeerRecords { bytes: &out, count: step.count, ..PeerRecords::default() }, None).unwrap();
     to.flush().unwrap();
     applied
 }
@@ -158,9 +158,11 @@ fn a_foreign_profile_is_refused_record_by_record() {
     let (device, node) = (core_with(3, CoreOptions::default()), core());
     record(&device, NOW, &[event("tv", EventKind::Play, 1_000), PlaybackEvent::new("other", "film", "tv", EventKind::Play, 9)]);
     let mut out = Vec::new();
-    let step = device.store().next_changes(&mut Feed::after(Seq(0)), node.store().id(), 1 << 20, &|_| true, &mut out).unwrap();
+    let step = device.store().next_changes(&mut Feed::after(Seq(0)), node.store().id(), 1 << 20, &|_| true, &mut [], &mut out).unwrap();
     let grant = Grant { account: "a".into(), profiles: [ids().0].into(), read: true, write: true, expires: NOW.shifted(1) };
-    let applied = node.apply(NOW, device.store().id(), &out, step.count, None, Some(&grant)).unwrap();
+    let applied = node
+        .apply(NOW, device.store().id(), PeerRecords { bytes: &out, count: step.count, ..PeerRecords::default() }, Some(&grant))
+        .unwrap();
     node.flush().unwrap();
     assert_eq!(applied.refused.len(), 1);
     assert_eq!((applied.refused[0].profile.as_str(), applied.refused[0].reason), ("other", RefusedReason::NotEntitled));
@@ -170,8 +172,14 @@ fn a_foreign_profile_is_refused_record_by_record() {
 #[test]
 fn garbage_from_a_peer_is_an_error_and_changes_nothing() {
     let core = core();
-    assert!(matches!(core.apply(NOW, ReplicaId([9; 16]), &[1, 2, 3], 1, None, None), Err(ApplyError::Decode(_))));
-    assert!(matches!(core.apply(NOW, ReplicaId([9; 16]), &[], 1, None, None), Err(ApplyError::Count { announced: 1, sent: 0 })));
+    assert!(matches!(
+        core.apply(NOW, ReplicaId([9; 16]), PeerRecords { bytes: &[1, 2, 3], count: 1, ..PeerRecords::default() }, None),
+        Err(ApplyError::Decode(_))
+    ));
+    assert!(matches!(
+        core.apply(NOW, ReplicaId([9; 16]), PeerRecords { count: 1, ..PeerRecords::default() }, None),
+        Err(ApplyError::Count { announced: 1, sent: 0 })
+    ));
     assert!(!core.flush().unwrap());
 }
 

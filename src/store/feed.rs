@@ -58,6 +58,19 @@ impl Feed {
         self.scan.is_some()
     }
 
+    /// Goes over everything from `first` on once more.
+    pub fn rewind_to(&mut self, first: Seq) {
+        let owed = self.owed.take().map_or(first, |owed| owed.from);
+        // A scan under way has passed registers that it would now have to send.
+        self.scan = None;
+        self.position = self.position.min(Seq(first.min(owed).0.saturating_sub(1)));
+    }
+
+    /// Whether an earlier change of some key waits for one up to this number.
+    fn owes(&self, seq: Seq) -> bool {
+        self.owed.is_some_and(|owed| owed.from <= seq && seq <= owed.until)
+    }
+
     fn owe(&mut self, from: Seq, until: Seq) {
         let owed = self.owed.get_or_insert(Owed { from, until });
         owed.until = owed.until.max(until);
@@ -72,11 +85,58 @@ impl Feed {
     }
 }
 
+/// Changes from one origin that a feed leaves out, because the peer gets them straight from there; and which ones it left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LeftOut {
+    origin: ReplicaId,
+    index: Option<OriginIndex>,
+    is_leaving: bool,
+    range: Option<(Seq, Seq)>,
+}
+
+impl LeftOut {
+    /// Nothing from `origin` is left out yet.
+    pub const fn none(origin: ReplicaId) -> Self {
+        Self { origin, index: None, is_leaving: false, range: None }
+    }
+
+    /// Whether to leave out from here on.
+    pub const fn set_leaving(&mut self, is_leaving: bool) {
+        self.is_leaving = is_leaving;
+    }
+
+    /// The first change that was left out and that the peer is not known to have.
+    pub fn first(&self) -> Option<Seq> {
+        self.range.map(|(first, _)| first)
+    }
+
+    /// The peer has everything from the origin up to here.
+    pub fn held(&mut self, up_to: Seq) {
+        self.range = self.range.filter(|(_, last)| *last > up_to).map(|(first, last)| (first.max(Seq(up_to.0 + 1)), last));
+    }
+
+    /// Forgets what was left out; the first of it.
+    pub fn take(&mut self) -> Option<Seq> {
+        self.range.take().map(|(first, _)| first)
+    }
+
+    // Only what was made there: what its origin had from elsewhere, the peer may have to get from us.
+    fn leaves(&self, change: &Change) -> bool {
+        self.is_leaving && change.made_there && self.index == Some(change.origin)
+    }
+
+    fn add(&mut self, seq: Seq) {
+        self.range = Some(self.range.map_or((seq, seq), |(first, _)| (first, seq)));
+    }
+}
+
 /// What one step of a feed handed out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FeedStep {
     /// Records appended to the output.
     pub count: u32,
+    /// All of them are changes that were made here, none after this one. `None`: others may be among them.
+    pub own: Option<Seq>,
     /// With these and all earlier records of the feed applied, the peer has everything up to here. `None` in the middle of a scan.
     pub covers: Option<Seq>,
     /// Whether another step would look at more right away.
@@ -85,6 +145,7 @@ pub struct FeedStep {
 
 /// Where a step puts its records.
 struct Output<'a> {
+    left_out: &'a mut [LeftOut],
     wants: &'a dyn Fn(&ProfileId) -> bool,
     out: &'a mut Vec<u8>,
     start: usize,
@@ -93,6 +154,15 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
+    /// Whether the peer gets a change elsewhere, which is noted then. Not while an earlier change of its key may wait to go with it.
+    fn leaves_out(&mut self, feed: &Feed, change: &Change) -> bool {
+        if feed.owes(change.seq) {
+            return false;
+        }
+        let origin = self.left_out.iter_mut().find(|origin| origin.leaves(change));
+        origin.map(|origin| origin.add(change.seq)).is_some()
+    }
+
     /// Whether another record fits. The first one always does.
     fn has_room(&self) -> bool {
         self.count == 0 || self.out.len() - self.start + RECORD_BYTES_MAX <= self.bytes_max
@@ -102,17 +172,22 @@ impl Output<'_> {
 impl Store {
     /// Appends changes that a peer has not been sent to `out`, at most `bytes_max` bytes but at least one record if there is one.
     ///
-    /// What came from the peer itself is left out, and so are profiles that it does not want. A key that changed several times is sent once.
+    /// What came from the peer itself is left out, what `left_out` says, and profiles that it does not want. A key that changed several times
+    /// is sent once. What the step covers does not regard what `left_out` left out: the caller does.
     pub fn next_changes(
         &self,
         feed: &mut Feed,
         to: ReplicaId,
         bytes_max: usize,
         wants: &dyn Fn(&ProfileId) -> bool,
+        left_out: &mut [LeftOut],
         out: &mut Vec<u8>,
     ) -> Result<FeedStep, ReadError> {
         let start = out.len();
-        let mut output = Output { wants, out, start, bytes_max, count: 0 };
+        for origin in left_out.iter_mut().filter(|origin| origin.is_leaving && origin.index.is_none()) {
+            origin.index = self.present.origin_of(origin.origin);
+        }
+        let mut output = Output { left_out, wants, out, start, bytes_max, count: 0 };
         if feed.scan.is_none() {
             let durable = self.durable();
             let mut changes = Vec::new();
@@ -136,27 +211,29 @@ impl Store {
     ) -> Result<FeedStep, ReadError> {
         let peer = self.present.origin_of(to);
         let mut sent = BTreeSet::new();
-        let mut all = true;
+        let (mut all, mut all_own) = (true, true);
         for change in changes {
             if !output.has_room() {
                 all = false;
                 break;
             }
+            let before = output.count;
             let from_peer = peer.is_some_and(|peer| peer == change.origin);
-            if !from_peer && (change.tombstone || !sent.contains(&change.key)) {
-                if change.tombstone {
-                    self.send_tombstone(change, output)?;
-                } else {
-                    self.send_register(feed, change, peer, &mut sent, output)?;
-                }
+            // Erasures are few and weigh much: they take every way there is.
+            if change.tombstone && !from_peer {
+                self.send_tombstone(change, output)?;
+            } else if !from_peer && !sent.contains(&change.key) && !output.leaves_out(feed, change) {
+                self.send_register(feed, change, peer, &mut sent, output)?;
             }
+            all_own &= output.count == before || change.origin == OriginIndex::LOCAL;
             feed.position = change.seq;
         }
         if all && changes.len() < CHANGES_PER_STEP {
             feed.position = feed.position.max(durable);
         }
         let more = feed.position < self.durable();
-        Ok(FeedStep { count: output.count, covers: Some(feed.covered()), more })
+        let own = all_own.then_some(feed.position);
+        Ok(FeedStep { count: output.count, own, covers: Some(feed.covered()), more })
     }
 
     fn send_tombstone(&self, change: &Change, output: &mut Output<'_>) -> Result<(), ReadError> {
@@ -226,7 +303,7 @@ impl Store {
             scan.tombstone = self.send_tombstones(from, after, output)?;
             feed.scan = Some(scan);
             if scan.tombstone.is_some() {
-                return Ok(FeedStep { count: output.count, covers: None, more: true });
+                return Ok(FeedStep { count: output.count, own: None, covers: None, more: true });
             }
         }
         let mut slot = scan.next.slot().0;
@@ -235,7 +312,7 @@ impl Store {
             if let Some(next) = self.send_slot(Slot(slot), range, after, output)? {
                 scan.next = next;
                 feed.scan = Some(scan);
-                return Ok(FeedStep { count: output.count, covers: None, more: true });
+                return Ok(FeedStep { count: output.count, own: None, covers: None, more: true });
             }
             slot += 1;
             if usize::from(slot) == SLOT_COUNT {
@@ -246,7 +323,7 @@ impl Store {
         feed.scan = None;
         feed.owed = None;
         feed.position = scan.covers;
-        Ok(FeedStep { count: output.count, covers: Some(scan.covers), more: scan.covers < self.durable() })
+        Ok(FeedStep { count: output.count, own: None, covers: Some(scan.covers), more: scan.covers < self.durable() })
     }
 
     /// Sends tombstones from a profile hash on that arrived after `after`. Answers where to go on, if there was no room for all.

@@ -37,7 +37,7 @@ mod verify;
 mod view;
 
 pub use error::{AppendError, CloseError, FlushError, FoldError, OpenError, ReadError};
-pub use feed::{Feed, FeedStep};
+pub use feed::{Feed, FeedStep, LeftOut};
 pub use fingerprint::{Fingerprint, Fingerprints, LEAF_COUNT};
 pub use front::{Store, day_of};
 pub use key::{KeyHasher, KeyRange, RegisterKey, SLOT_COUNT, Slot};

@@ -155,7 +155,13 @@ impl Present {
             self.table.note(grown, added);
         }
         if joined.changed {
-            scratch.changes.push(Change { key, seq: applying.seq, origin: applying.origin, tombstone: false });
+            scratch.changes.push(Change {
+                key,
+                seq: applying.seq,
+                origin: applying.origin,
+                made_there: applying.frame.made_there,
+                tombstone: false,
+            });
         }
         observe(&applying.applied(key, joined.changed, joined.opened));
         Ok(())
@@ -176,7 +182,13 @@ impl Present {
         if changed {
             self.drop_erased(hash)?;
             lock(&self.sweeps).profiles.push(hash);
-            scratch.changes.push(Change { key, seq: applying.seq, origin: applying.origin, tombstone: true });
+            scratch.changes.push(Change {
+                key,
+                seq: applying.seq,
+                origin: applying.origin,
+                made_there: applying.frame.made_there,
+                tombstone: true,
+            });
         }
         observe(&applying.applied(key, changed, None));
         Ok(())

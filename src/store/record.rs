@@ -155,6 +155,7 @@ pub(super) fn put_erased(out: &mut Vec<u8>, profile: &ProfileId, erased: Hlc) {
 pub struct Batch {
     pub(crate) origin: Origin,
     pub(crate) unshared: bool,
+    pub(crate) made_there: bool,
     pub(crate) bytes: Vec<u8>,
     pub(crate) count: u32,
     pub(crate) cursor: Option<PeerCursor>,
@@ -170,6 +171,12 @@ impl Batch {
     /// An empty batch of records from a peer.
     pub fn from_peer(peer: ReplicaId) -> Self {
         Self { origin: Origin::Peer(peer), ..Self::default() }
+    }
+
+    /// The batch's records are changes that were made at the peer, and did not come to it from elsewhere.
+    pub(crate) const fn made_there(mut self, made_there: bool) -> Self {
+        self.made_there = made_there;
+        self
     }
 
     /// Keeps the batch's registers apart from the joined state, as deltas shared with nobody, until [`Store::share`](super::Store) moves them.

@@ -12,6 +12,8 @@ pub(super) struct Change {
     pub(super) key: RegisterKey,
     pub(super) seq: Seq,
     pub(super) origin: OriginIndex,
+    /// It was made where it came from.
+    pub(super) made_there: bool,
     /// A profile's tombstone: the key is the first of its profile.
     pub(super) tombstone: bool,
 }

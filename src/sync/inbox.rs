@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::message::{Ack, Records, RefusalReason, RefusedKey};
 use crate::limits::{IN_FLIGHT_BYTES_MAX, REFUSED_PER_ACK_COUNT_MAX};
-use crate::replica::{ApplyError, Core, Grant, RefusedReason, RefusedRecord};
+use crate::replica::{ApplyError, Core, Grant, PeerRecords, RefusedReason, RefusedRecord};
 use crate::store::{PeerCursor, ReplicaId, Seq};
 use crate::time::WallTime;
 
@@ -40,7 +40,9 @@ impl Inbox {
         cursor: Option<PeerCursor>,
         grant: Option<&Grant>,
     ) -> Result<(), ApplyError> {
-        let applied = core.apply(now, from, records.bytes, records.count, cursor, grant)?;
+        let made_there = records.says.own.is_some();
+        let peer_records = PeerRecords { bytes: records.bytes, count: records.count, cursor, made_there };
+        let applied = core.apply(now, from, peer_records, grant)?;
         self.received += 1;
         self.last = applied.last.unwrap_or(self.last).max(self.last);
         match self.waiting.back_mut() {

@@ -8,6 +8,7 @@ mod catch_up;
 mod clock;
 mod clocks;
 mod duplicates;
+mod elsewhere;
 pub mod frame;
 mod inbox;
 mod link;

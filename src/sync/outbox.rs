@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::catch_up::CatchUp;
+use super::elsewhere::Elsewhere;
 use super::frame::{self, FrameType};
-use super::message::{Records, RefusedKey};
+use super::message::{Records, RefusedKey, Says};
 use super::offers::Offers;
 use crate::limits::{FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX, LIVE_FRAME_BYTES, RECORD_BYTES_MAX};
 use crate::progress::ProfileId;
-use crate::store::{Feed, ReadError, ReplicaId, Seq, Store};
+use crate::replica::Core;
+use crate::store::{Feed, PeerCursor, ReadError, ReplicaId, Seq, Store};
 use crate::time::MonotonicTime;
 
 /// Frames in flight that may each carry whatever there is. Beyond them changes gather, to a live frame's worth.
@@ -41,6 +43,8 @@ struct InFlight {
     frame: u64,
     bytes: usize,
     covers: Option<Seq>,
+    /// The same of what was made here.
+    made: Option<Seq>,
 }
 
 /// What a poll found to send.
@@ -48,6 +52,7 @@ struct InFlight {
 struct Polled {
     count: u32,
     covers: Option<Seq>,
+    own: Option<Seq>,
 }
 
 /// An acknowledgement of more than was sent, or of less than an earlier one.
@@ -70,9 +75,14 @@ pub(super) struct Outbox {
     told: Seq,
     /// The last cover that the peer acknowledged.
     synced: Seq,
+    /// The same of what was made here.
+    told_made: Seq,
+    synced_made: Seq,
     cover_due: Option<MonotonicTime>,
+    /// What the peer gets elsewhere, if it is a node. A device gets everything from its node, and asks for no account.
+    elsewhere: Option<Elsewhere>,
     /// How far the peer has our changes with what was sent: behind the feed's position while a change that was left out for a later one of the
-    /// same key is still to come.
+    /// same key is still to come. What was left out for the peer to get elsewhere is not regarded.
     covered: Seq,
     more: bool,
     /// The peer is so far behind that what it is sent may have to be read from the engine, register by register.
@@ -86,7 +96,21 @@ impl Outbox {
         self.feed = Some(Feed::after(after));
         self.told = after;
         self.synced = after;
+        self.told_made = after;
+        self.synced_made = after;
         self.covered = after;
+    }
+
+    /// The peer is a node: it is told what was made here, and tells what it gets elsewhere.
+    pub(super) fn set_to_node(&mut self) {
+        self.elsewhere = Some(Elsewhere::default());
+    }
+
+    /// The peer has these changes of others.
+    pub(super) fn heard(&mut self, mono: MonotonicTime, core: &Core, cursors: &[PeerCursor]) {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.heard(mono, core, cursors);
+        }
     }
 
     /// Sends what changed in the profiles of a narrow link after its cursor, then everything from there.
@@ -102,6 +126,8 @@ impl Outbox {
         self.start(after);
         self.told = Seq(0);
         self.synced = Seq(0);
+        self.told_made = Seq(0);
+        self.synced_made = Seq(0);
         self.withheld = true;
     }
 
@@ -133,6 +159,11 @@ impl Outbox {
         self.synced
     }
 
+    /// Our last change, of those made here, that the peer is known to have synced with all earlier ones made here.
+    pub(super) const fn synced_made(&self) -> Seq {
+        self.synced_made
+    }
+
     /// Keys that wait to be offered again.
     pub(super) fn offers_count(&self) -> usize {
         self.offers.count()
@@ -160,6 +191,7 @@ impl Outbox {
         {
             self.in_flight_bytes -= front.bytes;
             self.synced = front.covers.unwrap_or(self.synced).max(self.synced);
+            self.synced_made = front.made.unwrap_or(self.synced_made).max(self.synced_made);
             self.in_flight.pop_front();
         }
         Ok((self.synced > before).then_some(self.synced))
@@ -172,7 +204,7 @@ impl Outbox {
 
     /// When there may be something to send though nothing changed.
     pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
-        [self.cover_due, self.offers.next_due()].into_iter().flatten().min()
+        [self.cover_due, self.offers.next_due(), self.elsewhere.as_ref().and_then(Elsewhere::next_timeout)].into_iter().flatten().min()
     }
 
     /// Whether the bounded bytes in flight leave room for a frame.
@@ -182,17 +214,16 @@ impl Outbox {
 
     /// Appends a frame of records that were found elsewhere (by a reconciliation): it covers nothing.
     pub(super) fn put(&mut self, count: u32, records: &[u8], out: &mut Vec<u8>) {
-        self.put_frame(None, count, records, out);
+        self.put_frame(Says::default(), count, records, out);
     }
 
-    /// Appends at most one frame of records to `out`; whether it did. `awaited` is a number of ours that somebody waits for the peer to cover.
+    /// Appends at most one frame of records to `out`; whether it did.
     pub(super) fn poll(
         &mut self,
         mono: MonotonicTime,
-        store: &Store,
+        core: &Core,
         to: ReplicaId,
         wants: &dyn Fn(&ProfileId) -> bool,
-        awaited: Option<Seq>,
         out: &mut Vec<u8>,
     ) -> Result<bool, ReadError> {
         if self.feed.is_none() || !self.has_room() {
@@ -200,8 +231,8 @@ impl Outbox {
         }
         let mut records = std::mem::take(&mut self.scratch);
         records.clear();
-        let polled = self.poll_records(mono, store, to, wants, &mut records);
-        let sent = polled.map(|polled| self.finish(mono, polled, &records, awaited, out));
+        let polled = self.poll_records(mono, core.store(), to, wants, &mut records);
+        let sent = polled.map(|polled| self.finish(mono, core, polled, &records, out));
         self.scratch = records;
         sent
     }
@@ -216,7 +247,7 @@ impl Outbox {
     ) -> Result<Polled, ReadError> {
         let offered = self.offers.poll(mono, store, wants, LIVE_FRAME_BYTES, records)?;
         if offered > 0 {
-            return Ok(Polled { count: offered, covers: None });
+            return Ok(Polled { count: offered, ..Polled::default() });
         }
         if let Some(catch_up) = &mut self.catch_up {
             let (count, done) = catch_up.poll(store, LIVE_FRAME_BYTES, records)?;
@@ -224,10 +255,14 @@ impl Outbox {
             if done {
                 self.catch_up = None;
             }
-            return Ok(Polled { count, covers });
+            return Ok(Polled { count, covers, own: None });
         }
         let durable = store.durable();
         let Some(feed) = &mut self.feed else { return Ok(Polled::default()) };
+        if let Some(first) = self.elsewhere.as_mut().and_then(|elsewhere| elsewhere.give_up(mono)) {
+            feed.rewind_to(first);
+            self.covered = self.covered.min(feed.position());
+        }
         let behind = durable.0.saturating_sub(feed.position().0);
         self.lags = behind > LAGGING_COUNT;
         // A frame leaves as soon as the line is idle; only while some are in flight do changes gather.
@@ -236,48 +271,60 @@ impl Outbox {
             return Ok(Polled::default());
         }
         let bytes_max = if self.lags { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
-        let step = store.next_changes(feed, to, bytes_max, wants, records)?;
+        let left_out = self.elsewhere.as_mut().map(Elsewhere::left_out).unwrap_or_default();
+        let step = store.next_changes(feed, to, bytes_max, wants, left_out, records)?;
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.note(mono);
+        }
         self.more = step.more;
-        Ok(Polled { count: step.count, covers: step.covers })
+        Ok(Polled { count: step.count, covers: step.covers, own: step.own })
     }
 
-    fn finish(&mut self, mono: MonotonicTime, polled: Polled, records: &[u8], awaited: Option<Seq>, out: &mut Vec<u8>) -> bool {
+    fn finish(&mut self, mono: MonotonicTime, core: &Core, polled: Polled, records: &[u8], out: &mut Vec<u8>) -> bool {
         self.covered = polled.covers.unwrap_or(self.covered).max(self.covered);
-        let covers = polled.covers.filter(|_| !self.withheld);
+        let before = self.elsewhere.as_ref().and_then(Elsewhere::first).map(|first| Seq(first.0.saturating_sub(1)));
+        let reached = before.map_or(self.covered, |before| before.min(self.covered)).max(self.told);
+        // What was left out was not made here.
+        let made = Some(self.covered);
+        let own = polled.own.filter(|_| self.elsewhere.is_some());
+        let covers = polled.covers.is_some() && !self.withheld;
         if polled.count > 0 {
-            self.put_frame(covers, polled.count, records, out);
+            let says = if covers { Says { covers: Some(reached), made, own } } else { Says { own, ..Says::default() } };
+            self.put_frame(says, polled.count, records, out);
             return true;
         }
         // Not urgent: with luck a record goes out before this is due, and takes the cover along.
-        if covers.is_some_and(|covers| covers.0.saturating_sub(self.told.0) >= COVERED_COUNT) {
+        if covers && reached.0.saturating_sub(self.told.0) >= COVERED_COUNT {
             self.cover_due = self.cover_due.or(Some(mono + COVER_DELAY));
         }
         // What changed nothing is never sent, and yet somebody may wait to hear that the peer could have it.
-        if awaited.is_some_and(|awaited| self.told < awaited && awaited <= self.covered) {
+        let is_awaited = core.replication_awaited().is_some_and(|awaited| self.told_made < awaited && awaited <= self.covered);
+        if is_awaited {
             self.cover_due = Some(mono);
         }
         if self.withheld || self.cover_due.is_none_or(|due| due > mono) {
             return false;
         }
         self.cover_due = None;
-        let news = self.covered > self.told;
+        let news = reached > self.told || is_awaited;
         if news {
-            self.put_frame(Some(self.covered), 0, &[], out);
+            self.put_frame(Says { covers: Some(reached), made, own: None }, 0, &[], out);
         }
         news
     }
 
-    fn put_frame(&mut self, covers: Option<Seq>, count: u32, records: &[u8], out: &mut Vec<u8>) {
-        let mut body = Vec::with_capacity(records.len() + 16);
-        Records::put_head(&mut body, covers, count);
+    fn put_frame(&mut self, says: Says, count: u32, records: &[u8], out: &mut Vec<u8>) {
+        let mut body = Vec::with_capacity(records.len() + 24);
+        Records::put_head(&mut body, Says { made: says.made.filter(|_| self.elsewhere.is_some()), ..says }, count);
         body.extend_from_slice(records);
         frame::put(out, FrameType::Records, &body);
         self.sent += 1;
         self.in_flight_bytes += body.len();
-        self.in_flight.push_back(InFlight { frame: self.sent, bytes: body.len(), covers });
-        if let Some(covers) = covers {
+        self.in_flight.push_back(InFlight { frame: self.sent, bytes: body.len(), covers: says.covers, made: says.made });
+        if let Some(covers) = says.covers {
             self.told = covers;
             self.cover_due = None;
         }
+        self.told_made = says.made.unwrap_or(self.told_made).max(self.told_made);
     }
 }

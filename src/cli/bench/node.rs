@@ -10,7 +10,7 @@ use super::{BenchError, Common, Report};
 use crate::embedded::{Replica, ReplicaConfig};
 use crate::limits::LIVE_FRAME_BYTES;
 use crate::progress::DeviceId;
-use crate::replica::{ApplyError, Core, CoreOptions, RecordError};
+use crate::replica::{ApplyError, Core, CoreOptions, PeerRecords, RecordError};
 use crate::store::{AppendError, ReplicaId, Seq, StoreOptions};
 use crate::time::system::{monotonic_now, wall_now};
 use crate::time::{Hlc, WallTime};
@@ -134,7 +134,7 @@ pub(super) fn fill_core(
 /// Applies a peer's records, waiting where the store asks for it. Answers the number to wait for.
 pub(super) fn apply(core: &Core, records: &[u8], count: u32) -> Result<Option<Seq>, BenchError> {
     loop {
-        match core.apply(wall_now(), PEER, records, count, None, None) {
+        match core.apply(wall_now(), PEER, PeerRecords { bytes: records, count, ..PeerRecords::default() }, None) {
             Ok(applied) if applied.refused.is_empty() => return Ok(applied.last),
             Ok(applied) => return Err(format!("{} of the benchmark's own records were refused", applied.refused.len()).into()),
             Err(ApplyError::Append(AppendError::Overloaded { retry_ms, .. })) => rest(Duration::from_millis(retry_ms)),

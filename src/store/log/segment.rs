@@ -4,7 +4,7 @@
 //! segment   "leftoff\n" · version u32 · number u64 · replica [16] · epoch u64 · secret check u64 · next sequence number u64 · CRC-32C u32 of the
 //!           60 bytes before it; then frames
 //! frame     payload length u32 · CRC-32C u32 · sequence number of the first record u64 · payload
-//! payload   flags u8 (1 mark · 2 from a peer · 4 cursor · 8 floor · 16 unshared · 32 shares · 64 forgets cursors) · records u32
+//! payload   flags u8 (1 mark · 2 from a peer · 4 cursor · 8 floor · 16 unshared · 32 shares · 64 forgets cursors · 128 made there) · records u32
 //!           [peer [16]] [cursor: peer [16], epoch u64, sequence number u64] [floor day u32] · records
 //! ```
 //!
@@ -30,6 +30,7 @@ const FLOOR: u8 = 8;
 const UNSHARED: u8 = 16;
 const SHARES: u8 = 32;
 const FORGETS: u8 = 64;
+const MADE_THERE: u8 = 128;
 
 /// Whose log it is. Kept in every segment, so that a log can be read without its database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,6 +129,9 @@ impl FrameDraft {
         if batch.unshared {
             flags |= UNSHARED;
         }
+        if batch.made_there {
+            flags |= MADE_THERE;
+        }
         header[0] = flags;
         let check = crc32c::crc32c_append(crc32c::crc32c(&header), &batch.bytes);
         Self { header, check }
@@ -167,6 +171,8 @@ pub(in crate::store) struct Frame<'a> {
     pub(in crate::store) kind: FrameKind,
     pub(in crate::store) origin: Origin,
     pub(in crate::store) unshared: bool,
+    /// The records are changes that were made at the peer that they came from.
+    pub(in crate::store) made_there: bool,
     pub(in crate::store) cursor: Option<PeerCursor>,
     pub(in crate::store) floor_day: Option<u32>,
     pub(in crate::store) is_mark: bool,
@@ -225,6 +231,7 @@ impl<'a> Frame<'a> {
             kind,
             origin,
             unshared: flags & UNSHARED != 0,
+            made_there: flags & MADE_THERE != 0,
             cursor,
             floor_day,
             is_mark: flags & MARK != 0,

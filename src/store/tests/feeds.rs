@@ -23,7 +23,7 @@ fn drain(store: &Store, feed: &mut Feed, bytes_max: usize, to: &Store) -> u32 {
     let mut sent = 0;
     loop {
         let mut out = Vec::new();
-        let step = store.next_changes(feed, to.id(), bytes_max, &|_| true, &mut out).unwrap();
+        let step = store.next_changes(feed, to.id(), bytes_max, &|_| true, &mut [], &mut out).unwrap();
         assert!(out.len() <= bytes_max.max(crate::limits::RECORD_BYTES_MAX));
         apply(&out, step.count, store.id(), to);
         sent += step.count;
@@ -57,9 +57,9 @@ fn nothing_goes_back_to_where_it_came_from() {
     store.append(batch).unwrap();
     flush(&store);
     let mut out = Vec::new();
-    let step = store.next_changes(&mut Feed::after(Seq(0)), PEER, 1 << 16, &|_| true, &mut out).unwrap();
+    let step = store.next_changes(&mut Feed::after(Seq(0)), PEER, 1 << 16, &|_| true, &mut [], &mut out).unwrap();
     assert_eq!((step.count, step.covers, step.more), (0, Some(Seq(2)), false));
-    let step = store.next_changes(&mut Feed::after(Seq(0)), OTHER, 1 << 16, &|_| true, &mut out).unwrap();
+    let step = store.next_changes(&mut Feed::after(Seq(0)), OTHER, 1 << 16, &|_| true, &mut [], &mut out).unwrap();
     assert_eq!(step.count, 2);
 }
 
@@ -88,7 +88,7 @@ fn a_change_left_out_for_a_later_one_is_not_covered_before_that_is_sent() {
     let mut feed = Feed::after(Seq(0));
     loop {
         let mut out = Vec::new();
-        let step = store.next_changes(&mut feed, PEER, 1, &|_| true, &mut out).unwrap();
+        let step = store.next_changes(&mut feed, PEER, 1, &|_| true, &mut [], &mut out).unwrap();
         apply(&out, step.count, store.id(), &peer);
         let has = peer.register(&profile(1), &title(1)).unwrap().is_some();
         assert!(has || step.covers == Some(Seq(0)));
@@ -110,7 +110,7 @@ fn a_change_that_was_left_out_and_then_folded_is_sent_with_the_later_one() {
     record(&store, 2, 2, &heartbeat(1, 1_000, 1));
     record(&store, 1, 1, &heartbeat(2, 1_000, 2));
     let mut out = Vec::new();
-    let step = store.next_changes(&mut feed, PEER, 1, &|_| true, &mut out).unwrap();
+    let step = store.next_changes(&mut feed, PEER, 1, &|_| true, &mut [], &mut out).unwrap();
     apply(&out, step.count, store.id(), &peer);
     store.fold_all().unwrap();
     record(&store, 1, 1, &heartbeat(3, 500, 3));
@@ -181,7 +181,7 @@ fn two_stores_that_feed_each_other_end_equal_whatever_folds_and_restarts_lie_bet
                     let mut out = Vec::new();
                     let bytes_max = 1 + dice.roll(3_000) as usize;
                     let to = stores[1 - index].as_ref().unwrap();
-                    let step = store.next_changes(&mut feeds[index], to.id(), bytes_max, &|_| true, &mut out).unwrap();
+                    let step = store.next_changes(&mut feeds[index], to.id(), bytes_max, &|_| true, &mut [], &mut out).unwrap();
                     apply(&out, step.count, store.id(), to);
                     covered[index] = covered[index].max(step.covers.unwrap_or_default());
                 }

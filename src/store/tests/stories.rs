@@ -144,7 +144,7 @@ fn unshared_deltas_are_seen_here_and_by_nobody_else_until_they_are_shared() {
     assert_eq!(unshared.len(), 1);
     let mut out = Vec::new();
     let mut feed = Feed::after(Seq(0));
-    store.next_changes(&mut feed, ReplicaId([1; 16]), 1 << 16, &|_| true, &mut out).unwrap();
+    store.next_changes(&mut feed, ReplicaId([1; 16]), 1 << 16, &|_| true, &mut [], &mut out).unwrap();
     assert!(out.is_empty());
     let (who, what, delta) = &unshared[0];
     let mut batch = Batch::local();

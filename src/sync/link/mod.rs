@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod greeting;
 mod reconciler;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -18,13 +19,15 @@ use std::time::Duration;
 
 pub use config::{LinkConfig, LinkEvent};
 pub use error::LinkError;
+pub use status::{LinkFigures, LinkState};
 
 use self::greeting::{Narrow, Peer, Way, hello_of, own_epoch, scope_of, way};
 use self::reconciler::Reconciler;
 use super::clock::ClockMeter;
+use super::elsewhere::Telling;
 use super::frame::{self, FrameType};
 use super::inbox::Inbox;
-use super::message::{Ack, Bye, Granted, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role};
+use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role, Says};
 use super::outbox::Outbox;
 use crate::progress::ProfileId;
 use crate::replica::{ApplyError, Core};
@@ -46,67 +49,6 @@ pub enum Handled {
     Busy(Duration),
 }
 
-/// Figures of one link, all counted from its beginning.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct LinkFigures {
-    /// Frames received.
-    pub frames_in: u64,
-    /// Frames sent, or about to be.
-    pub frames_out: u64,
-    /// Bytes received, headers included.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Records received.
-    pub records_in: u64,
-    /// Records frames sent.
-    pub records_frames_out: u64,
-    /// Records frames that the peer has synced.
-    pub records_frames_acked: u64,
-    /// Unacknowledged bytes.
-    pub in_flight_bytes: usize,
-    /// Records of the peer that were refused here.
-    pub refused_in: u64,
-    /// Records that the peer refused.
-    pub refused_out: u64,
-    /// Records that the peer refused and that wait to be offered again.
-    pub waiting_out: usize,
-    /// Our last change that the peer is known to have synced.
-    pub synced: Seq,
-    /// Our changes that the peer is not known to have.
-    pub lag: u64,
-    /// Reconciliations settled.
-    pub reconciled: u64,
-}
-
-/// How far a link is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LinkState {
-    /// The hello has not come.
-    Greeting,
-    /// A device waits for what its token allows.
-    Granting,
-    /// What the peer remembers has not come.
-    Resuming,
-    /// Records flow.
-    Open,
-    /// Records flow, and a reconciliation is under way.
-    Reconciling,
-}
-
-impl LinkState {
-    /// The state's name, for people.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Greeting => "greeting",
-            Self::Granting => "granting",
-            Self::Resuming => "resuming",
-            Self::Open => "open",
-            Self::Reconciling => "reconciling",
-        }
-    }
-}
-
 /// One side of a link.
 #[derive(Debug)]
 pub struct Link {
@@ -123,6 +65,7 @@ pub struct Link {
     events: VecDeque<LinkEvent>,
     inbox: Inbox,
     outbox: Outbox,
+    telling: Telling,
     reconciler: Reconciler,
     clock: ClockMeter,
     next_ping: MonotonicTime,
@@ -149,6 +92,7 @@ impl Link {
             events: VecDeque::new(),
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            telling: Telling::default(),
             reconciler: Reconciler::new(None, false, 0, None, None),
             clock: ClockMeter::default(),
             expires: None,
@@ -229,7 +173,10 @@ impl Link {
         let greeting = (self.state != LinkState::Open).then_some(self.greeting_due);
         let answer = self.clock.open_since().map(|asked| asked + self.config.patience);
         let ping = self.clock.open_since().is_none().then_some(self.next_ping);
-        [greeting, answer, ping, self.expires, self.outbox.next_timeout(), self.reconciler.next_timeout()].into_iter().flatten().min()
+        [greeting, answer, ping, self.expires, self.outbox.next_timeout(), self.telling.next_timeout(), self.reconciler.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Notes that time has passed.
@@ -332,6 +279,14 @@ impl Link {
                 let peers = Peers::decode(body).map_err(message)?;
                 if self.narrow.is_none() {
                     self.push_event(LinkEvent::PeersLearned(peers.peers));
+                }
+                Ok(())
+            }
+            FrameType::Heard => {
+                in_order(self.state != LinkState::Greeting)?;
+                let heard = Heard::decode(body).map_err(message)?;
+                if self.is_to_node() {
+                    self.outbox.heard(mono, core, &heard.cursors);
                 }
                 Ok(())
             }
@@ -447,6 +402,9 @@ impl Link {
             (Way::Everything, None) => self.outbox.start(Seq(0)),
             (Way::Reconcile, _) => self.outbox.start_withheld(self.ours.seq),
         }
+        if self.is_to_node() {
+            self.outbox.set_to_node();
+        }
         self.state = LinkState::Open;
         // The neighbour may have synced what it could not acknowledge before the last link broke.
         self.credit(core);
@@ -469,12 +427,16 @@ impl Link {
 
     fn take_records(&mut self, now: WallTime, core: &Core, records: &Records<'_>) -> Result<(), LinkError> {
         let Some(peer) = &self.peer else { return Ok(()) };
-        let cursor = records.covers.map(|seq| peer.cursor(seq));
+        let cursor = records.says.covers.map(|seq| peer.cursor(seq));
         let grant = self.narrow.as_ref().and_then(|narrow| narrow.grant.as_ref());
         self.inbox.handle(now, core, peer.id, records, cursor, grant).map_err(|error| match error {
             ApplyError::Append(error) => LinkError::Append(error),
             other => LinkError::Records(other),
         })?;
+        if peer.role == Role::Node && self.config.role == Role::Node {
+            let Says { made, own, .. } = records.says;
+            core.note_neighbour(peer.id, peer.epoch, own, made, self.inbox.last(), !self.inbox.has_refused_for_later());
+        }
         self.figures.records_in += u64::from(records.count);
         if self.inbox.is_flooded() { Err(LinkError::Flooded) } else { Ok(()) }
     }
@@ -499,7 +461,7 @@ impl Link {
     fn credit(&self, core: &Core) {
         let Some(peer) = &self.peer else { return };
         if peer.role == Role::Node && peer.hello.region == self.config.region && !self.outbox.is_unsettled() {
-            core.peer_synced(peer.id, self.outbox.synced());
+            core.peer_synced(peer.id, self.outbox.synced_made());
         }
     }
 
@@ -552,7 +514,28 @@ impl Link {
         let Some(peer) = &self.peer else { return Ok(false) };
         let narrow = self.narrow.as_ref();
         let wants = |profile: &ProfileId| narrow.is_none_or(|narrow| narrow.sends(profile));
-        Ok(self.outbox.poll(mono, store, peer.id, &wants, core.replication_awaited(), out)?)
+        if self.outbox.poll(mono, core, peer.id, &wants, out)? {
+            return Ok(true);
+        }
+        let to = peer.id;
+        Ok(self.is_to_node() && self.tell(mono, core, to, out))
+    }
+
+    /// Whether both sides are nodes.
+    fn is_to_node(&self) -> bool {
+        self.config.role == Role::Node && self.peer.as_ref().is_some_and(|peer| peer.role == Role::Node)
+    }
+
+    /// Tells the peer how far the changes of others are here, when it is time.
+    fn tell(&mut self, mono: MonotonicTime, core: &Core, to: ReplicaId, out: &mut Vec<u8>) -> bool {
+        let cursors = self.telling.poll(mono, core, to);
+        if cursors.is_empty() {
+            return false;
+        }
+        let mut body = Vec::new();
+        Heard { cursors }.encode(&mut body);
+        frame::put(out, FrameType::Heard, &body);
+        true
     }
 
     fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {

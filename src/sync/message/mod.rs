@@ -6,14 +6,16 @@
 
 mod ack;
 mod control;
+mod heard;
 mod hello;
 mod records;
 mod sets;
 
 pub use ack::{Ack, RefusalReason, RefusedKey};
 pub use control::{Bye, ByeCode, Granted, KnownPeer, Peers, Ping, Pong, Resume};
+pub use heard::Heard;
 pub use hello::{Hello, Role};
-pub use records::Records;
+pub use records::{Records, Says};
 pub use sets::{FpsEntry, IdWidth, ListEntry, Start, Turn, WantEntry, put_fps, put_list, put_want, read_fps, read_list, read_want};
 
 use crate::progress::codec::{DecodeError, Reader};

@@ -10,7 +10,7 @@ use crate::replica::Core;
 use crate::store::Record;
 use crate::sync::frame::{FrameType, split};
 use crate::sync::message::{
-    Ack, ByeCode, Hello, IdWidth, Ping, Pong, Records, RefusalReason, RefusedKey, Resume, Role, Start, Turn, WantEntry, put_want,
+    Ack, ByeCode, Hello, IdWidth, Ping, Pong, Records, RefusalReason, RefusedKey, Resume, Role, Says, Start, Turn, WantEntry, put_want,
 };
 use crate::sync::reconcile::Prefix;
 use crate::sync::{Handled, Link, LinkConfig, LinkError, LinkState};
@@ -97,7 +97,7 @@ fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 fn records_of(record: &Record) -> Vec<u8> {
     encoded(|body| {
-        Records::put_head(body, None, 1);
+        Records::put_head(body, Says::default(), 1);
         record.encode(body);
     })
 }
@@ -153,7 +153,7 @@ fn a_devices_records_of_other_profiles_are_refused_one_by_one_and_named() {
     world.record(0, "foreign", "film", EventKind::Pause, 5_000);
     world.record(0, "mine", "film", EventKind::Pause, 6_000);
     let body = encoded(|body| {
-        Records::put_head(body, None, 2);
+        Records::put_head(body, Says::default(), 2);
         for ((profile, title), state) in world.replicas[0].everything() {
             Record::Register { profile, title, state }.encode(body);
         }
@@ -253,7 +253,7 @@ fn a_device_that_floods_with_foreign_records_and_reads_no_answers_is_cut_off() {
     let mut lone = Lone::with_device().open();
     let erasure = Record::Erased { profile: ProfileId::new("f").unwrap(), erased: crate::time::Hlc::from_wall(START) };
     let body = encoded(|body| {
-        Records::put_head(body, None, 60_000);
+        Records::put_head(body, Says::default(), 60_000);
         for _ in 0..60_000 {
             erasure.encode(body);
         }

@@ -116,6 +116,102 @@ fn a_chain_of_three_converges() {
     assert_eq!(world.replicas[1].position("p", "film"), 61_000);
 }
 
+/// Everybody linked with everybody, and warm: each has heard from each.
+fn mesh(count: u8) -> World {
+    let mut world = World::new((1..=count).map(Replica::node).collect());
+    for a in 0..usize::from(count) {
+        for b in a + 1..usize::from(count) {
+            world.link(a, b);
+        }
+    }
+    for round in 0..3 {
+        for replica in 0..usize::from(count) {
+            world.record(replica, "warm", &format!("film-{replica}"), EventKind::Play, 1_000 * (round + 1));
+        }
+        world.run(700);
+    }
+    world
+}
+
+fn records_in(world: &World) -> u64 {
+    let of = |pair: &super::world::Pair, side: usize| pair.links[side].figures(&world.replicas[pair.ends[side]].core).records_in;
+    world.pairs.iter().map(|pair| of(pair, 0) + of(pair, 1)).sum()
+}
+
+#[test]
+fn in_a_mesh_a_change_is_sent_once_to_everybody() {
+    let mut world = mesh(5);
+    world.run(3_000);
+    let before = records_in(&world);
+    for number in 0..200 {
+        world.record(number % 5, "p", &format!("film-{number}"), EventKind::Pause, 60_000);
+        world.run(10);
+    }
+    world.run(3_000);
+    let first = world.replicas[0].everything();
+    assert!(world.replicas.iter().all(|replica| replica.everything() == first));
+    assert_eq!(records_in(&world) - before, 200 * 4);
+    let before = world.pairs.iter().map(super::world::Pair::bytes).sum::<u64>();
+    world.run(5_000);
+    assert_eq!(world.pairs.iter().map(super::world::Pair::bytes).sum::<u64>(), before, "and nobody goes on about it");
+}
+
+#[test]
+fn a_way_that_is_cut_is_gone_around_within_a_moment() {
+    let mut world = mesh(3);
+    let cut = world.pairs.iter().position(|pair| pair.ends == [0, 2]).unwrap();
+    // Neither side notices: nothing arrives, and the links stay open.
+    world.pairs[cut].frames_left = Some(0);
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run(900);
+    assert_eq!(world.replicas[2].position("p", "film"), 0, "for a moment it may still come straight");
+    world.run(600);
+    assert_eq!(world.replicas[2].position("p", "film"), 60_000);
+    world.record(0, "p", "series", EventKind::Pause, 60_000);
+    world.run(60);
+    assert_eq!(world.replicas[2].position("p", "series"), 60_000, "from then on at once");
+}
+
+#[test]
+fn what_was_left_out_for_a_way_that_broke_outlives_links_and_restarts() {
+    for seed in 0..30_u64 {
+        let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut roll = move |sides: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % sides
+        };
+        let mut world = mesh(4);
+        // One pair is never linked again once it is cut; the others come back.
+        let gone = usize::try_from(roll(6)).unwrap();
+        let ends = world.pairs[gone].ends;
+        world.pairs[gone].frames_left = Some(roll(3));
+        for step in 0..60 {
+            let replica = usize::try_from(roll(4)).unwrap();
+            world.record(replica, &format!("p{}", roll(5)), &format!("film-{}", roll(12)), EventKind::Pause, 60_000 + step * 1_000);
+            world.run(roll(300));
+            let pair = usize::try_from(roll(world.pairs.len() as u64)).unwrap();
+            if roll(6) == 0 && world.pairs[pair].is_alive() {
+                let [a, b] = world.pairs[pair].ends;
+                world.pairs[pair].frames_left = Some(0);
+                if roll(2) == 0 {
+                    for pair in world.pairs.iter_mut().filter(|pair| pair.ends.contains(&a)) {
+                        pair.frames_left = Some(0);
+                    }
+                    world.replicas[a].restart();
+                    for other in (0..4).filter(|other| *other != a && [a.min(*other), a.max(*other)] != ends) {
+                        world.link(a, other);
+                    }
+                } else if [a, b] != ends && [b, a] != ends {
+                    world.link(a, b);
+                }
+            }
+        }
+        world.run_until_equal();
+    }
+}
+
 #[test]
 fn cursors_survive_a_restart_and_only_what_is_missing_travels() {
     let mut world = two();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::progress::{EventKind, PlaybackEvent, Policy, ProfileId, Progress, TitleId};
-use crate::replica::{Authority, Core, CoreOptions, Grant, TokenError};
+use crate::replica::{Authority, Core, CoreOptions, Grant, PeerRecords, TokenError};
 use crate::store::engine::MemoryEngine;
 use crate::store::log::MemoryFiles;
 use crate::store::{Epoch, Fresh, KeyRange, ReplicaId, Seq, Store, StoreOptions};
@@ -296,7 +296,8 @@ fn turn(pair: &mut Pair, side: usize, now: WallTime, mono: MonotonicTime, now_ms
             if pair.repeats && found.number == frame::FrameType::Records as u8 {
                 // The transport does not repeat, but a peer may; records say nothing new the second time.
                 let records = super::super::Records::decode(found.body).unwrap();
-                core.apply(now, link.peer().unwrap(), records.bytes, records.count, None, None).unwrap();
+                let records = PeerRecords { bytes: records.bytes, count: records.count, ..PeerRecords::default() };
+                core.apply(now, link.peer().unwrap(), records, None).unwrap();
             }
             rest = &rest[found.bytes..];
         }

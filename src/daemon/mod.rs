@@ -10,6 +10,7 @@ mod config;
 mod development;
 mod export;
 mod figures;
+mod leases;
 mod node;
 mod process;
 mod telemetry;

@@ -8,7 +8,7 @@ use super::addresses::{Addresses, AddressesFile};
 use super::admin::{self, AdminState};
 use super::certificates::{self, CA_FILE, CertificateError, DEV_CERTIFICATES, SECRET_FILE};
 use super::development::OpenAuthority;
-use super::{Config, TlsFiles, figures};
+use super::{Config, TlsFiles, figures, leases};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
 use crate::gateway::{GatewayState, Listener, ListenerOptions, ListenerShutdown, router};
@@ -113,6 +113,7 @@ impl Node {
         };
         let replica = open(&config, identity.key_secret).await?;
         let core = Arc::clone(replica.core());
+        leases::keep(&core);
         let authority = verifier.clone().map(|verifier| verifier as Arc<dyn Authority>);
         // Without keys there is nothing to verify a device's token by either; a configuration without keys is one of development.
         let devices = authority.clone().or_else(|| config.dev.then(|| Arc::new(OpenAuthority) as Arc<dyn Authority>));
@@ -155,6 +156,7 @@ impl Node {
     /// from their files. What cannot be read leaves the old in use.
     pub fn reload(&self, config: &Config) {
         self.gateway_state.set_options(config.gateway);
+        self.core().ephemeral().set_options(config.core.ephemeral);
         self.gateway_state.set_origins(config.origins.clone());
         match net_config(config, config.tls.as_ref()) {
             Ok(NetConfig { tls: Some(material), .. }) => match self.running.network.reload(&material) {

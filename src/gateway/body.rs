@@ -11,6 +11,7 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use futures_core::Stream;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -19,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::GatewayState;
 use super::problem::Problem;
 use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
-use crate::progress::PlaybackEvent;
+use crate::progress::{IdError, PlaybackEvent};
 use crate::time::WallTime;
 
 const DISCARD_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
@@ -49,6 +50,16 @@ pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) 
     let patience = limits.request_timeout / 2;
     let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
     Ok(HeldBody { bytes, _room: room })
+}
+
+/// Decodes a body of JSON.
+pub(super) fn json<T: DeserializeOwned>(held: &HeldBody) -> Result<T, Problem> {
+    serde_json::from_slice(&held.bytes).map_err(|error| Problem::Malformed { reason: error.to_string() })
+}
+
+/// An id of a body, or what is wrong with it.
+pub(super) fn id<T>(field: &'static str, checked: Result<T, IdError>) -> Result<T, Problem> {
+    checked.map_err(|source| Problem::BadId { field, source })
 }
 
 async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {

@@ -17,6 +17,7 @@ use super::auth::Bearer;
 use super::body::{self, Batch, HeldBody, RefusedEvent};
 use super::problem::Problem;
 use super::progress::ProgressBody;
+use super::sessions;
 use crate::progress::{Policy, ProfileId, TitleId, Version};
 use crate::replica::Core;
 use crate::store::Seq;
@@ -110,6 +111,7 @@ fn recorded(core: &Core, now: WallTime, bearer: &Bearer, held: &HeldBody, return
     keep_allowed(&mut batch, bearer, returns_progress)?;
     let Batch { sent_at, events, indices, mut refused } = batch;
     let outcome = core.record(now, sent_at, &events)?;
+    sessions::heard(core, now, sent_at, &events);
     let mut versions = Vec::with_capacity(events.len());
     let mut touched = returns_progress.then(Touched::new);
     for ((event, index), result) in events.iter().zip(indices).zip(outcome.outcomes) {

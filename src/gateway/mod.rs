@@ -15,12 +15,14 @@ mod layers;
 mod listener;
 mod origins;
 mod pages;
+pub(crate) mod parties;
 mod path;
 mod patience;
 mod problem;
 mod progress;
 mod resume;
 mod row;
+pub(crate) mod sessions;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -29,7 +31,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ORIGIN;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::layers::{RequestLayer, request_layers};
@@ -191,15 +193,36 @@ fn is_local(headers: &HeaderMap) -> bool {
     values.all(pages::is_local_origin)
 }
 
+/// Bytes that nobody can guess.
+fn random_bytes() -> Result<[u8; 16], Problem> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "the system has no randomness");
+        Problem::Internal
+    })?;
+    Ok(bytes)
+}
+
+/// The same as text, for ids.
+fn random_text() -> Result<String, Problem> {
+    Ok(crate::ephemeral::Invite(random_bytes()?).to_string())
+}
+
 /// The gateway's routes.
 pub fn router(state: &GatewayState) -> Router {
     let routes = Router::new()
         .route("/v1/events", post(events::record))
+        .route("/v1/parties", post(parties::create))
+        .route("/v1/parties/{party}", get(parties::look))
+        .route("/v1/parties/{party}/control", post(parties::command))
+        .route("/v1/parties/{party}/members", post(parties::join).delete(parties::leave))
         .route("/v1/profiles/{profile}", delete(erase::erase))
         .route("/v1/profiles/{profile}/continue-watching", get(row::continue_watching))
         .route("/v1/profiles/{profile}/titles", get(history::titles))
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
+        .route("/v1/sessions", post(sessions::start))
+        .route("/v1/sessions/{session}", put(sessions::renew).delete(sessions::end))
         .with_state(state.clone());
     let routes = if state.authority().is_none() { routes.layer(from_fn_with_state(state.clone(), pages::refuse_foreign)) } else { routes };
     request_layers(routes, RequestLayer::Gateway(state.clone()))

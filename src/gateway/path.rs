@@ -13,7 +13,7 @@ pub(super) struct ProfilePath(pub(super) ProfileId);
 /// The profile and the title in a path.
 pub(super) struct TitlePath(pub(super) ProfileId, pub(super) TitleId);
 
-fn bad_path(rejection: &PathRejection) -> Problem {
+pub(super) fn bad_path(rejection: &PathRejection) -> Problem {
     Problem::BadPath { reason: rejection.body_text() }
 }
 

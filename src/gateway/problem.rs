@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::ephemeral::PartyError;
 use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX, TITLES_PER_PROFILE_COUNT_MAX};
 use crate::progress::IdError;
 use crate::replica::{NotDurable, RecordError, TokenError};
@@ -15,6 +16,9 @@ use crate::store::{AppendError, ReadError};
 
 /// How long a client is asked to stay away when nothing better is known, in milliseconds.
 const RETRY_MS: u64 = 1_000;
+
+/// How long a client is asked to stay away from what somebody else has to free, in milliseconds.
+const STREAM_RETRY_MS: u64 = 10_000;
 
 /// Why a request was not answered as asked. `code` is stable, `detail` is for people.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +68,24 @@ pub(crate) enum Problem {
     /// The profile is full.
     #[error("the profile holds {TITLES_PER_PROFILE_COUNT_MAX} titles, more are not kept")]
     TooManyTitles,
+    /// The account has as many streams as it may.
+    #[error("the account has {limit} streams, more are not allowed at once")]
+    TooManyStreams { limit: usize },
+    /// A session that others of its account, started earlier, have displaced.
+    #[error("streams of this account that were started earlier take up all there are; this session has ended")]
+    StreamTaken,
+    /// An id that is another session's.
+    #[error("the session id is taken; leave session_id out to be given a fresh one")]
+    SessionTaken,
+    /// A session that is over, or another's, or never was.
+    #[error("there is no such session, or it is over; start one")]
+    SessionGone,
+    /// What a party does not allow.
+    #[error(transparent)]
+    Party(PartyError),
+    /// A table of this node is full.
+    #[error("this node takes no more {what}")]
+    Full { what: &'static str },
     /// A body beyond the bound.
     #[error("the body is larger than {EVENTS_BODY_BYTES_MAX} bytes; send smaller batches")]
     BodyTooLarge,
@@ -101,7 +123,12 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyTitles => StatusCode::CONFLICT,
+            Self::TooManyStreams { .. } | Self::StreamTaken => StatusCode::TOO_MANY_REQUESTS,
+            Self::SessionGone => StatusCode::NOT_FOUND,
+            Self::Party(PartyError::Position { .. }) => StatusCode::BAD_REQUEST,
+            Self::Party(PartyError::NotInvited | PartyError::NotHost) => StatusCode::FORBIDDEN,
+            Self::Party(PartyError::Full { .. }) | Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyTitles | Self::SessionTaken | Self::Party(_) => StatusCode::CONFLICT,
             Self::BodyTooLarge | Self::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -129,6 +156,15 @@ impl Problem {
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
             Self::TooManyTitles => "too_many_titles",
+            Self::TooManyStreams { .. } | Self::StreamTaken => "too_many_streams",
+            Self::SessionTaken => "session_taken",
+            Self::SessionGone => "session_gone",
+            Self::Party(PartyError::NotInvited) => "not_invited",
+            Self::Party(PartyError::NotJoined) => "not_joined",
+            Self::Party(PartyError::NotHost) => "not_host",
+            Self::Party(PartyError::Position { .. }) => "position_too_large",
+            Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "full",
+            Self::Party(_) => "party_taken",
             Self::BodyTooLarge => "body_too_large",
             Self::TooManyEvents { .. } => "too_many_events",
             Self::MediaType => "media_type",
@@ -151,6 +187,11 @@ impl Problem {
             Self::MethodNotAllowed => "Method not allowed",
             Self::BodyTimeout => "The body came too slowly",
             Self::TooManyTitles => "The profile is full",
+            Self::TooManyStreams { .. } | Self::StreamTaken => "Too many streams",
+            Self::SessionTaken | Self::SessionGone => "No such session",
+            Self::Party(PartyError::Position { .. }) => "The request cannot be understood",
+            Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "Not now",
+            Self::Party(_) => "Not in this party",
             Self::BodyTooLarge | Self::TooManyEvents { .. } => "Too much at once",
             Self::MediaType => "Unsupported media type",
             Self::Internal | Self::Failed { .. } => "The node failed",
@@ -161,6 +202,10 @@ impl Problem {
     fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Overloaded { retry_ms } => Some(*retry_ms),
+            // What frees a stream is a viewer who stops, or a lease that ends.
+            Self::TooManyStreams { .. } | Self::StreamTaken | Self::Full { .. } | Self::Party(PartyError::Full { .. }) => {
+                Some(STREAM_RETRY_MS)
+            }
             Self::NotReady { .. } | Self::Timeout => Some(RETRY_MS),
             _ => None,
         }
@@ -233,6 +278,12 @@ impl From<RecordError> for Problem {
             RecordError::Read(error) => error.into(),
             RecordError::NotDurable(error) => error.into(),
         }
+    }
+}
+
+impl From<PartyError> for Problem {
+    fn from(error: PartyError) -> Self {
+        Self::Party(error)
     }
 }
 

@@ -15,6 +15,8 @@ fn requests(profile: &str) -> Vec<(&'static str, String, Value)> {
         ("GET", titles.clone(), Value::Null),
         ("GET", format!("/v1/profiles/{profile}/continue-watching"), Value::Null),
         ("POST", format!("{titles}/film/hide"), Value::Null),
+        ("POST", "/v1/parties".to_owned(), json!({"profile_id": profile, "device_id": "tv", "title_id": "film"})),
+        ("DELETE", format!("/v1/parties/p/members?profile_id={profile}&device_id=tv"), Value::Null),
         ("DELETE", format!("/v1/profiles/{profile}"), Value::Null),
     ]
 }

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use self::check::Check;
 use self::raw::Raw;
+use crate::ephemeral::EphemeralOptions;
 use crate::gateway::auth::KeyFiles;
 use crate::gateway::{GatewayOptions, ListenerOptions, Origins};
+use crate::limits::{LEASE_MS, LEASE_MS_MAX, STREAMS_PER_ACCOUNT_COUNT_MAX};
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::StoreOptions;
 
@@ -208,6 +210,16 @@ impl Config {
                     &[("local", AckMode::Local), ("replicated", AckMode::Replicated)],
                 ),
                 ttl_days: raw.cluster.ttl_days.map(|days| check.number("cluster.ttl_days", Some(days), 1, 1, 36_500) as u32),
+                ephemeral: EphemeralOptions {
+                    lease: check.millis("limits.lease_ms", raw.limits.lease_ms, LEASE_MS, 1_000, LEASE_MS_MAX),
+                    streams_count_max: check.number(
+                        "limits.streams_max",
+                        raw.limits.streams_max,
+                        5,
+                        1,
+                        STREAMS_PER_ACCOUNT_COUNT_MAX as u64,
+                    ) as usize,
+                },
                 ..CoreOptions::default()
             },
             log_filter: check.text("log.filter", raw.log.filter.as_deref(), "info"),

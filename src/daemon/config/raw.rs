@@ -14,6 +14,7 @@ pub(super) struct Raw {
     pub(super) tls: RawTls,
     pub(super) cluster: RawCluster,
     pub(super) auth: RawAuth,
+    pub(super) limits: RawLimits,
     pub(super) store: RawStore,
     pub(super) log: RawLog,
 }
@@ -50,6 +51,7 @@ section!(
 );
 section!(RawCluster { secret_file: String, seeds: Vec<String>, ttl_days: i64, max_clock_drift_ms: i64, ack: String });
 section!(RawAuth { key_files: Vec<String>, jwks_file: String, hs256_secret_file: String, leeway_ms: i64 });
+section!(RawLimits { streams_max: i64, lease_ms: i64 });
 section!(RawStore {
     table_mib: i64,
     cache_mib: i64,

@@ -19,6 +19,16 @@ impl Bearer {
         self.0.is_none()
     }
 
+    /// What the token grants; none where tokens are off.
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        self.0.as_ref()
+    }
+
+    /// Whether the profile is in the token; every one is where tokens are off.
+    pub(crate) fn holds(&self, profile: &ProfileId) -> bool {
+        self.0.as_ref().is_none_or(|grant| grant.holds(profile))
+    }
+
     /// Whether the profile may be read. Refused alike whether the profile exists or not.
     pub(crate) fn may_read(&self, profile: &ProfileId) -> Result<(), Problem> {
         self.may(profile, |grant| grant.read, "read")

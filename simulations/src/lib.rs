@@ -7,8 +7,18 @@
 //! `docs/simulation.md` tells how to run it, write a scenario and read a report.
 
 #![allow(clippy::cast_sign_loss, reason = "shares, times and figures are not negative, and their casts end at 0")]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::pedantic,
+        reason = "a test that cannot go on says so, and pedantry is for what ships"
+    )
+)]
 
 pub mod checkers;
+pub mod model;
 pub mod observation;
 pub mod outcome;
 pub mod scenario;

@@ -1,0 +1,587 @@
+//! The ledger: what every host durably holds, and which deltas there are, kept once for all checkers.
+//!
+//! Fed by what was observed, never by asking the product, with one exception: what a restart reads back from a log that was written and not yet
+//! acknowledged when its host died has been seen by nobody, so it is looked up when the host serves again.
+
+use std::cell::{Ref, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use leftoff::progress::codec::Reader;
+use leftoff::progress::{ProfileId, TitleId};
+use leftoff::replica::Core;
+use leftoff::store::{Feed, KeyRange, Record, ReplicaId, Seq, Store};
+use leftoff::time::Hlc;
+
+use super::{Checker, Kinds, Violation};
+use crate::model::{Deltas, Facts};
+use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
+use crate::scenario::{FaultKind, Scenario};
+
+/// One durable record in so many has its register read back at the next occasion, as a viewer would read it.
+const SPOT_EVERY: u32 = 4;
+/// Registers that wait to be read back.
+const SPOTS_MAX: usize = 64;
+
+/// Spreads the small numbers and short ids that maps are keyed by here. The same in every run, so that a run is the same too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// A map with a hash that is the same in every run.
+pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// A profile, by number.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ProfileNo(pub u32);
+
+/// A register, by number.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RegisterNo(pub u32);
+
+#[derive(Debug)]
+struct Named {
+    id: ProfileId,
+    titles: Map<TitleId, RegisterNo>,
+}
+
+/// What one host durably holds.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    /// What it shares: its registers.
+    held: Map<RegisterNo, Facts>,
+    /// What it has shared with nobody.
+    unshared: Map<RegisterNo, Facts>,
+    /// Erasures it knows.
+    erased: BTreeMap<ProfileNo, u64>,
+    /// The last number that was seen to become durable.
+    last: Seq,
+    /// Its disk was tampered with since it last started: what it holds is asked anew.
+    tampered: bool,
+    /// Whether the last start was such a one.
+    restarted_tampered: bool,
+}
+
+/// A record that has just become durable.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    /// Where.
+    pub host: HostId,
+    /// Which register.
+    pub register: RegisterNo,
+    /// What it said.
+    pub facts: Facts,
+    /// Made here; otherwise it came from a peer.
+    pub local: bool,
+    /// Shared with nobody.
+    pub unshared: bool,
+}
+
+/// A register as it was read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Where.
+    pub host: HostId,
+    /// Which register.
+    pub register: RegisterNo,
+    /// What was shown; none: nothing is recorded.
+    pub facts: Option<Facts>,
+}
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// One profile in so many is looked at, by a hash of its id.
+    one_in: u64,
+    /// Disks may be lost, so deltas are kept apart.
+    apart: bool,
+    /// Registers may expire.
+    expires: bool,
+    profiles: Vec<Named>,
+    numbers: Map<ProfileId, Option<ProfileNo>>,
+    registers: Vec<(ProfileNo, TitleId)>,
+    deltas: Vec<Deltas>,
+    erased: BTreeMap<ProfileNo, u64>,
+    hosts: Vec<Holdings>,
+    lost_count: u64,
+    updates: u64,
+    waiting: Vec<(HostId, RegisterNo)>,
+    turn: u32,
+    touched: Option<Touched>,
+    shown: Vec<Shown>,
+    absorbed: Vec<(HostId, RegisterNo, Facts)>,
+}
+
+impl Ledger {
+    fn new(scenario: &Scenario) -> Self {
+        let tampers =
+            |kind: &FaultKind| matches!(kind, FaultKind::LoseDisk { .. } | FaultKind::RestoreBackup { .. } | FaultKind::FlipBits { .. });
+        Self {
+            one_in: u64::from(scenario.checks.one_profile_in.max(1)),
+            apart: scenario.faults.iter().any(|fault| tampers(&fault.kind)),
+            expires: scenario.replicas.ttl_days.is_some(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether registers may expire in this world.
+    pub const fn expires(&self) -> bool {
+        self.expires
+    }
+
+    /// Deltas that became durable where they were made, and shared.
+    pub const fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Deltas that every disk that held them has lost.
+    pub const fn lost_count(&self) -> u64 {
+        self.lost_count
+    }
+
+    /// The number of a profile; none if it is not looked at.
+    pub fn profile_no(&mut self, profile: &ProfileId) -> Option<ProfileNo> {
+        if let Some(known) = self.numbers.get(profile) {
+            return *known;
+        }
+        let mut hasher = Mix::default();
+        hasher.write(profile.as_str().as_bytes());
+        let number = hasher.finish().is_multiple_of(self.one_in).then(|| {
+            self.profiles.push(Named { id: profile.clone(), titles: Map::default() });
+            ProfileNo(self.profiles.len() as u32 - 1)
+        });
+        self.numbers.insert(profile.clone(), number);
+        number
+    }
+
+    /// The number of a register; none if its profile is not looked at.
+    pub fn register_no(&mut self, profile: &ProfileId, title: &TitleId) -> Option<RegisterNo> {
+        let number = self.profile_no(profile)?;
+        let titles = &mut self.profiles[number.0 as usize].titles;
+        if let Some(known) = titles.get(title) {
+            return Some(*known);
+        }
+        let register = RegisterNo(self.registers.len() as u32);
+        titles.insert(title.clone(), register);
+        self.registers.push((number, title.clone()));
+        self.deltas.push(Deltas::default());
+        Some(register)
+    }
+
+    /// The ids of a register.
+    pub fn ids(&self, register: RegisterNo) -> (&ProfileId, &TitleId) {
+        let (profile, title) = &self.registers[register.0 as usize];
+        (&self.profiles[profile.0 as usize].id, title)
+    }
+
+    /// A register's profile.
+    pub fn profile_of(&self, register: RegisterNo) -> ProfileNo {
+        self.registers[register.0 as usize].0
+    }
+
+    /// The id of a profile.
+    pub fn profile_id(&self, profile: ProfileNo) -> &ProfileId {
+        &self.profiles[profile.0 as usize].id
+    }
+
+    /// A register's name, for people.
+    pub fn name(&self, register: RegisterNo) -> String {
+        let (profile, title) = self.ids(register);
+        format!("{}/{}", profile.as_str(), title.as_str())
+    }
+
+    /// All registers.
+    pub fn registers(&self) -> impl Iterator<Item = RegisterNo> + use<> {
+        (0..self.registers.len() as u32).map(RegisterNo)
+    }
+
+    /// All profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = ProfileNo> + use<> {
+        (0..self.profiles.len() as u32).map(ProfileNo)
+    }
+
+    /// The deltas of a register.
+    pub fn deltas(&self, register: RegisterNo) -> &Deltas {
+        &self.deltas[register.0 as usize]
+    }
+
+    /// When a profile was last erased anywhere.
+    pub fn erased(&self, profile: ProfileNo) -> u64 {
+        self.erased.get(&profile).copied().unwrap_or(0)
+    }
+
+    fn host(&self, host: HostId) -> Option<&Holdings> {
+        self.hosts.get(host.0 as usize)
+    }
+
+    fn host_mut(&mut self, host: HostId) -> &mut Holdings {
+        let index = host.0 as usize;
+        if self.hosts.len() <= index {
+            self.hosts.resize_with(index + 1, Holdings::default);
+        }
+        &mut self.hosts[index]
+    }
+
+    /// When a profile was last erased as far as a host durably knows.
+    pub fn erased_at(&self, host: HostId, profile: ProfileNo) -> u64 {
+        self.host(host).and_then(|holdings| holdings.erased.get(&profile)).copied().unwrap_or(0)
+    }
+
+    /// The erasures that a host durably knows.
+    pub fn erasures_at(&self, host: HostId) -> Vec<(ProfileNo, u64)> {
+        self.host(host).map(|holdings| holdings.erased.iter().map(|(profile, erased)| (*profile, *erased)).collect()).unwrap_or_default()
+    }
+
+    /// What a host durably holds of a register in all: shared and not.
+    pub fn held(&self, host: HostId, register: RegisterNo) -> Option<Facts> {
+        let holdings = self.host(host)?;
+        let both = [holdings.held.get(&register), holdings.unshared.get(&register)];
+        let erased = self.erased_at(host, self.profile_of(register));
+        let counted: Vec<&Facts> = both.into_iter().flatten().filter(|facts| facts.epoch >= erased).collect();
+        (!counted.is_empty()).then(|| Facts::of_all(counted))
+    }
+
+    /// What a host durably holds of a register and may send.
+    pub fn shared(&self, host: HostId, register: RegisterNo) -> Option<&Facts> {
+        self.host(host)?.held.get(&register)
+    }
+
+    /// The registers that a host durably holds something of, in order.
+    pub fn registers_at(&self, host: HostId) -> Vec<RegisterNo> {
+        let Some(holdings) = self.host(host) else { return Vec::new() };
+        let mut all: Vec<RegisterNo> = holdings.held.keys().chain(holdings.unshared.keys()).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Whether a host's disk had been tampered with when it last started.
+    pub fn started_tampered(&self, host: HostId) -> bool {
+        self.host(host).is_some_and(|holdings| holdings.restarted_tampered)
+    }
+
+    /// The record that the present observation is about, if it is one that is looked at.
+    pub const fn touched(&self) -> Option<&Touched> {
+        self.touched.as_ref()
+    }
+
+    /// What was read at the present observation: by viewers, and by the ledger itself as a viewer would.
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// What the present start of a host has brought back that had been seen by nobody.
+    pub fn absorbed(&self) -> &[(HostId, RegisterNo, Facts)] {
+        &self.absorbed
+    }
+
+    /// Takes note of an observation.
+    pub fn note(&mut self, seen: &Observation<'_>, view: &dyn View) {
+        self.touched = None;
+        self.shown.clear();
+        self.absorbed.clear();
+        match seen {
+            Observation::Applied { host, seq, from, record, unshared, .. } => {
+                self.applied(*host, *seq, from.is_none(), record, *unshared);
+                return;
+            }
+            Observation::Restamped { host, .. } => {
+                self.host_mut(*host).unshared.clear();
+                return;
+            }
+            Observation::Read { host, profile, title, register } => {
+                if let Some(number) = self.register_no(profile, title) {
+                    self.shown.push(Shown { host: *host, register: number, facts: register.map(Facts::from) });
+                }
+            }
+            Observation::Disk { host, fault } => {
+                self.host_mut(*host).tampered |= matches!(fault, DiskFault::Lost | DiskFault::Restored | DiskFault::FlippedBit);
+            }
+            Observation::Started { host, replica, damage } => {
+                self.waiting.retain(|(waiting, _)| waiting != host);
+                if let Some(core) = view.core(*host) {
+                    self.started(*host, *replica, core.store(), !damage.is_empty());
+                }
+            }
+            Observation::Stopped { host, .. } => self.waiting.retain(|(waiting, _)| waiting != host),
+            _ => {}
+        }
+        self.read_back(view);
+    }
+
+    fn applied(&mut self, host: HostId, seq: Seq, local: bool, record: &Record, unshared: bool) {
+        let holdings = self.host_mut(host);
+        holdings.last = holdings.last.max(seq);
+        match record {
+            Record::Register { profile, title, state } => {
+                let Some(register) = self.register_no(profile, title) else { return };
+                let facts = Facts::from(state);
+                let apart = self.apart;
+                let holdings = &mut self.hosts[host.0 as usize];
+                if unshared {
+                    holdings.unshared.entry(register).or_default().add(&facts);
+                } else {
+                    let held = holdings.held.entry(register).or_default();
+                    held.add(&facts);
+                    if local {
+                        // What was kept apart is shared now, perhaps moved in time.
+                        holdings.unshared.remove(&register);
+                        self.updates += 1;
+                        self.deltas[register.0 as usize].add(facts.clone(), apart);
+                    } else if apart {
+                        self.deltas[register.0 as usize].find(held);
+                    }
+                }
+                self.turn = self.turn.wrapping_add(1);
+                if self.turn.is_multiple_of(SPOT_EVERY) && self.waiting.len() < SPOTS_MAX {
+                    self.waiting.push((host, register));
+                }
+                self.touched = Some(Touched { host, register, facts, local, unshared });
+            }
+            Record::Erased { profile, erased } => {
+                if let Some(profile) = self.profile_no(profile) {
+                    self.erase(host, profile, erased.as_u64());
+                }
+            }
+        }
+    }
+
+    fn erase(&mut self, host: HostId, profile: ProfileNo, erased: u64) {
+        let everywhere = self.erased.entry(profile).or_default();
+        *everywhere = erased.max(*everywhere);
+        let titles: Vec<RegisterNo> = self.profiles[profile.0 as usize].titles.values().copied().collect();
+        let holdings = self.host_mut(host);
+        let here = holdings.erased.entry(profile).or_default();
+        *here = erased.max(*here);
+        for register in titles {
+            for kept in [&mut holdings.held, &mut holdings.unshared] {
+                if kept.get(&register).is_some_and(|facts| facts.epoch < erased) {
+                    kept.remove(&register);
+                }
+            }
+        }
+    }
+
+    fn started(&mut self, host: HostId, replica: ReplicaId, store: &Store, damaged: bool) {
+        let holdings = self.host_mut(host);
+        let tampered = std::mem::take(&mut holdings.tampered) || damaged;
+        holdings.restarted_tampered = tampered;
+        let after = holdings.last;
+        if tampered {
+            let before = std::mem::take(&mut holdings.held);
+            *holdings = Holdings { restarted_tampered: true, ..Holdings::default() };
+            self.take_stock(host, store);
+            self.lose(&before);
+        } else {
+            self.absorb_after(host, after, replica, store);
+        }
+        let unshared = store.unshared();
+        for (profile, title, delta) in &unshared {
+            if let Some(register) = self.register_no(profile, title) {
+                self.host_mut(host).unshared.entry(register).or_default().add(&Facts::from(delta));
+            }
+        }
+        let durable = store.durable();
+        let holdings = self.host_mut(host);
+        holdings.last = holdings.last.max(durable);
+    }
+
+    /// Asks a store for all that it holds: after its disk was tampered with, nothing else can tell.
+    fn take_stock(&mut self, host: HostId, store: &Store) {
+        for (profile, erased) in store.tombstones() {
+            if let Some(profile) = self.profile_no(&profile) {
+                self.erase(host, profile, erased.as_u64());
+            }
+        }
+        let mut found = Vec::new();
+        let scanned = store.scan(KeyRange::ALL, &mut |item| {
+            found.push((item.profile, item.title, Facts::from(&item.progress)));
+            ControlFlow::Continue(())
+        });
+        // A store that cannot be read says so itself, to everybody; what was found until then is what it holds.
+        drop(scanned);
+        for (profile, title, facts) in found {
+            self.absorb(host, &profile, &title, facts);
+        }
+    }
+
+    /// Asks a store for what arrived after the last record that was seen.
+    fn absorb_after(&mut self, host: HostId, after: Seq, replica: ReplicaId, store: &Store) {
+        // Nobody's id: nothing came from there, so nothing is left out.
+        let nobody = ReplicaId(replica.0.map(|byte| !byte));
+        let mut feed = Feed::after(after);
+        loop {
+            let mut records = Vec::new();
+            let Ok(step) = store.next_changes(&mut feed, nobody, 1 << 20, &|_| true, &mut records) else { return };
+            let mut reader = Reader::new(&records);
+            while let Ok(record) = Record::decode(&mut reader) {
+                match record {
+                    Record::Register { profile, title, state } => self.absorb(host, &profile, &title, Facts::from(&state)),
+                    Record::Erased { profile, erased } => {
+                        if let Some(profile) = self.profile_no(&profile) {
+                            self.erase(host, profile, erased.as_u64());
+                        }
+                    }
+                }
+            }
+            if !step.more {
+                return;
+            }
+        }
+    }
+
+    fn absorb(&mut self, host: HostId, profile: &ProfileId, title: &TitleId, facts: Facts) {
+        let Some(register) = self.register_no(profile, title) else { return };
+        let apart = self.apart;
+        let held = self.host_mut(host).held.entry(register).or_default();
+        if held.holds(&facts) {
+            return;
+        }
+        held.add(&facts);
+        let known = self
+            .hosts
+            .iter()
+            .enumerate()
+            .any(|(index, other)| index != host.0 as usize && other.held.get(&register).is_some_and(|other| other.holds(&facts)));
+        let deltas = &mut self.deltas[register.0 as usize];
+        if !known && deltas.expected(Some(&facts), 0, 0).is_none_or(|all| !all.holds(&facts)) {
+            deltas.add(facts.clone(), apart);
+        }
+        self.absorbed.push((host, register, facts));
+    }
+
+    /// Makes those deltas uncertain that no disk holds any more, now that a host has lost some of what it held before.
+    fn lose(&mut self, before: &Map<RegisterNo, Facts>) {
+        let mut registers: Vec<RegisterNo> = before.keys().copied().collect();
+        registers.sort_unstable();
+        for register in registers {
+            let Some(lost) = before.get(&register) else { continue };
+            // Nearly always somebody has all of it.
+            if self.hosts.iter().any(|other| other.held.get(&register).is_some_and(|held| held.holds(lost))) {
+                continue;
+            }
+            let hosts = &self.hosts;
+            let nobody_holds = |delta: &Facts| {
+                lost.holds(delta) && !hosts.iter().any(|other| other.held.get(&register).is_some_and(|held| held.holds(delta)))
+            };
+            self.lost_count += self.deltas[register.0 as usize].lose(nobody_holds) as u64;
+        }
+        let everywhere =
+            |profile: ProfileNo, hosts: &[Holdings]| hosts.iter().filter_map(|other| other.erased.get(&profile)).max().copied();
+        // An erasure that only the lost disk knew is lost like any delta.
+        let erased: Vec<(ProfileNo, u64)> =
+            self.erased.keys().map(|profile| (*profile, everywhere(*profile, &self.hosts).unwrap_or(0))).collect();
+        self.erased = erased.into_iter().filter(|(_, erased)| *erased > 0).collect();
+    }
+
+    /// Reads registers that changed lately, as a viewer would.
+    fn read_back(&mut self, view: &dyn View) {
+        for (host, register) in std::mem::take(&mut self.waiting) {
+            let Some(core) = view.core(host) else { continue };
+            let (profile, title) = self.ids(register);
+            if let Ok(stored) = core.store().register(profile, title) {
+                self.shown.push(Shown { host, register, facts: stored.map(|stored| Facts::from(&stored.progress)) });
+            }
+        }
+    }
+}
+
+/// The ledger, shared by the checkers of one world.
+#[derive(Clone, Debug)]
+pub struct Book(Rc<RefCell<Ledger>>);
+
+impl Book {
+    /// An empty ledger for a scenario.
+    pub fn of(scenario: &Scenario) -> Self {
+        Self(Rc::new(RefCell::new(Ledger::new(scenario))))
+    }
+
+    /// The ledger, to look things up.
+    pub fn read(&self) -> Ref<'_, Ledger> {
+        self.0.borrow()
+    }
+
+    /// The number of a register, which gets one if it has none.
+    pub fn register_no(&self, profile: &ProfileId, title: &TitleId) -> Option<RegisterNo> {
+        self.0.borrow_mut().register_no(profile, title)
+    }
+
+    /// The number of a profile, which gets one if it has none.
+    pub fn profile_no(&self, profile: &ProfileId) -> Option<ProfileNo> {
+        self.0.borrow_mut().profile_no(profile)
+    }
+}
+
+/// Keeps the ledger. Finds nothing itself; comes first, so that the others look things up as they are now.
+#[derive(Debug)]
+pub struct Bookkeeper {
+    book: Book,
+}
+
+impl Bookkeeper {
+    /// Keeps this ledger.
+    pub const fn new(book: Book) -> Self {
+        Self { book }
+    }
+}
+
+/// What the ledger must see, and so whoever looks at what it reads back.
+pub const LEDGER_KINDS: Kinds =
+    Kinds::APPLIED.and(Kinds::RESTAMPED).and(Kinds::READ).and(Kinds::LIVES).and(Kinds::ACKNOWLEDGED).and(Kinds::FRAME_SENT);
+
+impl Checker for Bookkeeper {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn about(&self) -> &'static str {
+        "keeps what every host durably holds, for the others"
+    }
+
+    fn wants(&self) -> Kinds {
+        LEDGER_KINDS
+    }
+
+    fn observe(&mut self, _at: VirtualTime, seen: &Observation<'_>, view: &dyn View, _found: &mut Vec<Violation>) {
+        self.book.0.borrow_mut().note(seen, view);
+    }
+
+    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, _view: &dyn View, _found: &mut Vec<Violation>) {}
+}
+
+/// The expiry floor of a host that is up.
+pub fn floor_day(view: &dyn View, host: HostId) -> u32 {
+    view.core(host).map_or(0, |core: &Core| core.store().floor_day())
+}
+
+/// A stamp in words.
+pub fn stamp(raw: u64) -> String {
+    Hlc::from_u64(raw).to_string()
+}

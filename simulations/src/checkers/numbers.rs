@@ -1,0 +1,98 @@
+//! A sequence number is never used twice: within one life of a replica's numbers they only grow, across crashes and restarts.
+
+use std::collections::BTreeMap;
+
+use leftoff::store::{Epoch, ReplicaId, Seq};
+
+use super::{Checker, Kinds, Violation};
+use crate::observation::{HostId, Observation, View, VirtualTime};
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    lives: BTreeMap<(ReplicaId, Epoch), Seq>,
+    present: BTreeMap<HostId, (ReplicaId, Epoch)>,
+}
+
+impl Checker for Numbers {
+    fn name(&self) -> &'static str {
+        "numbers-are-used-once"
+    }
+
+    fn about(&self) -> &'static str {
+        "under one identity and epoch, each sequence number belongs to one record for ever"
+    }
+
+    fn wants(&self) -> Kinds {
+        Kinds::APPLIED.and(Kinds::LIVES)
+    }
+
+    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
+        match seen {
+            Observation::Started { host, replica, .. } => {
+                if let Some(core) = view.core(*host) {
+                    self.present.insert(*host, (*replica, core.store().epoch()));
+                }
+            }
+            Observation::Applied { host, seq, .. } => {
+                let life = match self.present.get(host) {
+                    Some(life) => *life,
+                    None => match view.core(*host) {
+                        Some(core) => *self.present.entry(*host).or_insert((core.store().id(), core.store().epoch())),
+                        None => return,
+                    },
+                };
+                let last = self.lives.entry(life).or_default();
+                if *seq <= *last {
+                    let what = format!("number {} of epoch {:x} after {}: used before", seq.0, life.1.0, last.0);
+                    found.push(Violation { checker: "numbers-are-used-once", at, host: Some(*host), what });
+                }
+                *last = (*seq).max(*last);
+            }
+            _ => {}
+        }
+    }
+
+    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, _view: &dyn View, _found: &mut Vec<Violation>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use leftoff::progress::Progress;
+    use leftoff::store::{Record, Seq};
+    use leftoff::time::Hlc;
+
+    use crate::checkers::testing::{Hosts, NOW, ids, node};
+    use crate::observation::{HostId, Observation};
+
+    fn apply(hosts: &mut Hosts, seq: u64) {
+        let (profile, title) = ids("p");
+        let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW)) };
+        hosts.see(&Observation::Applied { host: HostId(0), seq: Seq(seq), from: None, record: &record, unshared: false, changed: true });
+    }
+
+    fn is_found(hosts: &Hosts) -> bool {
+        hosts.violations().iter().any(|violation| violation.checker == "numbers-are-used-once")
+    }
+
+    #[test]
+    fn numbers_may_be_skipped_and_never_come_again() {
+        let mut hosts = Hosts::nodes(1);
+        apply(&mut hosts, 1);
+        apply(&mut hosts, 1_000);
+        assert!(!is_found(&hosts));
+        apply(&mut hosts, 2);
+        assert!(is_found(&hosts));
+    }
+
+    #[test]
+    fn another_identity_counts_anew() {
+        let mut hosts = Hosts::nodes(1);
+        apply(&mut hosts, 7);
+        hosts.cores.insert(0, node(2));
+        let replica = hosts.cores[&0].store().id();
+        hosts.see(&Observation::Started { host: HostId(0), replica, damage: "a new disk" });
+        apply(&mut hosts, 1);
+        assert!(!is_found(&hosts));
+    }
+}

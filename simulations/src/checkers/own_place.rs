@@ -1,0 +1,170 @@
+//! A report counts in its playhead's own place: a heartbeat never slips into a place that another device opened.
+//!
+//! After section 4 of the semantics: between a device's deliberate moves its reports at one node count where its last one counted, or open a
+//! place that was not there before (a take-over, the first step of a rewatch). What came late is not judged here.
+
+use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, ProfileId, TitleId, Version};
+use leftoff::store::Record;
+
+use super::ledger::{Book, Map, ProfileNo, RegisterNo};
+use super::{Checker, Kinds, Violation};
+use crate::observation::{HostId, Observation, View, VirtualTime};
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    version: u64,
+    at_ms: Option<u64>,
+}
+
+type Key = (HostId, RegisterNo, DeviceId);
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct OwnPlace {
+    book: Book,
+    heads: Map<Key, Head>,
+}
+
+impl OwnPlace {
+    /// Looks things up in this ledger.
+    pub fn new(book: Book) -> Self {
+        Self { book, heads: Map::default() }
+    }
+
+    fn key(&self, host: HostId, event: &PlaybackEvent) -> Option<Key> {
+        let profile = ProfileId::new(&event.profile_id).ok()?;
+        let register = self.book.register_no(&profile, &TitleId::new(&event.title_id).ok()?)?;
+        Some((host, register, DeviceId::new(&event.device_id).ok()?))
+    }
+
+    fn reported(&mut self, at: VirtualTime, host: HostId, event: &PlaybackEvent, version: Version, found: &mut Vec<Violation>) {
+        let Some(key) = self.key(host, event) else { return };
+        let now = Head { version: version.as_u64(), at_ms: event.at_ms };
+        if let Some(named) = event.version
+            && named != now.version
+        {
+            let what = format!("{}: a report of place {named} counted in {}", self.book.read().name(key.1), now.version);
+            found.push(Violation { checker: self.name(), at, host: Some(host), what });
+        }
+        let before = self.heads.get(&key).copied();
+        let is_late = before.is_some_and(|before| match (before.at_ms, now.at_ms) {
+            (Some(before), Some(now)) => now <= before,
+            (None, None) => false,
+            // One with a time of its own beside one without: their order is not told by what is seen here.
+            _ => true,
+        });
+        if is_late && event.kind != EventKind::Play && event.kind != EventKind::Seek {
+            return;
+        }
+        self.heads.insert(key.clone(), now);
+        let moves = matches!(event.kind, EventKind::Play | EventKind::Seek) || event.version.is_some();
+        let Some(before) = before.filter(|before| !moves && before.version != now.version) else { return };
+        let ledger = self.book.read();
+        let was_there = ledger.held(host, key.1).is_some_and(|held| held.places.iter().any(|place| place.version == now.version));
+        if was_there || now.version < before.version {
+            let what = format!(
+                "{}: a {:?} of {} at {} ms, whose playhead was in place {}, counted in {}, which was there before",
+                ledger.name(key.1),
+                event.kind,
+                event.device_id,
+                event.position_ms,
+                before.version,
+                now.version
+            );
+            found.push(Violation { checker: self.name(), at, host: Some(host), what });
+        }
+    }
+
+    fn forget(&mut self, gone: impl Fn(&Key) -> bool) {
+        self.heads.retain(|key, _| !gone(key));
+    }
+
+    fn forget_profile(&mut self, host: HostId, profile: Option<ProfileNo>) {
+        let book = self.book.clone();
+        let ledger = book.read();
+        self.forget(|key| key.0 == host && Some(ledger.profile_of(key.1)) == profile);
+    }
+}
+
+impl Checker for OwnPlace {
+    fn name(&self) -> &'static str {
+        "own-place"
+    }
+
+    fn about(&self) -> &'static str {
+        "between deliberate moves a device's reports count in its own place, never in one that another device opened"
+    }
+
+    fn wants(&self) -> Kinds {
+        Kinds::REPORTED.and(Kinds::ERASED).and(Kinds::APPLIED).and(Kinds::RESTAMPED).and(Kinds::LIVES)
+    }
+
+    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, _view: &dyn View, found: &mut Vec<Violation>) {
+        match seen {
+            Observation::Reported { host, event, outcome: Ok(version) } => self.reported(at, *host, event, *version, found),
+            // Playheads are remembered in memory only, and forgotten with their profile.
+            Observation::Started { host, .. } | Observation::Restamped { host, .. } => self.forget(|key| key.0 == *host),
+            Observation::Erased { host, profile } => {
+                let profile = self.book.profile_no(profile);
+                self.forget_profile(*host, profile);
+            }
+            Observation::Applied { host, record: Record::Erased { profile, .. }, .. } => {
+                let profile = self.book.profile_no(profile);
+                self.forget_profile(*host, profile);
+            }
+            _ => {}
+        }
+    }
+
+    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, _view: &dyn View, _found: &mut Vec<Violation>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use leftoff::progress::{EventKind, PlaybackEvent, Version};
+
+    use crate::checkers::testing::Hosts;
+    use crate::observation::{HostId, Observation};
+
+    fn two_places() -> (Hosts, Version) {
+        let mut hosts = Hosts::nodes(1);
+        hosts.watch(0, "p", EventKind::Play, 3_000);
+        hosts.watch(0, "p", EventKind::Heartbeat, 3_010);
+        hosts.wait(1);
+        let phone = PlaybackEvent::new("p", "film", "phone", EventKind::Play, 3_010_000);
+        hosts.report(0, &phone);
+        let back = PlaybackEvent { kind: EventKind::Seek, position_ms: 0, ..phone };
+        hosts.report(0, &back);
+        hosts.flush(0);
+        let (profile, title) = crate::checkers::testing::ids("p");
+        let newest = hosts.cores[&0].store().register(&profile, &title).unwrap().unwrap().progress.version_and_high().0;
+        (hosts, newest)
+    }
+
+    #[test]
+    fn a_heartbeat_in_its_own_older_place_is_well() {
+        let (mut hosts, _) = two_places();
+        hosts.watch(0, "p", EventKind::Heartbeat, 3_020);
+        assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+    }
+
+    #[test]
+    fn a_heartbeat_that_slips_into_the_newest_place_is_found() {
+        let (mut hosts, newest) = two_places();
+        let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 3_020_000);
+        hosts.see(&Observation::Reported { host: HostId(0), event: &event, outcome: Ok(newest) });
+        assert_eq!(hosts.found(), ["own-place"]);
+    }
+
+    #[test]
+    fn a_restart_forgets_the_playheads_and_a_move_opens_a_place() {
+        let (mut hosts, newest) = two_places();
+        let replica = hosts.cores[&0].store().id();
+        let seek = PlaybackEvent::new("p", "film", "tv", EventKind::Seek, 3_000);
+        hosts.see(&Observation::Reported { host: HostId(0), event: &seek, outcome: Ok(Version::from_u64(newest.as_u64() + 9)) });
+        hosts.see(&Observation::Started { host: HostId(0), replica, damage: "" });
+        let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 4_000);
+        hosts.see(&Observation::Reported { host: HostId(0), event: &event, outcome: Ok(newest) });
+        assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+    }
+}

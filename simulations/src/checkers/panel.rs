@@ -1,0 +1,96 @@
+//! All checkers of one world, each called with what it wants.
+
+use super::{Checker, Kinds, Violation};
+use crate::observation::{Observation, View, VirtualTime};
+use crate::scenario::Scenario;
+
+/// Violations kept of one checker: a bug that strikes at every step would fill the memory with the same sentence.
+const FOUND_PER_CHECKER_MAX: usize = 16;
+
+struct Seat {
+    checker: Box<dyn Checker>,
+    wants: Kinds,
+    found: usize,
+}
+
+/// The checkers of a world.
+pub struct Panel {
+    seats: Vec<Seat>,
+    wants: Kinds,
+    found: Vec<Violation>,
+    scratch: Vec<Violation>,
+    count: u64,
+}
+
+impl Panel {
+    /// All checkers of a scenario.
+    pub fn of(scenario: &Scenario) -> Self {
+        Self::new(super::all(scenario))
+    }
+
+    /// These checkers, called in this order.
+    pub fn new(checkers: Vec<Box<dyn Checker>>) -> Self {
+        let seat = |checker: Box<dyn Checker>| Seat { wants: checker.wants(), checker, found: 0 };
+        let seats: Vec<Seat> = checkers.into_iter().map(seat).collect();
+        let wants = seats.iter().fold(Kinds::NONE, |all, seat| all.and(seat.wants));
+        Self { seats, wants, found: Vec::new(), scratch: Vec::new(), count: 0 }
+    }
+
+    /// What at least one of them wants to see: nothing else need be observed.
+    pub const fn wants(&self) -> Kinds {
+        self.wants
+    }
+
+    /// Shows an observation to all who want it.
+    pub fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View) {
+        let kind = Kinds::of(seen);
+        for index in 0..self.seats.len() {
+            let seat = &mut self.seats[index];
+            if seat.wants.contains(kind) {
+                seat.checker.observe(at, seen, view, &mut self.scratch);
+                if !self.scratch.is_empty() {
+                    self.keep(index);
+                }
+            }
+        }
+    }
+
+    /// Tells all that the world is at rest.
+    pub fn at_rest(&mut self, at: VirtualTime, settled: bool, view: &dyn View) {
+        for index in 0..self.seats.len() {
+            self.seats[index].checker.at_rest(at, settled, view, &mut self.scratch);
+            self.keep(index);
+        }
+    }
+
+    fn keep(&mut self, index: usize) {
+        for violation in self.scratch.drain(..) {
+            self.count += 1;
+            if self.seats[index].found < FOUND_PER_CHECKER_MAX {
+                self.seats[index].found += 1;
+                self.found.push(violation);
+            }
+        }
+    }
+
+    /// What was found, the first few of each checker, in order.
+    pub fn found(&self) -> &[Violation] {
+        &self.found
+    }
+
+    /// How much was found, also what was not kept.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Names of the checkers and what each promises to find.
+    pub fn names(&self) -> Vec<(&'static str, &'static str)> {
+        self.seats.iter().map(|seat| (seat.checker.name(), seat.checker.about())).collect()
+    }
+}
+
+impl std::fmt::Debug for Panel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Panel").field("found", &self.found).field("count", &self.count).finish_non_exhaustive()
+    }
+}

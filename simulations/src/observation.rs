@@ -238,6 +238,11 @@ pub trait View {
     fn clock_error_ms(&self, host: HostId) -> i64;
     /// The true time as a stamp would show it.
     fn true_stamp(&self) -> Hlc;
+    /// Whether the host has gone hostile: it need not end equal, and what it alone holds was written by nobody.
+    fn is_hostile(&self, host: HostId) -> bool {
+        let _ = host;
+        false
+    }
     /// Figures of the host's links that are there now.
     fn links(&self, host: HostId) -> Vec<leftoff::sync::LinkFigures> {
         let _ = host;

@@ -439,7 +439,7 @@ impl Ledger {
         let mut feed = Feed::after(after);
         loop {
             let mut records = Vec::new();
-            let Ok(step) = store.next_changes(&mut feed, nobody, 1 << 20, &|_| true, &mut records) else { return };
+            let Ok(step) = store.next_changes(&mut feed, nobody, 1 << 20, &|_| true, &mut [], &mut records) else { return };
             let mut reader = Reader::new(&records);
             while let Ok(record) = Record::decode(&mut reader) {
                 match record {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leftoff::progress::{EventKind, PlaybackEvent, ProfileId, TitleId};
-use leftoff::replica::{Core, CoreOptions};
+use leftoff::replica::{Core, CoreOptions, PeerRecords};
 use leftoff::store::{Epoch, Fresh, Origin, Record, ReplicaId, Seq, Store, StoreOptions};
 use leftoff::sync::LinkFigures;
 use leftoff::time::{Hlc, WallTime};
@@ -193,9 +193,10 @@ impl Hosts {
         let mut out = Vec::new();
         let source = self.cores[&from].store();
         let mut feed = leftoff::store::Feed::after(Seq(0));
-        let step = source.next_changes(&mut feed, self.cores[&to].store().id(), 1 << 20, &|_| true, &mut out).unwrap();
+        let step = source.next_changes(&mut feed, self.cores[&to].store().id(), 1 << 20, &|_| true, &mut [], &mut out).unwrap();
         let id = source.id();
-        self.cores[&to].apply(self.now, id, &out, step.count, None, None).unwrap();
+        let records = PeerRecords { bytes: &out, count: step.count, ..PeerRecords::default() };
+        self.cores[&to].apply(self.now, id, records, None).unwrap();
         self.flush(to);
     }
 

@@ -133,7 +133,7 @@ impl Link {
             refused_in: self.inbox.refused_count(),
             waiting_out: self.outbox.offers_count(),
             synced,
-            lag: core.store().durable().0.saturating_sub(synced.0),
+            lag: core.store().durable().0.saturating_sub(self.outbox.synced_made().0),
             ..self.figures
         }
     }

@@ -29,7 +29,7 @@ pub struct LinkFigures {
     pub waiting_out: usize,
     /// Our last change that the peer is known to have synced.
     pub synced: Seq,
-    /// Our changes that the peer is not known to have.
+    /// Our changes that the peer is not known to have, but for what it is known to get from others.
     pub lag: u64,
     /// Reconciliations settled.
     pub reconciled: u64,

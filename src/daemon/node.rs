@@ -186,6 +186,7 @@ impl Node {
         let deadline = monotonic_now() + self.config.drain_timeout;
         self.admin_state.set_draining();
         tracing::info!("stopping");
+        self.gateway_state.stop_pushes();
         let drained = self.gateway.shutdown(left(deadline)).await;
         if !drained {
             tracing::warn!("some requests did not finish in time");

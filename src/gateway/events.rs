@@ -131,7 +131,7 @@ fn recorded(core: &Core, now: WallTime, bearer: &Bearer, held: &HeldBody, return
 
 /// Takes the events of profiles that are not in the token out of the batch. A batch in which all are is refused whole, like any other request
 /// for a foreign profile; in a mixed one the rest must not be lost (a device may change its profile with reports still in its queue).
-fn keep_allowed(batch: &mut Batch, bearer: &Bearer, reads: bool) -> Result<(), Problem> {
+pub(super) fn keep_allowed(batch: &mut Batch, bearer: &Bearer, reads: bool) -> Result<(), Problem> {
     if bearer.is_anyone() {
         return Ok(());
     }

@@ -75,6 +75,8 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
 async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<Response, Problem> {
     let (timeout, permit) = match layer {
         RequestLayer::Admin(timeout) => (*timeout, None),
+        // They have places and patience of their own: they wait for as long as nothing changes.
+        RequestLayer::Gateway(_) if is_lasting(&request) => return Ok(next.run(request).await),
         RequestLayer::Gateway(state) => {
             let limits = state.limits();
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -88,6 +90,10 @@ async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<
     let answered = tokio::time::timeout(timeout, next.run(request)).await.map_err(|_| Problem::Timeout);
     drop(permit);
     answered
+}
+
+fn is_lasting(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|path| super::LASTING.contains(&path.as_str()))
 }
 
 fn documented(mut response: Response, request_id: &str) -> Response {

@@ -6,9 +6,12 @@
 
 pub mod auth;
 mod body;
+mod changes;
 mod cors;
+mod cursor;
 mod erase;
 mod events;
+mod gather;
 mod hide;
 mod history;
 mod layers;
@@ -20,9 +23,11 @@ mod path;
 mod patience;
 mod problem;
 mod progress;
+mod pushes;
 mod resume;
 mod row;
 pub(crate) mod sessions;
+mod ws;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -31,7 +36,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::http::header::ORIGIN;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use tokio::sync::{Semaphore, oneshot};
 
 pub(crate) use self::layers::{RequestLayer, request_layers};
@@ -41,6 +46,8 @@ pub use self::origins::{OriginError, Origins};
 pub(crate) use self::pages::check_host;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::progress::ProgressBody;
+use self::pushes::Pushes;
+use self::ws::Recorder;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
 use crate::replica::{Authority, Core, RecordError};
 use crate::store::Seq;
@@ -81,11 +88,15 @@ struct Shared {
     authority: Option<Arc<dyn Authority>>,
     limits: RwLock<Arc<Limits>>,
     origins: RwLock<Origins>,
+    pushes: Arc<Pushes>,
+    recorder: Recorder,
 }
 
 /// The bounds in force, and what is taken of them.
 pub(crate) struct Limits {
     pub(crate) request_timeout: Duration,
+    pub(crate) sockets_count_max: usize,
+    pub(crate) socket_idle: Duration,
     /// A write may wait long, for a disk or for a neighbour; a viewer who wants to go on watching must not stand behind it.
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) writes: Arc<Semaphore>,
@@ -97,19 +108,41 @@ impl Limits {
         let requests = || Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
         // One body always fits, or nothing could ever be recorded.
         let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
-        Arc::new(Self { request_timeout: options.request_timeout, reads: requests(), writes: requests(), bodies })
+        Arc::new(Self {
+            request_timeout: options.request_timeout,
+            sockets_count_max: options.sockets_count_max,
+            socket_idle: options.socket_idle,
+            reads: requests(),
+            writes: requests(),
+            bodies,
+        })
     }
 }
 
 impl GatewayState {
     /// A gateway to a replica. Without an authority everyone may do everything: only for a listener on loopback.
     pub fn new(core: Arc<Core>, authority: Option<Arc<dyn Authority>>, options: GatewayOptions) -> Self {
-        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)), origins: RwLock::default() }))
+        let pushes = Pushes::start(Arc::clone(&core));
+        let recorder = Recorder::start(Arc::clone(&core), &pushes);
+        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)), origins: RwLock::default(), pushes, recorder }))
     }
 
     /// Takes other bounds from here on. Requests under way finish under those they began with.
     pub fn set_options(&self, options: GatewayOptions) {
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Limits::new(options);
+    }
+
+    /// Says goodbye to WebSockets and event streams, and lets no more in: before the listener is shut down.
+    pub fn stop_pushes(&self) {
+        self.pushes().stop();
+    }
+
+    pub(crate) fn pushes(&self) -> &Pushes {
+        &self.0.pushes
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     /// Lets in the pages of other origins from here on; those that were let in stay.
@@ -207,6 +240,10 @@ fn random_bytes() -> Result<[u8; 16], Problem> {
 fn random_text() -> Result<String, Problem> {
     Ok(crate::ephemeral::Invite(random_bytes()?).to_string())
 }
+/// Requests that last: WebSockets, event streams, polls.
+const LASTING: [&str; 2] = [SOCKET_PATH, CHANGES_PATH];
+const SOCKET_PATH: &str = "/v1/ws";
+const CHANGES_PATH: &str = "/v1/profiles/{profile}/changes";
 
 /// The gateway's routes.
 pub fn router(state: &GatewayState) -> Router {
@@ -217,12 +254,14 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/parties/{party}/control", post(parties::command))
         .route("/v1/parties/{party}/members", post(parties::join).delete(parties::leave))
         .route("/v1/profiles/{profile}", delete(erase::erase))
+        .route(CHANGES_PATH, get(changes::changes))
         .route("/v1/profiles/{profile}/continue-watching", get(row::continue_watching))
         .route("/v1/profiles/{profile}/titles", get(history::titles))
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))
         .route("/v1/sessions", post(sessions::start))
         .route("/v1/sessions/{session}", put(sessions::renew).delete(sessions::end))
+        .route(SOCKET_PATH, any(ws::open))
         .with_state(state.clone());
     let routes = if state.authority().is_none() { routes.layer(from_fn_with_state(state.clone(), pages::refuse_foreign)) } else { routes };
     request_layers(routes, RequestLayer::Gateway(state.clone()))

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::ephemeral::PartyError;
-use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX, TITLES_PER_PROFILE_COUNT_MAX};
+use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX, SOCKET_FRAME_BYTES_MAX, TITLES_PER_PROFILE_COUNT_MAX};
 use crate::progress::IdError;
 use crate::replica::{NotDurable, RecordError, TokenError};
 use crate::store::{AppendError, ReadError};
@@ -86,6 +86,15 @@ pub(crate) enum Problem {
     /// A table of this node is full.
     #[error("this node takes no more {what}")]
     Full { what: &'static str },
+    /// A message on a WebSocket beyond the bound.
+    #[error("the message is larger than {SOCKET_FRAME_BYTES_MAX} bytes; send smaller batches")]
+    FrameTooLarge,
+    /// A message on a WebSocket of a type that nobody knows.
+    #[error("messages of type '{kind}' are not known")]
+    UnknownType { kind: String },
+    /// A request to a path that speaks WebSocket only.
+    #[error("open a WebSocket here: {reason}")]
+    UpgradeRequired { reason: String },
     /// A body beyond the bound.
     #[error("the body is larger than {EVENTS_BODY_BYTES_MAX} bytes; send smaller batches")]
     BodyTooLarge,
@@ -115,9 +124,12 @@ pub(crate) enum Problem {
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed { .. } | Self::BadId { .. } | Self::BadPath { .. } | Self::BadQuery { .. } | Self::BodyBroken => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Malformed { .. }
+            | Self::BadId { .. }
+            | Self::BadPath { .. }
+            | Self::BadQuery { .. }
+            | Self::BodyBroken
+            | Self::UnknownType { .. } => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -129,7 +141,8 @@ impl Problem {
             Self::Party(PartyError::NotInvited | PartyError::NotHost) => StatusCode::FORBIDDEN,
             Self::Party(PartyError::Full { .. }) | Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyTitles | Self::SessionTaken | Self::Party(_) => StatusCode::CONFLICT,
-            Self::BodyTooLarge | Self::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UpgradeRequired { .. } => StatusCode::UPGRADE_REQUIRED,
+            Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Overloaded { .. } | Self::NotReady { .. } | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
@@ -165,6 +178,9 @@ impl Problem {
             Self::Party(PartyError::Position { .. }) => "position_too_large",
             Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "full",
             Self::Party(_) => "party_taken",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::UnknownType { .. } => "unknown_type",
+            Self::UpgradeRequired { .. } => "upgrade_required",
             Self::BodyTooLarge => "body_too_large",
             Self::TooManyEvents { .. } => "too_many_events",
             Self::MediaType => "media_type",
@@ -178,9 +194,12 @@ impl Problem {
 
     fn title(&self) -> &'static str {
         match self {
-            Self::Malformed { .. } | Self::BadId { .. } | Self::BadPath { .. } | Self::BadQuery { .. } | Self::BodyBroken => {
-                "The request cannot be understood"
-            }
+            Self::Malformed { .. }
+            | Self::BadId { .. }
+            | Self::BadPath { .. }
+            | Self::BadQuery { .. }
+            | Self::BodyBroken
+            | Self::UnknownType { .. } => "The request cannot be understood",
             Self::TokenMissing | Self::Token(_) => "A valid token is needed",
             Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => "Not allowed",
             Self::NotFound => "Not found",
@@ -192,14 +211,16 @@ impl Problem {
             Self::Party(PartyError::Position { .. }) => "The request cannot be understood",
             Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "Not now",
             Self::Party(_) => "Not in this party",
-            Self::BodyTooLarge | Self::TooManyEvents { .. } => "Too much at once",
+            Self::UpgradeRequired { .. } => "A WebSocket is spoken here",
+            Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => "Too much at once",
             Self::MediaType => "Unsupported media type",
             Self::Internal | Self::Failed { .. } => "The node failed",
             Self::Overloaded { .. } | Self::NotReady { .. } | Self::Timeout => "Not now",
         }
     }
 
-    fn retry_ms(&self) -> Option<u64> {
+    /// How long to stay away, in milliseconds, where that would help.
+    pub(super) fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Overloaded { retry_ms } => Some(*retry_ms),
             // What frees a stream is a viewer who stops, or a lease that ends.

@@ -1,9 +1,8 @@
 //! `Progress` in JSON: a register as clients see it.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 
+use super::cursor::cursor;
 use crate::progress::{Policy, Progress, ResumePoint};
 use crate::store::{Seq, Store};
 
@@ -70,15 +69,9 @@ impl ProgressBody {
             cursor: cursor(store, arrived),
         }
     }
-}
 
-/// A change of this node, as clients hold it: node, epoch and sequence number. Opaque to them.
-pub(crate) fn cursor(store: &Store, seq: Seq) -> String {
-    let mut text = String::with_capacity(48);
-    for byte in &store.id().0[..4] {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
+    /// Whether the title is hidden from the row.
+    pub(super) const fn is_hidden(&self) -> bool {
+        self.hidden
     }
-    let _ = write!(text, "-{:x}-{}", store.epoch().0, seq.0);
-    text
 }

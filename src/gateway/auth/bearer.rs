@@ -8,12 +8,23 @@ use crate::gateway::GatewayState;
 use crate::gateway::problem::Problem;
 use crate::progress::ProfileId;
 use crate::replica::Grant;
-use crate::time::system;
+use crate::time::{WallTime, system};
 
 /// Who asks: a verified grant, or anyone where tokens are off.
 pub(crate) struct Bearer(Option<Grant>);
 
 impl Bearer {
+    /// What a token grants its bearer that was not sent in a header.
+    pub(crate) fn of_token(state: &GatewayState, token: &str) -> Result<Self, Problem> {
+        let Some(authority) = state.authority() else { return Ok(Self(None)) };
+        authority.verify(system::wall_now(), token).map(|grant| Self(Some(grant))).map_err(Problem::Token)
+    }
+
+    /// When the token ends; never, where tokens are off.
+    pub(crate) fn expires(&self) -> Option<WallTime> {
+        self.0.as_ref().map(|grant| grant.expires)
+    }
+
     /// Whether tokens are off.
     pub(crate) fn is_anyone(&self) -> bool {
         self.0.is_none()

@@ -1,0 +1,62 @@
+//! The line: what the committing thread leaves to be pushed, so that it does not do the work itself.
+
+use std::sync::Arc;
+
+use super::topic::Topic;
+use crate::gateway::gather::{Gathered, Gathering};
+use crate::limits::CHANGES_WAITING_COUNT_MAX;
+use crate::progress::TitleId;
+use crate::replica::Core;
+use crate::store::Seq;
+
+/// What changed in a topic.
+pub(super) enum What {
+    Title(TitleId),
+    Erased,
+    /// Anything: its followers read the store.
+    Everything,
+}
+
+/// A change to be pushed.
+pub(super) struct Notice {
+    pub(super) topic: Arc<Topic>,
+    pub(super) what: What,
+    pub(super) seq: Seq,
+}
+
+/// Something to be done when what it waited for is durable. Runs on the pushing thread.
+pub(crate) type Job = Box<dyn FnOnce(&Core) + Send>;
+
+/// What is to be done.
+#[derive(Default)]
+pub(super) struct Work {
+    pub(super) jobs: Vec<Job>,
+    pub(super) notices: Vec<Notice>,
+    /// More changed than could wait: everybody reads the store.
+    pub(super) overflow: bool,
+}
+
+impl Gathered for Work {
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.notices.is_empty() && !self.overflow
+    }
+}
+
+pub(super) type Line = Gathering<Work>;
+
+impl Line {
+    pub(super) fn note(&self, notice: Notice) {
+        self.add(|work| {
+            if work.notices.len() >= CHANGES_WAITING_COUNT_MAX {
+                work.notices = Vec::new();
+                work.overflow = true;
+            } else if !work.overflow {
+                work.notices.push(notice);
+            }
+        });
+    }
+
+    pub(super) fn job(&self, job: Job) {
+        self.add(|work| work.jobs.push(job));
+    }
+}

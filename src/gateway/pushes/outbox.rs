@@ -1,0 +1,194 @@
+//! An outbox: what waits to be sent to one reader. Bounded: who is slow is told the newest, and who is very slow is told from the store.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use axum::extract::ws::Utf8Bytes;
+
+use super::topic::Topic;
+use crate::limits::PUSHES_WAITING_COUNT_MAX;
+use crate::progress::TitleId;
+use crate::store::Seq;
+
+/// Which reader.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct OutboxId(pub(super) u64);
+
+/// What kind of change is pushed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PushKind {
+    /// A register changed.
+    Progress,
+    /// A register changed and is hidden from the row.
+    Hidden,
+    /// The profile was erased.
+    Erased,
+    /// What is held of the profile no longer counts; all of it follows.
+    Reset,
+}
+
+/// One object for a reader, shared with all other readers of the profile.
+#[derive(Clone)]
+pub(crate) struct Push {
+    pub(super) topic: Arc<Topic>,
+    pub(super) title: Option<TitleId>,
+    pub(crate) kind: PushKind,
+    /// With it, everything up to here has been pushed.
+    pub(crate) seq: Seq,
+    /// When what it shows had arrived.
+    pub(super) arrived: Seq,
+    /// The object, as JSON.
+    pub(crate) text: Utf8Bytes,
+}
+
+impl Push {
+    fn is_of(&self, other: &Self) -> bool {
+        self.title == other.title && Arc::ptr_eq(&self.topic, &other.topic)
+    }
+}
+
+/// An answer to something that the reader sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) text: Utf8Bytes,
+    /// How long the message was that it answers, in bytes.
+    pub(crate) asked_bytes: usize,
+}
+
+/// What an outbox handed out.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) pushes: Vec<Push>,
+    /// The node is about to stop.
+    pub(crate) stopping: bool,
+}
+
+impl Delivery {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.pushes.is_empty() && !self.stopping
+    }
+}
+
+#[derive(Default)]
+struct State {
+    // Pushes are put here as they are made. If not, the reader reads the store first.
+    live: bool,
+    // Rising in `seq`, and of each title the newest.
+    waiting: VecDeque<Push>,
+    answers: VecDeque<Answer>,
+    stopping: bool,
+    waker: Option<Waker>,
+}
+
+pub(crate) struct Outbox {
+    id: OutboxId,
+    state: Mutex<State>,
+}
+
+impl Outbox {
+    pub(super) fn new(id: OutboxId) -> Self {
+        Self { id, state: Mutex::new(State { live: true, ..State::default() }) }
+    }
+
+    pub(crate) const fn id(&self) -> OutboxId {
+        self.id
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(mut state: MutexGuard<'_, State>) {
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Puts a push behind those that wait; an older one of the same title goes. The maker of a change only has what waits replaced.
+    pub(super) fn push(&self, push: &Push, made_it: bool) {
+        let mut state = self.state();
+        if !state.live {
+            return;
+        }
+        let before = state.waiting.len();
+        match push.kind {
+            PushKind::Erased => state.waiting.retain(|waiting| !Arc::ptr_eq(&waiting.topic, &push.topic)),
+            _ => state.waiting.retain(|waiting| !waiting.is_of(push)),
+        }
+        if made_it && state.waiting.len() == before {
+            return;
+        }
+        if state.waiting.len() >= PUSHES_WAITING_COUNT_MAX {
+            state.live = false;
+            state.waiting = VecDeque::new();
+            metrics::counter!("leftoff_push_readers_fell_behind_total").increment(1);
+        } else {
+            state.waiting.push_back(push.clone());
+        }
+        Self::wake(state);
+    }
+
+    /// Whether a push of this title waits.
+    pub(super) fn has(&self, topic: &Arc<Topic>, title: &TitleId) -> bool {
+        self.state().waiting.iter().any(|push| push.title.as_ref() == Some(title) && Arc::ptr_eq(&push.topic, topic))
+    }
+
+    /// Answers the reader.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let mut state = self.state();
+        state.answers.push_back(answer);
+        Self::wake(state);
+    }
+
+    /// From here on the reader reads the store before it is pushed anything.
+    pub(super) fn fall_behind(&self) {
+        let mut state = self.state();
+        state.live = false;
+        state.waiting = VecDeque::new();
+        Self::wake(state);
+    }
+
+    /// Whether the reader reads the store before it is pushed anything.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.state().live
+    }
+
+    /// From here on pushes wait here again.
+    pub(super) fn go_live(&self) {
+        self.state().live = true;
+    }
+
+    /// Drops what waits and is no newer than what the store has shown.
+    pub(super) fn drop_shown(&self, shown: &[Push]) {
+        self.state().waiting.retain(|waiting| !shown.iter().any(|push| push.is_of(waiting) && push.arrived >= waiting.arrived));
+    }
+
+    /// Says that the node is about to stop.
+    pub(super) fn stop(&self) {
+        let mut state = self.state();
+        state.stopping = true;
+        Self::wake(state);
+    }
+
+    /// Takes what waits, pushes only if asked to. Ready: whether the reader has fallen behind; something may have been taken besides.
+    pub(super) fn poll_take(&self, context: &Context<'_>, takes_pushes: bool, delivery: &mut Delivery) -> Poll<bool> {
+        let mut state = self.state();
+        delivery.answers.extend(state.answers.drain(..));
+        delivery.stopping |= std::mem::take(&mut state.stopping);
+        if takes_pushes {
+            delivery.pushes.extend(state.waiting.drain(..));
+        }
+        let behind = takes_pushes && !state.live;
+        if !delivery.is_empty() || behind {
+            return Poll::Ready(behind);
+        }
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            state.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}

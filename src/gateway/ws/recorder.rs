@@ -1,0 +1,178 @@
+//! What WebSockets report, recorded in batches over all of them.
+//!
+//! One thread records for all sockets: while it is busy with one batch, the next gathers, so that a thousand players cost one append and one
+//! acknowledgement each time the disk has synced, and no thread has to be found for each of them.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::message::{self, MessageId};
+use crate::gateway::body::{Batch, RefusedEvent};
+use crate::gateway::gather::Gathering;
+use crate::gateway::problem::Problem;
+use crate::gateway::pushes::{Answer, Outbox, Pushes};
+use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, LOG_FRAME_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::progress::Version;
+use crate::replica::{Core, NotDurable, RecordError};
+use crate::time::{WallTime, system};
+
+/// Events recorded at once: with every record as large as can be, they fit a frame of the log.
+const EVENTS_COUNT_MAX: usize = 4 * EVENTS_PER_BATCH_COUNT_MAX;
+const _: () = assert!(EVENTS_COUNT_MAX * RECORD_BYTES_MAX < LOG_FRAME_BYTES_MAX, "what is gathered fits one log frame");
+
+/// A message of events, and whom to answer.
+pub(super) struct Submission {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: MessageId,
+    pub(super) batch: Batch,
+    /// Length of the message, in bytes.
+    pub(super) bytes: usize,
+    /// Its room among the bodies of the gateway, until it is recorded.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// Records for sockets.
+pub(crate) struct Recorder {
+    line: Arc<Gathering<Vec<Submission>>>,
+}
+
+/// An answer that waits until what it acknowledges is durable.
+struct Pending {
+    outbox: Arc<Outbox>,
+    id: MessageId,
+    bytes: usize,
+    versions: Vec<(u32, Version)>,
+    refused: Vec<RefusedEvent>,
+}
+
+impl Recorder {
+    /// A recorder, and its thread, which ends with it.
+    pub(in crate::gateway) fn start(core: Arc<Core>, pushes: &Arc<Pushes>) -> Self {
+        let line: Arc<Gathering<Vec<Submission>>> = Arc::default();
+        let (work, pushes) = (Arc::clone(&line), Arc::downgrade(pushes));
+        let thread = std::thread::Builder::new().name("leftoff-records".to_owned()).spawn(move || {
+            while let Some(submissions) = work.take() {
+                record(&core, &pushes, submissions);
+            }
+        });
+        if let Err(error) = thread {
+            // Without the other thread no socket gets this far, and that one has been tried first.
+            tracing::error!(%error, "no thread for what WebSockets report");
+        }
+        Self { line }
+    }
+
+    pub(super) fn submit(&self, submissions: &mut Vec<Submission>) {
+        self.line.add(|waiting| waiting.append(submissions));
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
+
+fn record(core: &Core, pushes: &Weak<Pushes>, submissions: Vec<Submission>) {
+    // None while everything ends: nobody is left to answer.
+    let Some(pushes) = pushes.upgrade() else { return };
+    let mut batch: Vec<Submission> = Vec::new();
+    let mut count = 0;
+    for submission in submissions {
+        let events = submission.batch.events.len();
+        if count + events > EVENTS_COUNT_MAX {
+            record_together(core, &pushes, std::mem::take(&mut batch));
+            count = 0;
+        }
+        count += events;
+        batch.push(submission);
+    }
+    record_together(core, &pushes, batch);
+}
+
+fn record_together(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submission>) {
+    match try_record(core, pushes, &submissions) {
+        Ok((versions, last)) => answer_when_durable(core, pushes, submissions, versions, last),
+        // What one of them builds on cannot be read: the others must not suffer for it. What was recorded is recognised.
+        Err(RecordError::Read(_)) if submissions.len() > 1 => {
+            for submission in submissions {
+                record_together(core, pushes, vec![submission]);
+            }
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            for Submission { outbox, id, bytes, .. } in submissions {
+                outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes });
+            }
+        }
+    }
+}
+
+type Outcomes = Vec<Result<Version, RefusedEvent>>;
+
+fn try_record(core: &Core, pushes: &Pushes, submissions: &[Submission]) -> Result<(Outcomes, Option<crate::store::Seq>), RecordError> {
+    let now = system::wall_now();
+    let batches: Vec<_> = submissions.iter().map(|submission| (submission.batch.sent_at, submission.batch.events.as_slice())).collect();
+    let recorded = pushes.recording(|made| {
+        let recorded = core.record_all(now, &batches)?;
+        let owners = submissions.iter().flat_map(|submission| submission.batch.events.iter().map(|event| (event, &submission.outbox)));
+        for ((event, outbox), change) in owners.zip(&recorded.changes) {
+            if let Some(seq) = change {
+                made(&event.profile_id, *seq, outbox);
+            }
+        }
+        Ok::<_, RecordError>(recorded)
+    })?;
+    let outcomes = recorded.outcomes.into_iter();
+    let outcomes = outcomes
+        .map(|outcome| outcome.map_err(|refusal| RefusedEvent { index: 0, code: refusal.code(), reason: refusal.to_string() }))
+        .collect();
+    Ok((outcomes, recorded.last))
+}
+
+fn answer_when_durable(
+    core: &Core,
+    pushes: &Arc<Pushes>,
+    submissions: Vec<Submission>,
+    outcomes: Outcomes,
+    last: Option<crate::store::Seq>,
+) {
+    let mut outcomes = outcomes.into_iter();
+    let mut pending = Vec::with_capacity(submissions.len());
+    for Submission { outbox, id, batch, bytes, room } in submissions {
+        let Batch { indices, mut refused, .. } = batch;
+        let mut versions = Vec::with_capacity(indices.len());
+        for (index, outcome) in indices.into_iter().zip(outcomes.by_ref()) {
+            match outcome {
+                Ok(version) => versions.push((index, version)),
+                Err(refusal) => refused.push(RefusedEvent { index, ..refusal }),
+            }
+        }
+        refused.sort_by_key(|refused| refused.index);
+        metrics::counter!("leftoff_events_accepted_total").increment(versions.len() as u64);
+        metrics::counter!("leftoff_events_refused_total").increment(refused.len() as u64);
+        drop(room);
+        pending.push(Pending { outbox, id, bytes, versions, refused });
+    }
+    let Some(last) = last else { return answer(core, pending, &Ok(())) };
+    let pushes = Arc::downgrade(pushes);
+    // On the committing thread, which has more to do than to write JSON.
+    let then = move |kept: Result<(), NotDurable>| {
+        if let Some(pushes) = pushes.upgrade() {
+            pushes.defer(Box::new(move |core| answer(core, pending, &kept)));
+        }
+    };
+    core.when_durable(last, Box::new(then));
+}
+
+fn answer(core: &Core, pending: Vec<Pending>, kept: &Result<(), NotDurable>) {
+    let now: WallTime = core.corrected(system::wall_now());
+    for Pending { outbox, id, bytes, versions, refused } in pending {
+        let text = match kept {
+            Ok(()) => message::ack(&id, &versions, &refused, now),
+            Err(error) => message::error(&id, &Problem::from(RecordError::from(error.clone()))),
+        };
+        outbox.answer(Answer { text, asked_bytes: bytes });
+    }
+}

@@ -1,0 +1,305 @@
+//! One WebSocket, from its first message to its goodbye.
+//!
+//! One task reads and writes. While what it writes is not taken, it reads nothing, so a client that does not read fills its own line and no memory
+//! here; the connection beneath cuts it off after a while.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::time::{Instant, Sleep};
+
+use super::message::{self, Fault, Hello, Message, MessageId};
+use super::recorder::Submission;
+use crate::gateway::GatewayState;
+use crate::gateway::auth::Bearer;
+use crate::gateway::events::keep_allowed;
+use crate::gateway::problem::Problem;
+use crate::gateway::pushes::{Delivery, Reader, jitter_ms};
+use crate::limits::{SOCKET_FRAME_BYTES_MAX, SOCKET_IN_FLIGHT_BYTES_MAX, SOCKET_IN_FLIGHT_COUNT_MAX};
+use crate::progress::DeviceId;
+use crate::time::{WallTime, system};
+
+/// A frame up to this length is read and refused by itself; a longer one ends the socket.
+pub(super) const WHOLE_FRAME_BYTES_MAX: usize = 2 * SOCKET_FRAME_BYTES_MAX;
+/// How long a socket may be open without saying who it is.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+/// A token that is accepted within its issuer's leeway is good for this long at least.
+const TOKEN_TIME_MIN: Duration = Duration::from_secs(1);
+/// How long a client may take to answer a goodbye.
+const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// Messages in a row that cannot be understood.
+const FAULTS_COUNT_MAX: u32 = 32;
+/// Frames read in one go, before anything else has its turn.
+const FRAMES_PER_TURN_COUNT: usize = 64;
+/// Around how long clients are asked to stay away while the node restarts, in milliseconds.
+const RESTART_RETRY_MS: u64 = 2_000;
+
+/// How a socket ends.
+enum End {
+    /// The client is gone, or has said goodbye.
+    Gone,
+    /// The node says goodbye: the close code, the word for programs, and when to come back.
+    Bye(u16, &'static str, u64),
+}
+
+impl End {
+    fn refused(problem: &Problem) -> Self {
+        const POLICY: u16 = 1008;
+        const TRY_AGAIN_LATER: u16 = 1013;
+        match problem.retry_ms() {
+            Some(retry_ms) => Self::Bye(TRY_AGAIN_LATER, problem.code(), jitter_ms(retry_ms)),
+            None => Self::Bye(POLICY, problem.code(), 0),
+        }
+    }
+}
+
+/// What a socket waits for.
+enum Woken {
+    Delivery(Result<Delivery, Problem>),
+    Frame(Option<Result<Frame, axum::Error>>),
+    Timer,
+}
+
+/// A WebSocket.
+pub(super) struct Socket {
+    connection: WebSocket,
+    state: GatewayState,
+    reader: Reader,
+    // None until there is a token.
+    bearer: Option<Bearer>,
+    device: Option<DeviceId>,
+    expires: Option<Instant>,
+    begun: Instant,
+    heard: Instant,
+    idle: Duration,
+    in_flight_count: usize,
+    in_flight_bytes: usize,
+    faults: u32,
+    submissions: Vec<Submission>,
+}
+
+impl Socket {
+    pub(super) fn new(connection: WebSocket, state: GatewayState, reader: Reader, bearer: Option<Bearer>) -> Self {
+        let now = Instant::now();
+        let idle = state.limits().socket_idle;
+        let mut socket = Self {
+            connection,
+            state,
+            reader,
+            bearer: None,
+            device: None,
+            expires: None,
+            begun: now,
+            heard: now,
+            idle,
+            in_flight_count: 0,
+            in_flight_bytes: 0,
+            faults: 0,
+            submissions: Vec::new(),
+        };
+        if let Some(bearer) = bearer {
+            socket.set_bearer(bearer);
+        }
+        socket
+    }
+
+    pub(super) async fn run(mut self) {
+        let End::Bye(code, word, retry_ms) = self.serve().await else { return };
+        tracing::debug!(word, "a WebSocket is closed");
+        let goodbye = async {
+            // Whoever is gone already does not hear it.
+            let _ = self.connection.feed(Frame::Text(message::bye(word, retry_ms))).await;
+            let reason = Utf8Bytes::from_static(word);
+            let _ = self.connection.send(Frame::Close(Some(CloseFrame { code, reason }))).await;
+            // Until the client has closed too: with its last words unread, what was just said could be lost on the way.
+            while let Some(Ok(_)) = self.connection.next().await {}
+        };
+        let _ = tokio::time::timeout(GOODBYE_TIME, goodbye).await;
+    }
+
+    async fn serve(&mut self) -> End {
+        let mut timer = Box::pin(tokio::time::sleep_until(self.next_deadline()));
+        loop {
+            let has_room = self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX;
+            let woken = tokio::select! {
+                delivery = self.reader.next() => Woken::Delivery(delivery),
+                frame = self.connection.next(), if has_room => Woken::Frame(frame),
+                () = timer.as_mut() => Woken::Timer,
+            };
+            let done = match woken {
+                Woken::Delivery(Ok(delivery)) => self.deliver(delivery).await,
+                Woken::Delivery(Err(problem)) => Err(End::refused(&problem)),
+                Woken::Frame(frame) => self.take_turn(frame, &mut timer).await,
+                Woken::Timer => self.look_at_the_clock(&mut timer).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
+        for answer in delivery.answers {
+            self.in_flight_count = self.in_flight_count.saturating_sub(1);
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(answer.asked_bytes);
+            self.say(answer.text).await?;
+        }
+        for push in delivery.pushes {
+            self.say(push.text).await?;
+        }
+        if delivery.stopping {
+            const SERVICE_RESTART: u16 = 1012;
+            return Err(End::Bye(SERVICE_RESTART, "restart", jitter_ms(RESTART_RETRY_MS)));
+        }
+        self.flush().await
+    }
+
+    /// Writes a message; it leaves with the next flush at the latest.
+    async fn say(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.connection.feed(Frame::Text(text)).await.map_err(|_| End::Gone)
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        self.connection.flush().await.map_err(|_| End::Gone)
+    }
+
+    /// Takes the frames that are there. What they report goes to be recorded together.
+    async fn take_turn(&mut self, first: Option<Result<Frame, axum::Error>>, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let mut next = Some(first);
+        let mut done = Ok(());
+        for _ in 0..FRAMES_PER_TURN_COUNT {
+            let Some(frame) = next else { break };
+            done = self.take(frame, timer).await;
+            if done.is_err() || self.in_flight_count >= SOCKET_IN_FLIGHT_COUNT_MAX || self.in_flight_bytes >= SOCKET_IN_FLIGHT_BYTES_MAX {
+                break;
+            }
+            next = self.connection.next().now_or_never();
+        }
+        if !self.submissions.is_empty() {
+            self.state.recorder().submit(&mut self.submissions);
+        }
+        done?;
+        self.flush().await
+    }
+
+    async fn take(&mut self, frame: Option<Result<Frame, axum::Error>>, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+        let text = match frame {
+            None => return Err(End::Gone),
+            Some(Err(error)) => return Err(broken(error)),
+            Some(Ok(Frame::Text(text))) => text,
+            Some(Ok(Frame::Binary(_))) => {
+                let problem = Problem::Malformed { reason: "send text frames".to_owned() };
+                return self.fault(Fault { id: MessageId::default(), problem }).await;
+            }
+            // The library has answered a ping, and answers a close when it is asked for the next frame.
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_))) => return Ok(()),
+        };
+        if text.len() > SOCKET_FRAME_BYTES_MAX {
+            return self.fault(Fault { id: MessageId::default(), problem: Problem::FrameTooLarge }).await;
+        }
+        match message::read(&text) {
+            Ok(Message::Hello(hello)) => {
+                self.hello(*hello).await?;
+                timer.as_mut().reset(self.next_deadline());
+            }
+            Ok(Message::Events(id, batch)) => {
+                let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
+                let mut batch = batch;
+                // All of them may have been refused: then that is what the acknowledgement says.
+                let _ = keep_allowed(&mut batch, bearer, false);
+                let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(text.len() as u32) else {
+                    return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
+                };
+                self.in_flight_count += 1;
+                self.in_flight_bytes += text.len();
+                let outbox = Arc::clone(self.reader.outbox());
+                self.submissions.push(Submission { outbox, id, batch, bytes: text.len(), room });
+            }
+            Ok(Message::Ping(id)) => self.say(message::pong(&id, self.now())).await?,
+            Err(fault) => return self.fault(fault).await,
+        }
+        self.faults = 0;
+        Ok(())
+    }
+
+    async fn fault(&mut self, fault: Fault) -> Result<(), End> {
+        self.faults += 1;
+        if self.faults > FAULTS_COUNT_MAX {
+            return Err(End::Bye(1008, "malformed", 0));
+        }
+        self.say(message::error(&fault.id, &fault.problem)).await
+    }
+
+    async fn hello(&mut self, hello: Hello) -> Result<(), End> {
+        if let Some(token) = &hello.token {
+            let bearer = Bearer::of_token(&self.state, token).map_err(|problem| End::refused(&problem))?;
+            self.set_bearer(bearer);
+        }
+        let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
+        for (profile, _) in &hello.profiles {
+            bearer.may_read(profile).map_err(|problem| End::refused(&problem))?;
+        }
+        self.state.check_readable().map_err(|problem| End::refused(&problem))?;
+        self.device = hello.device;
+        self.reader.follow(hello.profiles);
+        self.say(message::welcome(self.now(), &self.reader.cursor())).await
+    }
+
+    fn set_bearer(&mut self, bearer: Bearer) {
+        self.expires = bearer.expires().map(|expires| {
+            let left_ms = u64::try_from(expires.millis_since(system::wall_now())).unwrap_or(0);
+            Instant::now() + Duration::from_millis(left_ms).max(TOKEN_TIME_MIN)
+        });
+        self.bearer = Some(bearer);
+    }
+
+    /// The replica's time.
+    fn now(&self) -> WallTime {
+        self.state.core().corrected(system::wall_now())
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let tick = Instant::now() + self.idle / 3;
+        let hello = if self.bearer.is_none() { self.begun + HELLO_TIME } else { tick };
+        tick.min(hello).min(self.expires.unwrap_or(tick))
+    }
+
+    async fn look_at_the_clock(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+        const GOING_AWAY: u16 = 1001;
+        let now = Instant::now();
+        if self.expires.is_some_and(|expires| expires <= now) {
+            return Err(End::refused(&Problem::Token(crate::replica::TokenError::Expired)));
+        }
+        if self.bearer.is_none() && self.begun + HELLO_TIME <= now {
+            return Err(End::refused(&Problem::TokenMissing));
+        }
+        // While it waits for its own acknowledgements nothing is read from it.
+        if now.duration_since(self.heard) >= self.idle && self.in_flight_count == 0 {
+            return Err(End::Bye(GOING_AWAY, "idle", 0));
+        }
+        timer.as_mut().reset(self.next_deadline());
+        if now.duration_since(self.heard) < self.idle / 4 {
+            return Ok(());
+        }
+        self.connection.send(Frame::Ping(Vec::new().into())).await.map_err(|_| End::Gone)
+    }
+}
+
+/// Why a frame could not be read, as far as the client can help it.
+fn broken(error: axum::Error) -> End {
+    const PROTOCOL: u16 = 1002;
+    const NOT_TEXT: u16 = 1007;
+    const TOO_BIG: u16 = 1009;
+    match error.into_inner().downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => End::Bye(TOO_BIG, "frame_too_large", 0),
+        Some(tungstenite::Error::Utf8(_)) => End::Bye(NOT_TEXT, "malformed", 0),
+        Some(tungstenite::Error::Protocol(error)) if !matches!(error, tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+            End::Bye(PROTOCOL, "malformed", 0)
+        }
+        _ => End::Gone,
+    }
+}

@@ -18,4 +18,5 @@ mod repeats;
 mod start;
 mod steps;
 mod streams;
+mod table;
 mod take_over;

@@ -27,6 +27,7 @@ mod pushes;
 mod resume;
 mod row;
 pub(crate) mod sessions;
+pub(crate) mod web;
 mod ws;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -263,6 +264,7 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/sessions/{session}", put(sessions::renew).delete(sessions::end))
         .route(SOCKET_PATH, any(ws::open))
         .with_state(state.clone());
+    let routes = web::with_library(routes);
     let routes = if state.authority().is_none() { routes.layer(from_fn_with_state(state.clone(), pages::refuse_foreign)) } else { routes };
     request_layers(routes, RequestLayer::Gateway(state.clone()))
 }

@@ -15,6 +15,7 @@ mod full_disk;
 mod history;
 mod hostile;
 mod issuer;
+mod library;
 mod pages;
 mod parties;
 mod payloads;

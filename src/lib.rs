@@ -50,6 +50,8 @@ pub mod gateway;
 pub mod limits;
 #[cfg(feature = "embedded")]
 pub mod net;
+#[cfg(leftoff_planted)]
+pub mod planted;
 pub mod progress;
 pub mod replica;
 pub mod store;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest.
 const LAYERS: [&[&str]; 9] = [
-    &["limits", "time"],
+    &["limits", "time", "planted"],
     &["progress"],
     &["ephemeral"],
     &["store"],

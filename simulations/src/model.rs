@@ -271,6 +271,11 @@ impl Deltas {
         }
     }
 
+    /// Adds a delta that may be there in the end or not.
+    pub fn add_uncertain(&mut self, delta: Facts) {
+        self.uncertain.push(delta);
+    }
+
     /// Makes those uncertain that `is_lost` says no disk holds any more; how many.
     pub fn lose(&mut self, is_lost: impl Fn(&Facts) -> bool) -> usize {
         let (lost, kept) = std::mem::take(&mut self.certain).into_iter().partition(|delta| is_lost(delta));

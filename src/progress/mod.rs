@@ -11,6 +11,8 @@ pub mod codec;
 mod event;
 mod id;
 mod place;
+#[cfg(leftoff_planted)]
+mod planted;
 mod playhead;
 mod policy;
 mod profile;

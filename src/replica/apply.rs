@@ -102,6 +102,10 @@ impl Core {
             let before = reader;
             let record = Record::decode(&mut reader)?;
             sent += 1;
+            #[cfg(leftoff_planted)]
+            if self.is_old_by_own_clock(now, &record) {
+                continue;
+            }
             match self.judge(now, &record, grant) {
                 Ok(stamp) => {
                     highest = highest.max(stamp);
@@ -120,6 +124,8 @@ impl Core {
             return Ok(AppliedRecords { last: None, refused });
         }
         self.store.admit(batch.bytes())?;
+        #[cfg(leftoff_planted)]
+        self.append_cursor_early(from, &mut batch)?;
         let last = self.store.append(batch)?.last;
         self.clock.observe(highest);
         self.wake_committer();
@@ -143,6 +149,27 @@ impl Core {
         const DAY_MS: u64 = 86_400_000;
         let today = u32::try_from(self.corrected(now).as_millis() / DAY_MS).unwrap_or(u32::MAX);
         self.options.ttl_days.map_or(Ok(()), |ttl| self.raise_floor(today.saturating_sub(ttl)))
+    }
+
+    #[cfg(leftoff_planted)]
+    fn is_old_by_own_clock(&self, now: WallTime, record: &Record) -> bool {
+        let Record::Register { state, .. } = record else { return false };
+        let ttl_ms = self.options.ttl_days.map(|days| i64::from(days) * 86_400_000);
+        crate::planted::is_on(crate::planted::Planted::ExpiryByOwnClock)
+            && ttl_ms.is_some_and(|ttl_ms| now.millis_since(state.newest_stamp().wall()) > ttl_ms)
+    }
+
+    #[cfg(leftoff_planted)]
+    fn append_cursor_early(&self, from: ReplicaId, batch: &mut Batch) -> Result<(), AppendError> {
+        if crate::planted::is_on(crate::planted::Planted::CursorBeforeRecords)
+            && batch.count() > 0
+            && let Some(cursor) = batch.cursor.take()
+        {
+            let mut early = Batch::from_peer(from);
+            early.set_cursor(cursor);
+            self.store.append(early)?;
+        }
+        Ok(())
     }
 
     fn judge(&self, now: WallTime, record: &Record, grant: Option<&Grant>) -> Result<Hlc, (RefusedReason, u64)> {

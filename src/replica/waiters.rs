@@ -51,6 +51,10 @@ impl Waiters {
     }
 
     pub(super) fn wait(&self, seq: Seq, then: Then) {
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::AckBeforeSync) {
+            return then(Ok(()));
+        }
         let mut state = self.lock();
         let now = match &state.failed {
             _ if self.kept(&state) >= seq => Some(Ok(())),

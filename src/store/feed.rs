@@ -81,6 +81,10 @@ impl Feed {
         if self.owed.is_some_and(|owed| owed.until <= self.position) {
             self.owed = None;
         }
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::CoveredBeforeSent) {
+            return self.position;
+        }
         self.owed.map_or(self.position, |owed| Seq(owed.from.0.saturating_sub(1)))
     }
 }

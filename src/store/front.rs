@@ -120,7 +120,12 @@ impl Store {
     /// Nothing was appended, and nothing will be: the store is closed, or the batch too large.
     #[expect(clippy::needless_pass_by_value, reason = "a batch is appended once; whoever gives it away cannot append it again")]
     pub fn append(&self, batch: Batch) -> Result<Appended, AppendError> {
-        self.intake.append(&batch, FrameKind::Records)
+        let appended = self.intake.append(&batch, FrameKind::Records);
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::ReadBeforeSync) {
+            self.intake.show_waiting(&self.present);
+        }
+        appended
     }
 
     /// Appends the unshared deltas, stamped anew by the caller, to what is shared, and clears them; both become durable at once.

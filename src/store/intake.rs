@@ -123,6 +123,18 @@ impl Intake {
         Ok(Some(Group { first, last, bytes }))
     }
 
+    #[cfg(leftoff_planted)]
+    pub(super) fn show_waiting(&self, present: &super::present::Present) {
+        let bytes = lock(&self.pending).bytes.clone();
+        let mut at = 0;
+        while let Some(frame) = bytes.get(at..).and_then(super::log::segment::Frame::read_unchecked) {
+            at += frame.bytes;
+            if !frame.is_mark {
+                let _ = present.apply(&frame, &mut Scratch::default(), &mut |_| ());
+            }
+        }
+    }
+
     /// Takes nothing more, for the given reason: what waits is dropped, unacknowledged.
     pub(super) fn close(&self, reason: &Arc<str>) {
         let mut pending = lock(&self.pending);

@@ -35,6 +35,10 @@ impl Leaves {
     /// Takes note of a merge.
     pub(super) fn note(&mut self, merged: &Merged<'_>, secret: &[u8; 16]) {
         let leaf = Fingerprints::leaf_of(merged.key);
+        #[cfg(leftoff_planted)]
+        if merged.old.is_some() && crate::planted::is_on(crate::planted::Planted::StaleFingerprint) {
+            return;
+        }
         if let Some(old) = merged.old {
             self.fingerprints.leaves[leaf].subtract(Fingerprint::of(secret, merged.key, &old.to_bytes()));
         }

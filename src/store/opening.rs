@@ -79,6 +79,10 @@ pub(super) fn open(
     let damaged = !report.damage.is_empty();
     report.clean = !damaged && !engine_lost && remembered.clean.is_some_and(|clean| clean == last) && report.torn_bytes == 0;
     report.skipped = if report.clean || report.created { 0 } else { SKIPPED };
+    #[cfg(leftoff_planted)]
+    if crate::planted::is_on(crate::planted::Planted::NumberReused) {
+        report.skipped = 0;
+    }
     if damaged || engine_lost || remembered.state.needs_reconciliation {
         present.cursors().clear();
     }
@@ -116,6 +120,10 @@ fn restore(present: &Present, remembered: &Remembered) {
         present.forgetting.raise_floor(remembered.state.floor_day);
     }
     for (hash, tombstone) in &remembered.tombstones {
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::TombstoneForgotten) {
+            continue;
+        }
         present.forgetting.erase(*hash, &tombstone.profile, tombstone.erased, tombstone.arrived);
     }
     present.cursors().clone_from(&remembered.cursors);

@@ -162,7 +162,7 @@ impl Checker for Convergence {
         let mut comparison = Comparison { at, view, ledger: &ledger, found };
         let mut first: Option<(HostId, Stock)> = None;
         let mut fingerprints: Option<(HostId, Fingerprint)> = None;
-        for host in view.hosts() {
+        for host in view.hosts().into_iter().filter(|host| !view.is_hostile(*host)) {
             let Some(core) = view.core(host) else { continue };
             let stock = match stock(core) {
                 Ok(stock) => stock,

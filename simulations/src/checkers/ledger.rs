@@ -309,7 +309,7 @@ impl Ledger {
         self.absorbed.clear();
         match seen {
             Observation::Applied { host, seq, from, record, unshared, .. } => {
-                self.applied(*host, *seq, from.is_none(), record, *unshared);
+                self.applied(*host, *seq, from.is_none(), record, *unshared, view.is_hostile(*host));
                 return;
             }
             Observation::Restamped { host, .. } => {
@@ -336,7 +336,7 @@ impl Ledger {
         self.read_back(view);
     }
 
-    fn applied(&mut self, host: HostId, seq: Seq, local: bool, record: &Record, unshared: bool) {
+    fn applied(&mut self, host: HostId, seq: Seq, local: bool, record: &Record, unshared: bool, hostile: bool) {
         let holdings = self.host_mut(host);
         holdings.last = holdings.last.max(seq);
         match record {
@@ -354,7 +354,8 @@ impl Ledger {
                         // What was kept apart is shared now, perhaps moved in time.
                         holdings.unshared.remove(&register);
                         self.updates += 1;
-                        self.deltas[register.0 as usize].add(facts.clone(), apart);
+                        let deltas = &mut self.deltas[register.0 as usize];
+                        if hostile { deltas.add_uncertain(facts.clone()) } else { deltas.add(facts.clone(), apart) }
                     } else if apart {
                         self.deltas[register.0 as usize].find(held);
                     }

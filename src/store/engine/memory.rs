@@ -116,6 +116,10 @@ impl Engine for MemoryEngine {
                 progress = old.clone().joined(&progress);
                 arrived = arrived.max(*before);
             }
+            #[cfg(leftoff_planted)]
+            if crate::planted::is_on(crate::planted::Planted::FoldOverwrites) {
+                progress = packed.progress()?;
+            }
             let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
             let before = old.as_ref().map(|(old, _)| old);
             if kept || before.is_some() {

@@ -446,6 +446,8 @@ impl Link {
         self.figures.refused_out += ack.refused.len() as u64;
         for refused in ack.refused {
             match refused.reason {
+                #[cfg(leftoff_planted)]
+                RefusalReason::AheadOfClock if crate::planted::is_on(crate::planted::Planted::RefusedNotOffered) => {}
                 RefusalReason::AheadOfClock => self.outbox.offer_again(mono, refused),
                 RefusalReason::Forbidden if self.config.role == Role::Device => {
                     self.push_event(LinkEvent::NotEntitled { profile: refused.profile });

@@ -8,11 +8,12 @@ use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::dialect;
-use crate::gateway::body::{self, Batch, RefusedEvent};
+use crate::gateway::batch::{Batch, Counted};
+use crate::gateway::body;
+use crate::gateway::dialects::SocketDialect;
 use crate::gateway::problem::Problem;
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, MESSAGE_ID_BYTES_MAX, PROFILES_PER_TOKEN_COUNT_MAX};
-use crate::progress::{DeviceId, PlaybackEvent, ProfileId, Version};
+use crate::progress::{DeviceId, PlaybackEvent, ProfileId};
 use crate::time::WallTime;
 
 /// How often a player says where it is while it plays, in milliseconds.
@@ -27,6 +28,8 @@ pub(super) struct MessageId(Box<str>);
 pub(super) enum Message {
     Hello(Box<Hello>),
     Events(MessageId, Batch),
+    /// A message of an existing player, of which nothing but its type has been read.
+    Dialect(SocketDialect),
     Ping(MessageId),
 }
 
@@ -101,15 +104,15 @@ pub(super) fn read(text: &str) -> Result<Message, Fault> {
         && frame.events.len() <= EVENTS_PER_BATCH_COUNT_MAX
     {
         let id = message_id(frame.id)?;
-        let indices = (0..frame.events.len() as u32).collect();
+        let indices = (0..frame.events.len() as u32).map(Some).collect();
         let sent_at = frame.sent_at_ms.map(WallTime::from_millis);
-        return Ok(Message::Events(id, Batch { sent_at, events: frame.events, indices, refused: Vec::new() }));
+        return Ok(Message::Events(id, Batch { sent_at, events: frame.events, indices, ..Batch::default() }));
     }
     let nameless = |problem| Fault { id: MessageId::default(), problem };
     let head: Head<'_> = serde_json::from_str(text).map_err(|error| nameless(malformed(error.to_string())))?;
     // Dialects have ids of other kinds, or none.
-    if let Some(batch) = dialect::events(&head.kind, text) {
-        return batch.map(|batch| Message::Events(MessageId::default(), batch)).map_err(nameless);
+    if let Some(dialect) = SocketDialect::of(&head.kind) {
+        return Ok(Message::Dialect(dialect));
     }
     let id = message_id(head.id)?;
     let message = match &*head.kind {
@@ -182,12 +185,12 @@ pub(super) fn welcome(now: WallTime, cursor: &str) -> Utf8Bytes {
     end(json)
 }
 
-pub(super) fn ack(id: &MessageId, versions: &[(u32, Version)], refused: &[RefusedEvent], now: WallTime) -> Utf8Bytes {
+pub(super) fn ack(id: &MessageId, counted: &Counted, now: WallTime) -> Utf8Bytes {
     let mut json = begin("ack", id);
-    let _ = write!(json, ",\"accepted\":{}", versions.len());
-    put(&mut json, "refused", &refused);
+    let _ = write!(json, ",\"accepted\":{}", counted.accepted);
+    put(&mut json, "refused", &counted.refused);
     json.push_str(",\"versions\":{");
-    for (position, (index, version)) in versions.iter().enumerate() {
+    for (position, (index, version)) in counted.versions.iter().enumerate() {
         let comma = if position == 0 { "" } else { "," };
         let _ = write!(json, "{comma}\"{index}\":{}", version.as_u64());
     }
@@ -223,6 +226,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::gateway::batch::RefusedEvent;
+    use crate::progress::Version;
 
     fn json_of(text: &Utf8Bytes) -> Value {
         serde_json::from_str(text.as_str()).unwrap()
@@ -233,10 +238,10 @@ mod tests {
         let Ok(Message::Ping(id)) = read(r#"{"id":"a\"b","type":"ping"}"#) else { panic!() };
         let now = WallTime::from_millis(7);
         assert_eq!(json_of(&pong(&id, now)), json!({"type":"pong","id":"a\"b","server_time_ms":7}));
-        let refused = [RefusedEvent { index: 1, code: "bad_id", reason: "\"no\"".to_owned() }];
-        let versions = [(0, Version::from_u64(5)), (2, Version::FIRST)];
+        let refused = vec![RefusedEvent { index: 1, code: "bad_id", reason: "\"no\"".to_owned() }];
+        let counted = Counted { accepted: 2, versions: vec![(0, Version::from_u64(5)), (2, Version::FIRST)], refused };
         assert_eq!(
-            json_of(&ack(&MessageId("12".into()), &versions, &refused, now)),
+            json_of(&ack(&MessageId("12".into()), &counted, now)),
             json!({"type":"ack","id":12,"accepted":2,"refused":[{"index":1,"code":"bad_id","reason":"\"no\""}],
                    "versions":{"0":5,"2":0},"server_time_ms":7})
         );

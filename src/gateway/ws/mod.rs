@@ -1,6 +1,5 @@
 //! `GET /v1/ws`: reports, pushes and watch parties over one WebSocket.
 
-mod dialect;
 mod message;
 mod recorder;
 mod socket;

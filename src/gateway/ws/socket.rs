@@ -15,11 +15,13 @@ use super::message::{self, Fault, Hello, Message, MessageId};
 use super::recorder::Submission;
 use crate::gateway::GatewayState;
 use crate::gateway::auth::Bearer;
+use crate::gateway::batch::Batch;
+use crate::gateway::dialects::Unsaid;
 use crate::gateway::events::keep_allowed;
 use crate::gateway::problem::Problem;
 use crate::gateway::pushes::{Delivery, Reader, jitter_ms};
 use crate::limits::{SOCKET_FRAME_BYTES_MAX, SOCKET_IN_FLIGHT_BYTES_MAX, SOCKET_IN_FLIGHT_COUNT_MAX};
-use crate::progress::DeviceId;
+use crate::progress::{DeviceId, ProfileId};
 use crate::time::{WallTime, system};
 
 /// A frame up to this length is read and refused by itself; a longer one ends the socket.
@@ -71,6 +73,8 @@ pub(super) struct Socket {
     // None until there is a token.
     bearer: Option<Bearer>,
     device: Option<DeviceId>,
+    // The one that it follows, if it follows one only.
+    profile: Option<ProfileId>,
     expires: Option<Instant>,
     begun: Instant,
     heard: Instant,
@@ -91,6 +95,7 @@ impl Socket {
             reader,
             bearer: None,
             device: None,
+            profile: None,
             expires: None,
             begun: now,
             heard: now,
@@ -206,23 +211,37 @@ impl Socket {
                 self.hello(*hello).await?;
                 timer.as_mut().reset(self.next_deadline());
             }
-            Ok(Message::Events(id, batch)) => {
-                let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
-                let mut batch = batch;
-                // All of them may have been refused: then that is what the acknowledgement says.
-                let _ = keep_allowed(&mut batch, bearer, false);
-                let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(text.len() as u32) else {
-                    return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
-                };
-                self.in_flight_count += 1;
-                self.in_flight_bytes += text.len();
-                let outbox = Arc::clone(self.reader.outbox());
-                self.submissions.push(Submission { outbox, id, batch, bytes: text.len(), room });
-            }
+            Ok(Message::Events(id, batch)) => self.submit(id, batch, text.len()).await?,
+            Ok(Message::Dialect(dialect)) => match dialect.batch(&text, &self.unsaid()) {
+                // Such players give their messages no ids.
+                Ok(batch) => self.submit(MessageId::default(), batch, text.len()).await?,
+                Err(problem) => return self.fault(Fault { id: MessageId::default(), problem }).await,
+            },
             Ok(Message::Ping(id)) => self.say(message::pong(&id, self.now())).await?,
             Err(fault) => return self.fault(fault).await,
         }
         self.faults = 0;
+        Ok(())
+    }
+
+    /// What reports on this socket need not say, because its hello has.
+    fn unsaid(&self) -> Unsaid<'_> {
+        let sole = || self.bearer.as_ref().and_then(Bearer::sole_profile);
+        Unsaid { profile: self.profile.as_ref().or_else(sole).map(ProfileId::as_str), device: self.device.as_ref().map(DeviceId::as_str) }
+    }
+
+    /// Gives a batch to be recorded.
+    async fn submit(&mut self, id: MessageId, mut batch: Batch, bytes: usize) -> Result<(), End> {
+        let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
+        // All of them may have been refused: then that is what the acknowledgement says.
+        let _ = keep_allowed(&mut batch, bearer, false);
+        let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(bytes as u32) else {
+            return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
+        };
+        self.in_flight_count += 1;
+        self.in_flight_bytes += bytes;
+        let outbox = Arc::clone(self.reader.outbox());
+        self.submissions.push(Submission { outbox, id, batch, bytes, room });
         Ok(())
     }
 
@@ -245,6 +264,7 @@ impl Socket {
         }
         self.state.check_readable().map_err(|problem| End::refused(&problem))?;
         self.device = hello.device;
+        self.profile = hello.profiles.first().filter(|_| hello.profiles.len() == 1).map(|(profile, _)| profile.clone());
         self.reader.follow(hello.profiles);
         self.say(message::welcome(self.now(), &self.reader.cursor())).await
     }

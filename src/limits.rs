@@ -93,6 +93,12 @@ pub const SOCKET_IN_FLIGHT_COUNT_MAX: usize = 256;
 /// The same in bytes.
 pub const SOCKET_IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
 
+/// Sessions of one WebSocket that are watched over; beyond it the one heard of first is no longer.
+pub const SESSIONS_PER_SOCKET_COUNT_MAX: usize = 8;
+
+/// Watch parties that one WebSocket is in.
+pub const PARTIES_PER_SOCKET_COUNT_MAX: usize = 8;
+
 /// A client's own id of a message, in bytes of JSON.
 pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 

@@ -8,12 +8,13 @@ use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::company::{PartyFrame, StateFrame};
 use crate::gateway::batch::{Batch, Counted};
 use crate::gateway::body;
 use crate::gateway::dialects::SocketDialect;
 use crate::gateway::problem::Problem;
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, MESSAGE_ID_BYTES_MAX, PROFILES_PER_TOKEN_COUNT_MAX};
-use crate::progress::{DeviceId, PlaybackEvent, ProfileId};
+use crate::progress::{DeviceId, PlaybackEvent, ProfileId, SessionId};
 use crate::time::WallTime;
 
 /// How often a player says where it is while it plays, in milliseconds.
@@ -30,6 +31,10 @@ pub(super) enum Message {
     Events(MessageId, Batch),
     /// A message of an existing player, of which nothing but its type has been read.
     Dialect(SocketDialect),
+    State(MessageId, StateFrame),
+    Join(MessageId, PartyFrame),
+    Leave(MessageId, PartyFrame),
+    Control(MessageId, PartyFrame),
     Ping(MessageId),
 }
 
@@ -118,6 +123,10 @@ pub(super) fn read(text: &str) -> Result<Message, Fault> {
     let message = match &*head.kind {
         "hello" => hello(text).map(|hello| Message::Hello(Box::new(hello))),
         "events" => body::batch(text.as_bytes()).map(|batch| Message::Events(id.clone(), batch)),
+        "state" => frame(text).map(|frame| Message::State(id.clone(), frame)),
+        "party.join" => frame(text).map(|frame| Message::Join(id.clone(), frame)),
+        "party.leave" => frame(text).map(|frame| Message::Leave(id.clone(), frame)),
+        "party.control" => frame(text).map(|frame| Message::Control(id.clone(), frame)),
         "ping" => Ok(Message::Ping(id.clone())),
         other => Err(Problem::UnknownType { kind: other.chars().take(64).collect() }),
     };
@@ -134,8 +143,12 @@ fn message_id(raw: Option<&RawValue>) -> Result<MessageId, Fault> {
     Ok(MessageId(raw.into()))
 }
 
+fn frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
+}
+
 fn hello(text: &str) -> Result<Hello, Problem> {
-    let frame: HelloFrame = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+    let frame: HelloFrame = frame(text)?;
     if frame.profiles.len() > PROFILES_PER_TOKEN_COUNT_MAX {
         return Err(malformed(format!("{} profiles, at most {PROFILES_PER_TOKEN_COUNT_MAX} are followed", frame.profiles.len())));
     }
@@ -214,10 +227,13 @@ pub(super) fn error(id: &MessageId, problem: &Problem) -> Utf8Bytes {
     end(json)
 }
 
-pub(super) fn bye(code: &str, retry_ms: u64) -> Utf8Bytes {
+pub(super) fn bye(code: &str, retry_ms: u64, session: Option<&SessionId>) -> Utf8Bytes {
     let mut json = begin("bye", &MessageId::default());
     put(&mut json, "code", &code);
     let _ = write!(json, ",\"retry_after_ms\":{retry_ms}");
+    if let Some(session) = session {
+        put(&mut json, "session_id", &session.as_str());
+    }
     end(json)
 }
 
@@ -245,7 +261,7 @@ mod tests {
             json!({"type":"ack","id":12,"accepted":2,"refused":[{"index":1,"code":"bad_id","reason":"\"no\""}],
                    "versions":{"0":5,"2":0},"server_time_ms":7})
         );
-        assert_eq!(json_of(&bye("restart", 9)), json!({"type":"bye","code":"restart","retry_after_ms":9}));
+        assert_eq!(json_of(&bye("restart", 9, None)), json!({"type":"bye","code":"restart","retry_after_ms":9}));
         assert_eq!(json_of(&welcome(now, "c")), json!({"type":"welcome","server_time_ms":7,"heartbeat_ms":10_000,"cursor":"c"}));
         let error = json_of(&error(&MessageId::default(), &Problem::Overloaded { retry_ms: 3 }));
         assert_eq!((&error["code"], &error["retry_after_ms"], error.get("id")), (&json!("overloaded"), &json!(3), None));

@@ -10,7 +10,7 @@ use crate::support::{DEADLINE, TestNode, event, raw};
 #[test]
 fn what_is_not_there_is_a_problem_document_too() {
     let node = TestNode::start();
-    node.http.get("/").assert_problem(404, "not_found");
+    node.http.get("/nothing").assert_problem(404, "not_found");
     node.http.get("/v1/profiles").assert_problem(404, "not_found");
     node.http.get("/v1/profiles//titles/x").assert_problem(400, "bad_id");
     let answer = node.http.get("/v1/events");

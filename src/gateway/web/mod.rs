@@ -1,7 +1,9 @@
-//! Files for browsers, part of the binary: the client library and its types.
+//! Files for browsers, part of the binary: the client library and its types, and the [page] to try a node on.
 //!
 //! A file has a plain address, which is asked for again each time and answered 304 while nothing has changed, and may have one with a hash of
 //! its bytes in it, which never changes and is kept for a year. They need no token, and every origin may import them.
+
+pub(crate) mod page;
 
 use std::hash::Hasher;
 
@@ -51,7 +53,7 @@ impl File {
 }
 
 /// Adds the library's routes.
-pub(super) fn with_library(routes: Router) -> Router {
+pub(crate) fn with_library(routes: Router) -> Router {
     with_files(with_lasting_file(routes, LIBRARY), &[TYPES])
 }
 

@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness, figures, the cluster as this node sees it, backup and export. No tokens, so it stays on loopback.
+//! The admin listener: the operator's page, health, readiness, figures, the cluster as this node sees it, backup and export. No tokens, so it stays on loopback.
 //!
 //! A page in a browser on the same machine can reach it too. So requests must name the host by address or as `localhost` (against names that
 //! are pointed here), and what changes something must come as JSON (which no foreign page may send unasked).
@@ -86,8 +86,8 @@ pub(super) fn router(state: AdminState) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/export", get(export))
         .route("/v1/backup", post(backup))
-        .with_state(state)
-        .layer(from_fn(named_plainly));
+        .with_state(state);
+    let routes = super::page::with_page(routes).layer(from_fn(named_plainly));
     request_layers(routes, RequestLayer::Admin(REQUEST_TIMEOUT))
 }
 

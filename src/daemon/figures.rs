@@ -35,7 +35,8 @@ fn describe() {
     );
     describe_counter!("leftoff_http_connections_refused_total", "Connections closed because as many as allowed were open.");
     describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP, repeats included.");
-    describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP.");
+    describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP, by code.");
+    describe_counter!("leftoff_problems_total", "Requests that were answered with a problem, by code.");
     describe_gauge!("leftoff_build_info", "Always 1; the version is a label.");
     describe_gauge!("leftoff_ready", "1 while the node serves, else 0.");
     describe_gauge!("leftoff_playheads", "Playheads remembered for clients that run none.");

@@ -12,6 +12,7 @@ mod export;
 mod figures;
 mod leases;
 mod node;
+mod page;
 mod process;
 mod telemetry;
 mod view;

@@ -77,6 +77,29 @@ pub(super) struct Running {
     pub(super) name: String,
     pub(super) region: String,
     pub(super) begun: MonotonicTime,
+    pub(super) bounds: Bounds,
+}
+
+/// What the operator's figures are to be compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) table_bytes_max: usize,
+    pub(super) pending_bytes_max: usize,
+    pub(super) ring_count_max: usize,
+    pub(super) fold_log_bytes: u64,
+    pub(super) playheads_count_max: usize,
+}
+
+impl Bounds {
+    fn of(config: &Config) -> Self {
+        Self {
+            table_bytes_max: config.store.table_bytes_max,
+            pending_bytes_max: config.store.pending_bytes_max,
+            ring_count_max: config.store.ring_count_max,
+            fold_log_bytes: config.store.fold_log_bytes,
+            playheads_count_max: config.core.playheads_count_max,
+        }
+    }
 }
 
 /// A running node.
@@ -119,7 +142,8 @@ impl Node {
         let devices = authority.clone().or_else(|| config.dev.then(|| Arc::new(OpenAuthority) as Arc<dyn Authority>));
         let net = net_config(&config, identity.tls.as_ref())?;
         let network = Network::start(Arc::clone(&core), net, devices).await?;
-        let running = Arc::new(Running { replica, network, name: config.name.clone(), region: config.region.clone(), begun });
+        let (name, region, bounds) = (config.name.clone(), config.region.clone(), Bounds::of(&config));
+        let running = Arc::new(Running { replica, network, name, region, begun, bounds });
         await_reconciliation(&running, !config.seeds.is_empty());
         admin_state.set_running(Arc::clone(&running));
         let gateway_state = GatewayState::new(core, authority, config.gateway);

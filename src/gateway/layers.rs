@@ -98,6 +98,7 @@ fn is_lasting(request: &Request) -> bool {
 
 fn documented(mut response: Response, request_id: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    metrics::counter!("leftoff_problems_total", "code" => problem.code()).increment(1);
     let mut document = problem.document(request_id);
     keep_allow(&response, &mut document);
     document

@@ -1,6 +1,6 @@
 //! `GET /v1/ws`: reports, pushes and watch parties over one WebSocket.
 
-mod company;
+mod dialect;
 mod message;
 mod recorder;
 mod socket;

@@ -25,12 +25,15 @@ pub(super) enum Input {
     Quit,
     /// Nobody is at the other end of standard input.
     Closed,
+    /// Somebody moved a switch of the page.
+    Page,
 }
 
 /// The queue, and who fills it. Dropping it ends them, but for a reader of a standard input that is no terminal, which ends with the process.
 #[derive(Debug)]
 pub(super) struct Inputs {
     queue: mpsc::Receiver<Input>,
+    sender: mpsc::Sender<Input>,
     closed: bool,
     stop: Arc<AtomicBool>,
     keys: Option<JoinHandle<()>>,
@@ -52,6 +55,7 @@ impl Inputs {
             });
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let page = sender.clone();
         let keys = if keys {
             let stop = Arc::clone(&stop);
             Some(thread::Builder::new().name("leftoff-demo-keys".to_owned()).spawn(move || read_keys(&sender, &stop))?)
@@ -60,7 +64,7 @@ impl Inputs {
             thread::Builder::new().name("leftoff-demo-stdin".to_owned()).spawn(move || read_to_end(&sender))?;
             None
         };
-        Ok(Self { queue, closed: false, stop, keys, _signals: signals })
+        Ok(Self { queue, sender: page, closed: false, stop, keys, _signals: signals })
     }
 
     /// The next input. Safe to give up half-way.
@@ -70,9 +74,14 @@ impl Inputs {
                 self.closed |= input == Input::Closed;
                 input
             }
-            // All who could say something are gone: nothing will come.
+            // It holds a sender itself, so that this does not come; if it did, nothing would follow.
             None => std::future::pending().await,
         }
+    }
+
+    /// For somebody else who has something to say.
+    pub(super) fn sender(&self) -> mpsc::Sender<Input> {
+        self.sender.clone()
     }
 
     /// Whether standard input has ended.

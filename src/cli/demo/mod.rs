@@ -1,7 +1,8 @@
 //! `leftoff demo`: three regions and a phone on this machine, an evening played on them, and then the keys to cut and heal their lines.
 //!
 //! The parts: the [story](story) is data, the [world](world) is what it happens to, the [stage](stage) plays the one on the other. A
-//! [console](console) tells it, [observers](observer) look at every replica all the while, and [relays](relay) cut the lines.
+//! [console](console) tells it, [observers](observer) look at every replica all the while, and [relays](relay) cut the lines. The
+//! [page](page) shows the regions in a browser and has switches of its own.
 
 mod belief;
 mod console;
@@ -9,6 +10,7 @@ mod ink;
 mod input;
 mod lines;
 mod observer;
+mod page;
 mod party;
 mod relay;
 mod stage;
@@ -18,15 +20,17 @@ mod verdict;
 mod world;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::console::Console;
 use self::ink::Tone;
 use self::input::{Input, Inputs};
+use self::page::Stand;
 use self::party::Party;
 use self::stage::{Break, Pace, Stage};
 use self::story::{EVENING, PROFILE, TITLE};
-use self::verdict::Verdict;
 use self::world::World;
 use super::failure::Failure;
 use crate::time::system::monotonic_now;
@@ -54,14 +58,27 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 async fn demo(args: &Args) -> Result<ExitCode, Failure> {
     let told = |error: std::io::Error| Failure::of("the terminal cannot be used", &error);
     let mut console = Console::open(args.headless).map_err(told)?;
+    // A story that nobody watches has no page either.
+    let stand = if args.headless { None } else { Some(Stand::open().await?) };
+    if let Some(stand) = &stand {
+        console.say(Tone::Strong, &format!("In a browser: http://{}/", stand.address())).map_err(told)?;
+    }
     introduce(&mut console).map_err(told)?;
     let inputs = Inputs::open(console.is_live()).map_err(told)?;
     let begun = monotonic_now();
     let world = World::start().await?;
     present(&mut console, &world, monotonic_now().saturating_since(begun)).map_err(told)?;
     let pace = if args.headless || args.fast { Pace::FAST } else { Pace::READING };
+    let telling = Arc::new(AtomicBool::new(true));
+    let served = stand.map(|stand| stand.serve(&world, Arc::clone(&telling), inputs.sender()));
     let mut stage = Stage::new(world, console, inputs, pace);
-    let played = play(&mut stage, args.headless).await;
+    let played = match play(&mut stage, args.headless, &telling).await {
+        Err(Break::TakenOver) => take_over(&mut stage).await,
+        played => played,
+    };
+    if let Some(served) = served {
+        served.stop().await;
+    }
     // The folder goes and the terminal is itself again before anything else is said, however it ended.
     let Stage { world, mut console, .. } = stage;
     let cleared = console.clear().map_err(told);
@@ -70,7 +87,7 @@ async fn demo(args: &Args) -> Result<ExitCode, Failure> {
     match played {
         Err(Break::Failed(failure)) => return Err(failure),
         Err(Break::Quit) if args.headless => return Err(Failure::new("ended before the story was")),
-        Ok(()) | Err(Break::Quit) => {}
+        Ok(()) | Err(Break::Quit | Break::TakenOver) => {}
     }
     cleared.and(stopped).map(|()| ExitCode::SUCCESS)
 }
@@ -89,14 +106,23 @@ fn present(console: &mut Console, world: &World, took: Duration) -> std::io::Res
     console.say(Tone::Quiet, &format!("Started and linked in {}: {addresses}, and the phone.", stage::millis(took)))
 }
 
-async fn play(stage: &mut Stage, headless: bool) -> Result<(), Break> {
+async fn play(stage: &mut Stage, headless: bool, telling: &AtomicBool) -> Result<(), Break> {
     stage.play(EVENING).await?;
-    let verdict = Verdict::of(&stage.world)?;
+    let verdict = stage.verdict().await?;
+    telling.store(false, Ordering::Release);
     stage.console.scroll(&[String::new()])?;
     stage.console.say(if verdict.is_good() { Tone::Good } else { Tone::Bad }, &verdict.to_string())?;
     if headless {
         return if verdict.is_good() { Ok(()) } else { Err(Break::Failed(Failure::new(verdict.to_string()))) };
     }
+    stay(stage).await
+}
+
+// The story is left where it is: its switches are in other hands.
+async fn take_over(stage: &mut Stage) -> Result<(), Break> {
+    stage.console.heading("The page takes over")?;
+    stage.heal_all()?;
+    stage.tell_page()?;
     stay(stage).await
 }
 
@@ -116,15 +142,16 @@ async fn stay(stage: &mut Stage) -> Result<(), Break> {
             Input::Key('2') => Party::Us,
             Input::Key('3') => Party::Ap,
             Input::Key('p') => Party::Phone,
+            Input::Page => {
+                stage.tell_page()?;
+                continue;
+            }
             Input::Key(_) | Input::Closed => continue,
         };
-        if !stage.world.is_cut(party) {
+        if stage.world.is_cut(party) {
+            stage.heal(party)?;
+        } else {
             stage.cut(party)?;
-            continue;
-        }
-        stage.heal(party)?;
-        if Party::ALL.iter().all(|party| !stage.world.is_cut(*party)) {
-            stage.equal(&Party::ALL).await?;
         }
     }
 }

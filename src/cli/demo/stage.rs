@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use super::belief::{Belief, Key};
+use super::belief::{Belief, Key, Registers};
 use super::console::Console;
 use super::ink::{Ink, Tone};
 use super::input::{Input, Inputs};
@@ -14,6 +14,7 @@ use super::observer::Beliefs;
 use super::party::{Party, Screen};
 use super::story::{DURATION_MS, PROFILE, Scene, Step, TITLE};
 use super::table::Table;
+use super::verdict::Verdict;
 use super::world::World;
 use crate::cli::failure::Failure;
 use crate::progress::{EventKind, PlaybackEvent, Position, Progress};
@@ -50,6 +51,8 @@ impl Pace {
 pub(super) enum Break {
     /// Somebody asked to end.
     Quit,
+    /// Somebody moved a switch of the page: the lines are theirs now.
+    TakenOver,
     /// Something was not as it must be, or could not be done.
     Failed(Failure),
 }
@@ -86,6 +89,8 @@ pub(super) struct Stage {
     stands: BTreeMap<&'static str, Stand>,
     // The last healing that was not yet told as done.
     healed: Option<MonotonicTime>,
+    // Who is cut off as far as was told, in the order of `Party::ALL`: switches of the page move without a word here.
+    told_cut: [bool; Party::ALL.len()],
     help: String,
 }
 
@@ -93,7 +98,7 @@ impl Stage {
     /// A stage with nothing played on it yet.
     pub(super) fn new(world: World, console: Console, inputs: Inputs, pace: Pace) -> Self {
         let help = "q ends, any other key goes on".to_owned();
-        Self { world, console, inputs, pace, stands: BTreeMap::new(), healed: None, help }
+        Self { world, console, inputs, pace, stands: BTreeMap::new(), healed: None, told_cut: [false; Party::ALL.len()], help }
     }
 
     /// Plays and tells scenes.
@@ -234,6 +239,7 @@ impl Stage {
 
     pub(super) fn cut(&mut self, party: Party) -> Result<(), Break> {
         self.world.cut(party);
+        self.told_cut[party.index()] = true;
         let text = match party {
             Party::Phone => "The phone is offline: every datagram between it and its node is dropped.".to_owned(),
             _ => format!("{} is cut off: every datagram between it and the others is dropped.", capital(&party.to_string())),
@@ -243,6 +249,7 @@ impl Stage {
 
     pub(super) fn heal(&mut self, party: Party) -> Result<(), Break> {
         self.world.heal(party);
+        self.told_cut[party.index()] = false;
         self.healed = Some(monotonic_now());
         let text = match party {
             Party::Phone => "The phone is online again: its line is open.".to_owned(),
@@ -262,28 +269,69 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) async fn equal(&mut self, parties: &[Party]) -> Result<(), Break> {
+    async fn equal(&mut self, parties: &[Party]) -> Result<(), Break> {
         let healed = self.healed.take();
-        let names = if parties.contains(&Party::Phone) { "all three regions and the phone" } else { "all three regions" };
+        let names = named(parties);
         // What is in the stores now must be in what is compared: a belief may be a moment old.
         let stored = self.world.read_all()?;
-        let looked = |all: &Beliefs| {
-            let holds = |belief: &Belief, (key, stored): (&Key, &Progress)| belief.register(key).is_some_and(|own| own.holds(stored));
-            stored.iter().all(|(party, registers)| registers.iter().all(|register| holds(&all[party.index()], register)))
-        };
-        let equal = |all: &Beliefs| {
-            let (first, rest) = parties.split_first()?;
-            let known = parties.iter().flat_map(|party| all[party.index()].registers.values());
-            let read = known.map(|known| known.seen.read).max().or(healed).unwrap_or_default();
-            rest.iter().all(|party| all[party.index()].equals(&all[first.index()])).then_some(read)
-        };
-        let read = self.until(&format!("{names} hold the same"), |all| equal(all).filter(|_| looked(all))).await?;
+        let read = self.until(&format!("{names} hold the same"), |all| agreed(all, parties, &stored)).await?;
+        self.tell_agreed(parties, healed, read)
+    }
+
+    fn tell_agreed(&mut self, parties: &[Party], healed: Option<MonotonicTime>, read: MonotonicTime) -> Result<(), Break> {
+        let names = named(parties);
         let text = match healed {
             Some(healed) if read <= healed => format!("{} hold the same: nothing was recorded meanwhile.", capital(names)),
             Some(healed) => format!("{} hold the same, {} after that.", capital(names), millis(read.saturating_since(healed))),
             None => format!("{} hold the same.", capital(names)),
         };
         Ok(self.console.say(Tone::Figure, &text)?)
+    }
+
+    // Once all lines are open again and everybody holds the same, that is told. Nothing waits for it.
+    fn tell_if_agreed(&mut self, all: &Beliefs) -> Result<(), Break> {
+        let Some(healed) = self.healed else { return Ok(()) };
+        let open = Party::ALL.iter().all(|party| !self.world.is_cut(*party));
+        if !open || agreed(all, &Party::ALL, &[]).is_none() {
+            return Ok(());
+        }
+        let Some(read) = agreed(all, &Party::ALL, &self.world.read_all()?) else { return Ok(()) };
+        self.healed = None;
+        self.tell_agreed(&Party::ALL, Some(healed), read)
+    }
+
+    /// Opens all lines that the story cut.
+    pub(super) fn heal_all(&mut self) -> Result<(), Break> {
+        for party in Party::ALL {
+            if self.told_cut[party.index()] {
+                self.heal(party)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what the page's switches did.
+    pub(super) fn tell_page(&mut self) -> Result<(), Break> {
+        for party in Party::ALL {
+            match (self.told_cut[party.index()], self.world.is_cut(party)) {
+                (false, true) => self.cut(party)?,
+                (true, false) => self.heal(party)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What came of it. Somebody may be watching in a browser all the while, and what they did is given time to arrive everywhere.
+    pub(super) async fn verdict(&mut self) -> Result<Verdict, Break> {
+        let deadline = monotonic_now() + PATIENCE;
+        loop {
+            let verdict = Verdict::of(&self.world)?;
+            if !verdict.is_only_apart() || monotonic_now() >= deadline {
+                return Ok(verdict);
+            }
+            self.breathe(LOOK).await?;
+        }
     }
 
     fn ends(&mut self, position: Position, way_back: Position) -> Result<(), Break> {
@@ -331,6 +379,7 @@ impl Stage {
                 () = &mut over => return Ok(()),
                 input = self.inputs.next() => match input {
                     Input::Quit => return Err(Break::Quit),
+                    Input::Page => return Err(Break::TakenOver),
                     Input::Key(_) => return Ok(()),
                     Input::Closed => {}
                 },
@@ -356,7 +405,7 @@ impl Stage {
             tokio::select! {
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(left.min(REDRAW)) => {}
-                input = self.inputs.next() => if input == Input::Quit { return Err(Break::Quit) },
+                input = self.inputs.next() => broken(input)?,
             }
         }
     }
@@ -367,7 +416,7 @@ impl Stage {
         loop {
             tokio::select! {
                 done = &mut work => return Ok(done),
-                input = self.inputs.next() => if input == Input::Quit { return Err(Break::Quit) },
+                input = self.inputs.next() => broken(input)?,
             }
         }
     }
@@ -376,6 +425,8 @@ impl Stage {
     pub(super) async fn next_input(&mut self) -> Result<Input, Break> {
         let mut changes = self.world.changes();
         loop {
+            let all = changes.borrow_and_update().clone();
+            self.tell_if_agreed(&all)?;
             self.draw()?;
             tokio::select! {
                 input = self.inputs.next() => return Ok(input),
@@ -411,6 +462,29 @@ impl Stage {
     fn ink(&self) -> Ink {
         self.console.ink()
     }
+}
+
+// What ends a wait of the story.
+fn broken(input: Input) -> Result<(), Break> {
+    match input {
+        Input::Quit => Err(Break::Quit),
+        Input::Page => Err(Break::TakenOver),
+        Input::Key(_) | Input::Closed => Ok(()),
+    }
+}
+
+fn named(parties: &[Party]) -> &'static str {
+    if parties.contains(&Party::Phone) { "all three regions and the phone" } else { "all three regions" }
+}
+
+// When it was seen that all of `parties` hold the same, if they do, and everything that was `stored`.
+fn agreed(all: &Beliefs, parties: &[Party], stored: &[(Party, Registers)]) -> Option<MonotonicTime> {
+    let holds = |belief: &Belief, (key, stored): (&Key, &Progress)| belief.register(key).is_some_and(|own| own.holds(stored));
+    let looked = stored.iter().all(|(party, registers)| registers.iter().all(|register| holds(&all[party.index()], register)));
+    let (first, rest) = parties.split_first()?;
+    let equal = rest.iter().all(|party| all[party.index()].equals(&all[first.index()]));
+    let known = parties.iter().flat_map(|party| all[party.index()].registers.values());
+    (looked && equal).then(|| known.map(|known| known.seen.read).max().unwrap_or_default())
 }
 
 fn latest(beliefs: &Beliefs) -> Option<Key> {

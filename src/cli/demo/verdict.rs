@@ -50,6 +50,11 @@ impl Verdict {
     pub(super) fn is_good(&self) -> bool {
         self.differences.is_empty() && self.steps_back_count == 0 && self.unobserved.is_empty() && self.registers_count > 0
     }
+
+    /// Whether nothing is wrong but that something known to one has not arrived at all others.
+    pub(super) fn is_only_apart(&self) -> bool {
+        !self.differences.is_empty() && Self { differences: Vec::new(), ..self.clone() }.is_good()
+    }
 }
 
 fn differences(one: Party, expected: &Registers, other: Party, found: &Registers) -> Vec<String> {

@@ -169,6 +169,16 @@ impl World {
         self.lines.heal(party);
     }
 
+    /// The lines themselves, for who cuts them from elsewhere.
+    pub(super) fn lines(&self) -> Arc<Lines> {
+        Arc::clone(&self.lines)
+    }
+
+    /// The replicas of the regions, in the order of [`Party::REGIONS`].
+    pub(super) fn cores(&self) -> Vec<Arc<Core>> {
+        self.nodes.iter().map(|node| Arc::clone(node.core())).collect()
+    }
+
     /// Whether a party is cut off.
     pub(super) fn is_cut(&self, party: Party) -> bool {
         self.lines.is_cut(party)

@@ -182,6 +182,7 @@ impl Fold {
             (frozen, state.joined)
         };
         let deltas = deltas_of(&frozen)?;
+        let mut dropped_hashes = Vec::new();
         {
             let mut leaves = lock(&self.leaves);
             let secret = parts.present.hasher.secret();
@@ -189,10 +190,13 @@ impl Fold {
                 if let Some(leaves) = leaves.as_mut() {
                     leaves.note(&merged, secret);
                 }
+                if merged.new.is_none() {
+                    dropped_hashes.push(merged.key.profile_hash());
+                }
             })?;
         }
         let mut last_hash = None;
-        for hash in deltas.iter().map(|delta| delta.key.profile_hash()).chain(sweep.iter().map(|range| range.first.profile_hash())) {
+        for hash in deltas.iter().map(|delta| delta.key.profile_hash()).chain(dropped_hashes) {
             if last_hash.replace(hash) != Some(hash) {
                 parts.cache.remove(hash);
             }

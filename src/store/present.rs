@@ -148,7 +148,7 @@ impl Present {
         let arrival = Arrival::new(applying.seq, applying.origin);
         let mut slot = self.table.slot(key.slot());
         let before = slot.active.len();
-        let (joined, grown) = slot.join(key, packed, &delta, arrival, &scratch.ids, &mut scratch.encoded)?;
+        let (joined, grown) = slot.join(key, packed, &delta, arrival, (&scratch.ids, &self.forgetting), &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
         drop(slot);
         if grown != 0 {

@@ -20,7 +20,7 @@ impl Store {
         let key = self.hasher().register(profile, title);
         // First, because sharing moves deltas from there to the table.
         let unshared = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key).map(|delta| delta.progress.clone()));
-        let mut found = self.joined_register(key)?;
+        let mut found = self.joined_register(key, profile)?;
         if let Some(delta) = unshared {
             let stored = found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) });
             stored.progress.join(&delta);
@@ -31,7 +31,7 @@ impl Store {
     /// The same without what was shared with nobody.
     pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
         let key = self.hasher().register(profile, title);
-        Ok(self.joined_register(key)?.filter(|found| self.keeps(key, profile, &found.progress)))
+        Ok(self.joined_register(key, profile)?.filter(|found| self.keeps(key, profile, &found.progress)))
     }
 
     fn keeps(&self, key: RegisterKey, profile: &ProfileId, progress: &Progress) -> bool {
@@ -40,8 +40,8 @@ impl Store {
     }
 
     /// What table and engine hold of a register, without what was shared with nobody.
-    pub(super) fn joined_register(&self, key: RegisterKey) -> Result<Option<Stored>, ReadError> {
-        let known = self.present.table.slot(key.slot()).known(key)?;
+    fn joined_register(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
+        let known = self.present.table.slot(key.slot()).known(key, &self.present.forgetting)?;
         let folded = match self.cache.get(key.profile_hash()) {
             Some(cached) => {
                 let index = cached.binary_search_by_key(&key, |register| register.key).ok();
@@ -49,6 +49,8 @@ impl Store {
             }
             None => self.engine.register(key)?,
         };
+        // Each by itself: what has expired is nothing, also to what came after it.
+        let folded = folded.filter(|(progress, _)| self.keeps(key, profile, progress));
         Ok(match (known, folded) {
             (None, None) => None,
             (Some(known), None) => Some(Stored { progress: known.progress, arrived: known.arrival.seq() }),
@@ -71,7 +73,10 @@ impl Store {
         let mut stored = StoredProfile { profile: Profile::empty(profile.clone()), arrived: BTreeMap::new() };
         stored.profile.erased = self.erased(profile);
         let registers = &mut stored.profile.registers;
-        for register in self.folded_profile(hash, generation)?.iter().filter(|register| register.profile == *profile) {
+        let folded = self.folded_profile(hash, generation)?;
+        for register in
+            folded.iter().filter(|register| register.profile == *profile && self.keeps(register.key, profile, &register.progress))
+        {
             registers.insert(register.title.clone(), register.progress.clone());
             stored.arrived.insert(register.title.clone(), register.arrived);
         }
@@ -104,7 +109,7 @@ impl Store {
     fn copy_of(&self, profile_hash: u64) -> Result<(Vec<(RegisterKey, Entry)>, u64), ReadError> {
         let range = KeyRange::of_profile(profile_hash);
         let slot = self.present.table.slot(range.first.slot());
-        Ok((slot.copy(range)?, slot.generation))
+        Ok((slot.copy(range, &self.present.forgetting)?, slot.generation))
     }
 
     /// What the engine holds under a profile hash, from the cache if it is there. `generation` is the slot's, read before.
@@ -144,7 +149,7 @@ impl Store {
 
     /// The same for a range within one slot.
     fn scan_slot(&self, range: KeyRange, visit: &mut dyn FnMut(ScanItem) -> ControlFlow<()>) -> Result<ControlFlow<()>, ReadError> {
-        let changed = self.present.table.slot(range.first.slot()).copy(range)?;
+        let changed = self.present.table.slot(range.first.slot()).copy(range, &self.present.forgetting)?;
         let mut changed = changed.into_iter().peekable();
         let mut flow = ControlFlow::Continue(());
         let mut failed = None;
@@ -174,6 +179,9 @@ impl Store {
             if let Some((key, entry)) = changed.next_if(|(key, _)| *key == item.key) {
                 match item_of(key, &entry) {
                     Ok(newer) => {
+                        if !self.keeps(item.key, &item.profile, &item.progress) {
+                            item.progress = Progress::default();
+                        }
                         item.progress.join(&newer.progress);
                         item.arrived = item.arrived.max(newer.arrived);
                     }

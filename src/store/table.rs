@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::forgetting::Forgetting;
 use super::interner::Interner;
 use super::packed::PackedRef;
 use super::registers::Registers;
@@ -99,7 +100,7 @@ impl SlotState {
         packed: PackedRef<'_>,
         delta: &Progress,
         arrival: Arrival,
-        ids: &Interner,
+        (ids, forgetting): (&Interner, &Forgetting),
         scratch: &mut Vec<u8>,
     ) -> Result<(Joined, isize), DecodeError> {
         let newest = delta.newest().map(|place| place.version);
@@ -107,6 +108,10 @@ impl SlotState {
         if let Some(entry) = self.active.get(key) {
             let known_ref = PackedRef::read(entry.packed)?;
             let mut known = ids.progress(known_ref.state)?;
+            // What has expired is nothing, also to what comes after it.
+            if !forgetting.keeps(key.profile_hash(), known_ref.profile, &known) {
+                known = Progress::default();
+            }
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
             }
@@ -124,10 +129,12 @@ impl SlotState {
         let mut opened = newest;
         if let Some(entry) = self.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
             let known = ids.progress(PackedRef::read(entry.packed)?.state)?;
-            if known.holds(delta) {
-                return Ok((Joined { changed: false, opened: None }, 0));
+            if forgetting.keeps(key.profile_hash(), packed.profile, &known) {
+                if known.holds(delta) {
+                    return Ok((Joined { changed: false, opened: None }, 0));
+                }
+                opened = opened_above(&known);
             }
-            opened = opened_above(&known);
         }
         scratch.clear();
         packed.put(scratch);
@@ -137,12 +144,16 @@ impl SlotState {
     }
 
     /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
-    pub(super) fn known(&self, key: RegisterKey) -> Result<Option<Known>, DecodeError> {
+    pub(super) fn known(&self, key: RegisterKey, forgetting: &Forgetting) -> Result<Option<Known>, DecodeError> {
         let active = self.active.get(key);
         let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(key));
         let mut known: Option<Known> = None;
         for entry in [frozen, active].into_iter().flatten() {
-            let progress = PackedRef::read(entry.packed)?.progress()?;
+            let packed = PackedRef::read(entry.packed)?;
+            let progress = packed.progress()?;
+            if !forgetting.keeps(key.profile_hash(), packed.profile, &progress) {
+                continue;
+            }
             match &mut known {
                 Some(known) => {
                     known.progress.join(&progress);
@@ -155,7 +166,7 @@ impl SlotState {
     }
 
     /// Copies the slot's registers of a range, frozen and active joined, in key order.
-    pub(super) fn copy(&self, range: KeyRange) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
+    pub(super) fn copy(&self, range: KeyRange, forgetting: &Forgetting) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
         let mut copied: Vec<(RegisterKey, Entry)> = Vec::new();
         let mut frozen = self.frozen.iter().flat_map(|frozen| frozen.range(range)).peekable();
         for (key, entry) in self.active.range(range) {
@@ -165,8 +176,11 @@ impl SlotState {
             let mut entry = entry.to_entry();
             if let Some((_, older)) = frozen.next_if(|(older, _)| *older == key) {
                 let packed = PackedRef::read(&entry.packed)?;
-                let joined = PackedRef::read(older.packed)?.progress()?.joined(&packed.progress()?);
-                entry.packed = PackedRef { state: &joined.to_bytes(), ..packed }.pack();
+                let older = PackedRef::read(older.packed)?.progress()?;
+                if forgetting.keeps(key.profile_hash(), packed.profile, &older) {
+                    let joined = older.joined(&packed.progress()?);
+                    entry.packed = PackedRef { state: &joined.to_bytes(), ..packed }.pack();
+                }
             }
             copied.push((key, entry));
         }

@@ -113,7 +113,10 @@ impl Engine for MemoryEngine {
             let mut progress = packed.progress()?;
             let mut arrived = delta.arrived;
             if let Some((old, before)) = &old {
-                progress = old.clone().joined(&progress);
+                // What has expired is nothing, also to what comes after it.
+                if sift.keeps(delta.key.profile_hash(), delta.profile, old) {
+                    progress = old.clone().joined(&progress);
+                }
                 arrived = arrived.max(*before);
             }
             #[cfg(leftoff_planted)]

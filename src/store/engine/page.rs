@@ -141,11 +141,14 @@ impl<'a> Page<'a> {
             let mut before = None;
             if let Some(item) = old.next_if(|item| item.key == delta.key) {
                 let known = self.progress(&item, ids)?;
-                if known.holds(&progress) && sift.keeps(delta.key.profile_hash(), delta.profile, &known) {
-                    merged.push(item);
-                    continue;
+                // What has expired is nothing, also to what comes after it.
+                if sift.keeps(delta.key.profile_hash(), delta.profile, &known) {
+                    if known.holds(&progress) {
+                        merged.push(item);
+                        continue;
+                    }
+                    progress = known.clone().joined(&progress);
                 }
-                progress = known.clone().joined(&progress);
                 arrived = arrived.max(item.arrived);
                 before = Some(known);
             }

@@ -103,6 +103,52 @@ fn an_erased_profile_is_nothing_wherever_it_turns_up_again() {
 }
 
 #[test]
+fn what_has_expired_is_not_brought_back_by_what_comes_after_it() {
+    const DAY_MS: u64 = 86_400_000;
+    let jump = |day: u64| {
+        let mut delta = heartbeat(day * DAY_MS, 10_000 * day, 1);
+        let version = Version::from_u64(stamp(day * DAY_MS).as_u64());
+        delta.places = Places::single(Place { version, ..*delta.newest().unwrap() });
+        delta
+    };
+    // Where the old delta is when the new one comes: swept, in the engine, in the table.
+    for (folds, sweeps) in [(true, true), (true, false), (false, false)] {
+        for read_between in [false, true] {
+            let (store, _) = Disk::default().open();
+            record(&store, 1, 1, &jump(1));
+            if folds {
+                store.fold_all().unwrap();
+            }
+            if read_between {
+                assert_eq!(store.profile(&profile(1)).unwrap().profile.registers.len(), 1);
+            }
+            let mut batch = Batch::local();
+            batch.raise_floor(day_of(stamp(5 * DAY_MS).wall()));
+            store.append(batch).unwrap();
+            flush(&store);
+            if sweeps {
+                store.fold_all().unwrap();
+            }
+            record(&store, 1, 1, &jump(9));
+            let expected = Some(jump(9));
+            let shown = |store: &Store| store.register(&profile(1), &title(1)).unwrap().map(|stored| stored.progress);
+            assert_eq!(shown(&store), expected, "folded {folds}, swept {sweeps}");
+            assert_eq!(store.profile(&profile(1)).unwrap().profile.registers.get(&title(1)), expected.as_ref());
+            let mut scanned = None;
+            store
+                .scan(KeyRange::ALL, &mut |item| {
+                    scanned = Some(item.progress);
+                    std::ops::ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!(scanned, expected);
+            store.fold_all().unwrap();
+            assert_eq!(shown(&store), expected, "folded {folds}, swept {sweeps}, and folded again");
+        }
+    }
+}
+
+#[test]
 fn what_lies_before_the_expiry_floor_is_nothing() {
     let disk = Disk::default();
     let (store, _) = disk.open();

@@ -5,7 +5,7 @@ use leftoff::limits::{FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX, LOG_FRAME_BYTES_MAX}
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 
-/// A host's figures are looked at once in so many of its records.
+/// A host's figures are looked at once in so many frames that are sent.
 const EVERY: u32 = 64;
 
 /// Keys that wait to be offered again on one link: `docs/protocol.md`.
@@ -55,21 +55,21 @@ impl Checker for Bounds {
     }
 
     fn wants(&self) -> Kinds {
-        Kinds::APPLIED.and(Kinds::FRAME_SENT).and(Kinds::LIVES)
+        Kinds::FRAME_SENT.and(Kinds::LIVES)
     }
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Applied { host, .. } => {
+            Observation::Started { host, .. } => Self::look(at, *host, view, found),
+            Observation::FrameSent { host, bytes, .. } => {
+                if *bytes > FRAME_BYTES_MAX {
+                    let what = format!("a frame of {bytes} bytes was sent, at most {FRAME_BYTES_MAX} may be");
+                    found.push(Violation { checker: self.name(), at, host: Some(*host), what });
+                }
                 self.turn = self.turn.wrapping_add(1);
                 if self.turn.is_multiple_of(EVERY) {
                     Self::look(at, *host, view, found);
                 }
-            }
-            Observation::Started { host, .. } => Self::look(at, *host, view, found),
-            Observation::FrameSent { host, bytes, .. } if *bytes > FRAME_BYTES_MAX => {
-                let what = format!("a frame of {bytes} bytes was sent, at most {FRAME_BYTES_MAX} may be");
-                found.push(Violation { checker: self.name(), at, host: Some(*host), what });
             }
             _ => {}
         }

@@ -22,3 +22,4 @@ pub mod model;
 pub mod observation;
 pub mod outcome;
 pub mod scenario;
+pub mod world;

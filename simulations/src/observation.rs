@@ -236,6 +236,11 @@ pub trait View {
     fn holds(&self, host: HostId, profile: &ProfileId) -> bool;
     /// Its clock now, in milliseconds ahead of the true time.
     fn clock_error_ms(&self, host: HostId) -> i64;
+    /// Whether it is a device that has sent what no honest one sends: it need not end equal to the others.
+    fn is_hostile(&self, host: HostId) -> bool {
+        let _ = host;
+        false
+    }
     /// The true time as a stamp would show it.
     fn true_stamp(&self) -> Hlc;
     /// Whether the host has gone hostile: it need not end equal, and what it alone holds was written by nobody.

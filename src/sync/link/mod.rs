@@ -31,7 +31,7 @@ use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Po
 use super::outbox::Outbox;
 use crate::progress::ProfileId;
 use crate::replica::{ApplyError, Core};
-use crate::store::{AppendError, ReplicaId, Seq};
+use crate::store::{AppendError, Applied, ReplicaId, Seq};
 use crate::time::{MonotonicTime, WallTime};
 
 /// Answers that wait to be sent. A peer that asks for more does not read them.
@@ -206,6 +206,24 @@ impl Link {
     ///
     /// The link has ended; nothing of the frame was taken.
     pub fn handle_frame(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, number: u8, body: &[u8]) -> Result<Handled, LinkError> {
+        self.handle_frame_observed(now, mono, core, number, body, &mut |_| ())
+    }
+
+    /// Like [`Link::handle_frame`], and shows each record that the frame made durable by itself: a device shares its work when it learns of its
+    /// peer's clock.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Link::handle_frame`].
+    pub fn handle_frame_observed(
+        &mut self,
+        now: WallTime,
+        mono: MonotonicTime,
+        core: &Core,
+        number: u8,
+        body: &[u8],
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<Handled, LinkError> {
         let Some(kind) = FrameType::from_u8(number) else {
             if frame::is_skippable(number) {
                 self.count_in(body);
@@ -213,7 +231,7 @@ impl Link {
             }
             return Err(LinkError::UnknownType { number });
         };
-        let handled = match self.take(now, mono, core, kind, body) {
+        let handled = match self.take(now, mono, core, kind, body, observe) {
             Err(LinkError::Append(AppendError::Overloaded { retry_ms, .. })) => Handled::Busy(Duration::from_millis(retry_ms)),
             other => {
                 other?;
@@ -231,7 +249,15 @@ impl Link {
         self.figures.bytes_in += body.len() as u64 + 1 + 1 + u64::from(body.len() >= 127) + u64::from(body.len() >= 16_383);
     }
 
-    fn take(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, kind: FrameType, body: &[u8]) -> Result<(), LinkError> {
+    fn take(
+        &mut self,
+        now: WallTime,
+        mono: MonotonicTime,
+        core: &Core,
+        kind: FrameType,
+        body: &[u8],
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<(), LinkError> {
         let message = |source| LinkError::Message { number: kind as u8, source };
         let in_order = |allowed: bool| if allowed { Ok(()) } else { Err(LinkError::OutOfOrder { number: kind as u8 }) };
         match kind {
@@ -272,7 +298,7 @@ impl Link {
             }
             FrameType::Pong => {
                 let pong = Pong::decode(body).map_err(message)?;
-                self.take_pong(now, mono, core, pong)
+                self.take_pong(now, mono, core, pong, observe)
             }
             FrameType::Peers => {
                 in_order(self.state != LinkState::Greeting)?;
@@ -411,11 +437,19 @@ impl Link {
         self.push_event(LinkEvent::Opened);
     }
 
-    fn take_pong(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, pong: Pong) -> Result<(), LinkError> {
+    fn take_pong(
+        &mut self,
+        now: WallTime,
+        mono: MonotonicTime,
+        core: &Core,
+        pong: Pong,
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<(), LinkError> {
         let comparison = self.clock.compare(mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
         // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again.
         if core.keeps_apart() {
-            let shared = core.share_unshared(now, comparison.offset_ms).map_err(|error| LinkError::Share { reason: error.to_string() })?;
+            let shared = core.share_unshared_observed(now, comparison.offset_ms, observe);
+            let shared = shared.map_err(|error| LinkError::Share { reason: error.to_string() })?;
             self.push_event(LinkEvent::Shared { clock_offset_ms: shared });
         }
         self.may_send = true;

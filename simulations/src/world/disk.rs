@@ -1,0 +1,149 @@
+//! The disk of one host, and the store on it.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use leftoff::replica::{Core, CoreOptions};
+use leftoff::store::engine::MemoryEngine;
+use leftoff::store::log::MemoryFiles;
+use leftoff::store::{Batch, Epoch, Fresh, KeyRange, OpenError, OpenReport, Record, ReplicaId, Store, StoreOptions};
+
+use super::queue::Micros;
+use super::random::Random;
+use crate::scenario::Replicas;
+
+/// The cluster's secret of the key hash: any will do, but the same one.
+const CLUSTER_SECRET: [u8; 16] = *b"leftoff-simulate";
+
+/// What a backup holds: the records, as `leftoff backup` writes them.
+pub(super) struct Backup {
+    records: Vec<Record>,
+    floor_day: u32,
+}
+
+/// Files, engine, and what they are opened with.
+pub(super) struct Disk {
+    pub(super) files: MemoryFiles,
+    pub(super) engine: MemoryEngine,
+    store: StoreOptions,
+    core: CoreOptions,
+    /// Who the folder is, drawn when it is made.
+    id: ReplicaId,
+    /// What a device keeps beside its store: how far its clock is known to be off.
+    pub(super) clock_offset_ms: i64,
+    pub(super) random: Random,
+}
+
+impl Disk {
+    pub(super) fn new(replicas: &Replicas, is_device: bool, mut random: Random) -> Self {
+        let mut store = StoreOptions::small();
+        let table_bytes_max = if is_device { replicas.table_bytes_max.min(16 << 20) } else { replicas.table_bytes_max };
+        store.table_bytes_max = table_bytes_max;
+        store.fold_table_bytes = table_bytes_max / 8 * 3;
+        store.fold_log_bytes = table_bytes_max as u64;
+        store.ring_count_max = replicas.ring_count_max;
+        store.segment_bytes = replicas.segment_bytes;
+        store.log_retention_bytes = replicas.segment_bytes.saturating_mul(2);
+        store.log_retention_segments = 1;
+        store.cache_bytes = if is_device { 64 << 10 } else { 1 << 20 };
+        store.key_secret = if is_device { random.bytes() } else { CLUSTER_SECRET };
+        let core = CoreOptions {
+            drift_ms_max: replicas.drift_ms_max,
+            ttl_days: replicas.ttl_days,
+            keeps_unshared: is_device,
+            ..CoreOptions::default()
+        };
+        let id = ReplicaId(random.bytes());
+        Self { files: MemoryFiles::new(), engine: MemoryEngine::new(), store, core, id, clock_offset_ms: 0, random }
+    }
+
+    /// How long a sync takes: around the mean, and now and then five times that.
+    pub(super) fn sync_time(&mut self, mean_ms: f64) -> Micros {
+        let slow = if self.random.chance(0.01) { 5.0 } else { 1.0 };
+        (self.random.around(mean_ms * 1_000.0) * slow) as Micros
+    }
+
+    fn fresh(&mut self) -> Fresh {
+        Fresh { id: self.id, epoch: Epoch(self.random.bits()) }
+    }
+
+    /// Opens the store, as the process does when it starts.
+    pub(super) fn open(&mut self) -> Result<(Core, OpenReport), OpenError> {
+        let fresh = self.fresh();
+        let (store, report) = Store::open(Arc::new(self.files.clone()), Box::new(self.engine.clone()), self.store.clone(), fresh)?;
+        let core = Core::new(store, self.core.clone());
+        if self.core.keeps_unshared {
+            core.set_clock_offset_ms(self.clock_offset_ms);
+        }
+        Ok((core, report))
+    }
+
+    /// The power goes: what was not synced is lost, but for a part of the last write.
+    pub(super) fn lose_power(&mut self) {
+        // Mostly nothing or everything of it has reached the disk.
+        let kept = match self.random.below(4) {
+            0 => 0,
+            1 => 1_000,
+            _ => self.random.below(1_001) as u16,
+        };
+        self.files.lose_power(kept);
+        self.engine.lose_power();
+    }
+
+    /// Everything is gone; the folder will be a new one.
+    pub(super) fn lose_everything(&mut self) {
+        self.id = ReplicaId(self.random.bytes());
+        self.clock_offset_ms = 0;
+        (self.files, self.engine) = (MemoryFiles::new(), MemoryEngine::new());
+    }
+
+    /// Flips bits in the log; how many.
+    pub(super) fn flip_bits(&mut self, count: u32) -> u32 {
+        let paths: Vec<String> = self.files.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
+        if paths.is_empty() {
+            return 0;
+        }
+        for _ in 0..count {
+            let path = &paths[self.random.below(paths.len() as u64) as usize];
+            let size = leftoff::store::log::FileSystem::size(&self.files, path).unwrap_or_default();
+            let offset = self.random.below(size) as usize;
+            self.files.flip_bit(path, offset, self.random.below(8) as u8);
+        }
+        count
+    }
+
+    /// Makes a folder from a backup, under a new identity, as `leftoff restore` does.
+    pub(super) fn restore(&mut self, backup: &Backup) -> Result<(), String> {
+        self.lose_everything();
+        let fresh = self.fresh();
+        let failed = |error: &dyn std::fmt::Display| error.to_string();
+        let files = Arc::new(self.files.clone());
+        let (store, _) = Store::open(files, Box::new(self.engine.clone()), self.store.clone(), fresh).map_err(|error| failed(&error))?;
+        for records in backup.records.chunks(1_000) {
+            let mut batch = Batch::local();
+            records.iter().for_each(|record| batch.push(record));
+            store.append(batch).map_err(|error| failed(&error))?;
+            store.flush(&mut |_| ()).map_err(|error| failed(&error))?;
+        }
+        if backup.floor_day > 0 {
+            let mut batch = Batch::local();
+            batch.raise_floor(backup.floor_day);
+            store.append(batch).map_err(|error| failed(&error))?;
+        }
+        store.close().map_err(|error| failed(&error))
+    }
+}
+
+impl Backup {
+    /// Everything durable at a replica.
+    pub(super) fn of(core: &Core) -> Self {
+        let mut records = Vec::new();
+        // A store in memory that cannot be read has been closed by a fault: its backup is empty.
+        let _ = core.store().scan(KeyRange::ALL, &mut |item| {
+            records.push(Record::Register { profile: item.profile, title: item.title, state: item.progress });
+            ControlFlow::Continue(())
+        });
+        records.extend(core.store().tombstones().into_iter().map(|(profile, erased)| Record::Erased { profile, erased }));
+        Self { records, floor_day: core.store().floor_day() }
+    }
+}

@@ -1,0 +1,144 @@
+//! A host: a regional node or a device, its disk, its clock and what its shell remembers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use leftoff::progress::ProfileId;
+use leftoff::replica::Core;
+use leftoff::store::{ReplicaId, Seq};
+use leftoff::sync::{Backoff, Clocks};
+
+use super::clock::HostClock;
+use super::disk::Disk;
+use super::queue::{Event, Micros};
+use super::random::Random;
+use super::workload::Report;
+
+/// Bounds of the waits before dialing again, as the shipped network has them.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// What a host is.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Node,
+    Device { profile: ProfileId },
+}
+
+/// Whether its process runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Up {
+    Yes,
+    No,
+    /// Stopped in its tracks.
+    Paused,
+}
+
+/// What a dialer does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialing {
+    /// There is a link with the replica at the address, whoever dialed it.
+    Rests,
+    /// It waits before the next attempt.
+    Waits,
+    /// An attempt, or the link that came of it.
+    Attempts,
+}
+
+/// Keeps one address dialed.
+#[derive(Clone, Debug)]
+pub(super) struct Dialer {
+    /// The hosts to dial: the first that answers. One, for a node.
+    pub(super) targets: Vec<usize>,
+    /// Which of them is next.
+    pub(super) next: usize,
+    /// Who was last found there.
+    pub(super) replica: Option<ReplicaId>,
+    pub(super) backoff: Backoff,
+    pub(super) dialing: Dialing,
+}
+
+impl Dialer {
+    pub(super) fn new(targets: Vec<usize>) -> Self {
+        Self { targets, next: 0, replica: None, backoff: Backoff::new(BACKOFF.0, BACKOFF.1), dialing: Dialing::Waits }
+    }
+}
+
+/// Somebody who waits to be told that a report is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) seq: Seq,
+    pub(super) viewer: u32,
+    pub(super) report: Report,
+}
+
+/// A host.
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) region: String,
+    pub(super) place: usize,
+    pub(super) kind: Kind,
+    pub(super) disk: Disk,
+    pub(super) clock: HostClock,
+    pub(super) core: Option<Box<Core>>,
+    pub(super) up: Up,
+    /// Counts the starts of its process: what was planned for an earlier life means nothing.
+    pub(super) life: u32,
+    pub(super) run: u64,
+    /// A device that has sent what no honest one sends.
+    pub(super) hostile: bool,
+    /// After a crash that is armed, down for so long.
+    pub(super) down_next: Option<Micros>,
+    /// A device without a line.
+    pub(super) offline_until: Micros,
+    /// It reads nothing from its links.
+    pub(super) stuck: bool,
+    /// What came due while it was paused.
+    pub(super) deferred: Vec<Event>,
+    /// A group of its log is being synced.
+    pub(super) syncing: bool,
+    pub(super) fold_planned: bool,
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) links: Vec<u32>,
+    pub(super) by_peer: BTreeMap<ReplicaId, u32>,
+    pub(super) unsettled: BTreeSet<ReplicaId>,
+    pub(super) clocks: Clocks,
+    pub(super) open_count: usize,
+    pub(super) dialers: Vec<Dialer>,
+    pub(super) random: Random,
+    /// Set by the replica when there is something to flush.
+    pub(super) woken: Arc<AtomicBool>,
+}
+
+impl Host {
+    pub(super) fn is_node(&self) -> bool {
+        matches!(self.kind, Kind::Node)
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up == Up::Yes && self.core.is_some()
+    }
+
+    /// Whether there is something to flush; not any more after this.
+    pub(super) fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::Relaxed)
+    }
+
+    /// Forgets what only a running process knows.
+    pub(super) fn forget_process(&mut self) {
+        self.core = None;
+        self.syncing = false;
+        self.fold_planned = false;
+        self.deferred.clear();
+        self.links.clear();
+        self.by_peer.clear();
+        self.unsettled.clear();
+        self.clocks = Clocks::default();
+        self.open_count = 0;
+        self.woken = Arc::default();
+        for dialer in &mut self.dialers {
+            *dialer = Dialer::new(std::mem::take(&mut dialer.targets));
+        }
+    }
+}

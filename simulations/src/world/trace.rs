@@ -1,0 +1,203 @@
+//! The trace: one line an event, and the running hash that says whether two histories are the same.
+
+use std::fmt::Write as _;
+use std::hash::Hasher;
+use std::io::Write;
+
+use leftoff::store::Applied;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::queue::Micros;
+use crate::observation::{HostId, Observation};
+
+/// The columns of the trace, tab-separated, and what they mean.
+pub const TRACE_COLUMNS: &[(&str, &str)] = &[
+    ("ms", "virtual time since the beginning, in milliseconds"),
+    ("host", "where it happened, by the name in the scenario; - if nowhere in particular"),
+    ("event", "what happened"),
+    ("peer", "the other host, if there is one"),
+    ("number", "sequence number, link, frame type or fault, whichever the event is about"),
+    ("what", "the rest: record, reason, bytes"),
+];
+
+/// Where the lines go, if anywhere, and the hash, always.
+pub(super) struct Trace {
+    hasher: SipHasher13,
+    out: Option<Box<dyn Write>>,
+    names: Vec<String>,
+    line: String,
+    /// Whether a line could not be written: told once.
+    failed: Option<String>,
+}
+
+/// One event, in the columns of the trace.
+struct Line<'a> {
+    host: Option<HostId>,
+    event: &'static str,
+    peer: Option<HostId>,
+    number: u64,
+    what: &'a dyn std::fmt::Debug,
+}
+
+impl Trace {
+    pub(super) fn new(out: Option<Box<dyn Write>>, names: Vec<String>) -> Self {
+        Self { hasher: SipHasher13::new_with_keys(0, 0), out, names, line: String::new(), failed: None }
+    }
+
+    /// Whether somebody reads the lines.
+    pub(super) const fn is_read(&self) -> bool {
+        self.out.is_some()
+    }
+
+    /// The hash of everything so far.
+    pub(super) fn hash(&self) -> String {
+        format!("{:032x}", self.hasher.finish128().as_u128())
+    }
+
+    /// Why lines were not written, if so.
+    pub(super) fn finish(&mut self) -> Option<String> {
+        if let Some(out) = &mut self.out
+            && let Err(error) = out.flush()
+        {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+        self.failed.take()
+    }
+
+    fn feed(&mut self, at: Micros, event: u8, host: Option<HostId>, peer: Option<HostId>, number: u64) {
+        let id = |host: Option<HostId>| host.map_or(u32::MAX, |host| host.0);
+        let mut bytes = [0; 25];
+        bytes[..8].copy_from_slice(&at.to_le_bytes());
+        bytes[8] = event;
+        bytes[9..13].copy_from_slice(&id(host).to_le_bytes());
+        bytes[13..17].copy_from_slice(&id(peer).to_le_bytes());
+        bytes[17..].copy_from_slice(&number.to_le_bytes());
+        self.hasher.write(&bytes);
+    }
+
+    fn write(&mut self, at: Micros, line: &Line<'_>) {
+        let Some(out) = &mut self.out else { return };
+        let name = |host: Option<HostId>| host.and_then(|host| self.names.get(host.0 as usize)).map_or("-", String::as_str);
+        self.line.clear();
+        // Writing to a string does not fail.
+        let _ = write!(
+            self.line,
+            "{}.{:03}\t{}\t{}\t{}\t{}\t{:?}",
+            at / 1_000,
+            at % 1_000,
+            name(line.host),
+            line.event,
+            name(line.peer),
+            line.number,
+            line.what
+        );
+        self.line.push('\n');
+        if let Err(error) = out.write_all(self.line.as_bytes()) {
+            self.failed = Some(error.to_string());
+            self.out = None;
+        }
+    }
+
+    /// A record that became durable.
+    pub(super) fn applied(&mut self, at: Micros, host: HostId, applied: &Applied<'_>) {
+        self.feed(at, 1, Some(host), None, applied.seq.0);
+        self.hasher.write_u128(applied.key.0);
+        self.hasher.write_u8(u8::from(applied.changed) | u8::from(applied.unshared) << 1);
+        if self.is_read() {
+            // Bytes that do not decode are not applied.
+            let record = applied.record().ok();
+            let what = (applied.origin, applied.changed, applied.unshared, record);
+            self.write(at, &Line { host: Some(host), event: "applied", peer: None, number: applied.seq.0, what: &what });
+        }
+    }
+
+    /// Any other event.
+    pub(super) fn see(&mut self, at: Micros, seen: &Observation<'_>) {
+        let (event, host, peer, number): (u8, _, _, u64) = match seen {
+            Observation::Reported { host, event, outcome } => {
+                self.hasher.write(event.profile_id.as_bytes());
+                self.hasher.write(event.title_id.as_bytes());
+                self.hasher.write_u64(outcome.as_ref().map_or(0, |version| version.as_u64()));
+                (2, Some(*host), None, event.position_ms)
+            }
+            Observation::Hid { host, .. } => (3, Some(*host), None, 0),
+            Observation::Erased { host, .. } => (4, Some(*host), None, 0),
+            Observation::Applied { host, seq, .. } => (1, Some(*host), None, seq.0),
+            Observation::Restamped { host, offset_ms } => (5, Some(*host), None, offset_ms.cast_unsigned()),
+            Observation::Acknowledged { host, seq } => (6, Some(*host), None, seq.0),
+            Observation::Read { host, title, register, .. } => {
+                self.hasher.write(title.as_str().as_bytes());
+                (7, Some(*host), None, register.map_or(0, |register| register.version_and_high().1.as_millis()))
+            }
+            Observation::LinkStarted { link, host, peer } => (8, Some(*host), Some(*peer), link.0),
+            Observation::LinkEnded { link, host, peer, reason } => {
+                self.hasher.write(reason.as_bytes());
+                (9, Some(*host), Some(*peer), link.0)
+            }
+            Observation::FrameSent { link, host, peer, traffic, bytes } => {
+                self.hasher.write_u8(*traffic as u8);
+                self.hasher.write_u64(link.0);
+                (10, Some(*host), Some(*peer), *bytes as u64)
+            }
+            Observation::FrameArrived { link, host, peer, number, body } => {
+                self.hasher.write_u64(link.0);
+                self.hasher.write_u64(body.len() as u64);
+                (11, Some(*host), Some(*peer), u64::from(*number))
+            }
+            Observation::Refused { host, peer, reason, .. } => (12, Some(*host), Some(*peer), *reason as u64),
+            Observation::Stopped { host, how } => (13, Some(*host), None, *how as u64),
+            Observation::Started { host, replica, damage } => {
+                self.hasher.write(&replica.0);
+                self.hasher.write(damage.as_bytes());
+                (14, Some(*host), None, 0)
+            }
+            Observation::Disk { host, fault } => (15, Some(*host), None, *fault as u64),
+            Observation::Fault { index, begins } => (16, None, None, (*index as u64) << 1 | u64::from(*begins)),
+            Observation::Healed => (17, None, None, 0),
+        };
+        self.feed(at, event, host, peer, number);
+        if self.is_read() {
+            const NAMES: [&str; 18] = [
+                "",
+                "applied",
+                "reported",
+                "hid",
+                "erased",
+                "restamped",
+                "acknowledged",
+                "read",
+                "link-started",
+                "link-ended",
+                "frame-sent",
+                "frame-arrived",
+                "refused",
+                "stopped",
+                "started",
+                "disk",
+                "fault",
+                "healed",
+            ];
+            let (length, reported);
+            let what: &dyn std::fmt::Debug = match seen {
+                Observation::FrameArrived { body, .. } => {
+                    length = body.len();
+                    &length
+                }
+                Observation::Reported { event, outcome, .. } => {
+                    reported = (&event.profile_id, &event.title_id, &event.device_id, event.kind, event.position_ms, outcome);
+                    &reported
+                }
+                other => other,
+            };
+            self.write(at, &Line { host, event: NAMES[usize::from(event)], peer, number, what });
+        }
+    }
+
+    /// A step of the event loop, so that histories which differ in what was planned differ in the hash.
+    pub(super) fn step(&mut self, at: Micros, kind: u8) {
+        let mut bytes = [0; 9];
+        bytes[..8].copy_from_slice(&at.to_le_bytes());
+        bytes[8] = kind;
+        self.hasher.write(&bytes);
+    }
+}

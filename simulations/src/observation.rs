@@ -5,7 +5,7 @@ use std::time::Duration;
 use leftoff::progress::{PlaybackEvent, ProfileId, Progress, TitleId, Version};
 use leftoff::replica::RefusedReason;
 use leftoff::store::{Record, ReplicaId, Seq};
-use leftoff::time::Hlc;
+use leftoff::time::{Hlc, WallTime};
 
 /// A host of a world, by its place in the scenario: nodes first, then devices.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -70,6 +70,8 @@ pub enum Observation<'a> {
         host: HostId,
         /// What.
         event: &'a PlaybackEvent,
+        /// When its device says that it was sent, by the device's clock.
+        sent_at: Option<WallTime>,
         /// The place that it counted in, or why it was refused, for people.
         outcome: Result<Version, &'a str>,
     },
@@ -236,11 +238,6 @@ pub trait View {
     fn holds(&self, host: HostId, profile: &ProfileId) -> bool;
     /// Its clock now, in milliseconds ahead of the true time.
     fn clock_error_ms(&self, host: HostId) -> i64;
-    /// Whether it is a device that has sent what no honest one sends: it need not end equal to the others.
-    fn is_hostile(&self, host: HostId) -> bool {
-        let _ = host;
-        false
-    }
     /// The true time as a stamp would show it.
     fn true_stamp(&self) -> Hlc;
     /// Whether the host has gone hostile: it need not end equal, and what it alone holds was written by nobody.

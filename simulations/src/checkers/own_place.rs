@@ -101,7 +101,7 @@ impl Checker for OwnPlace {
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, _view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Reported { host, event, outcome: Ok(version) } => self.reported(at, *host, event, *version, found),
+            Observation::Reported { host, event, outcome: Ok(version), .. } => self.reported(at, *host, event, *version, found),
             // Playheads are remembered in memory only, and forgotten with their profile.
             Observation::Started { host, .. } | Observation::Restamped { host, .. } => self.forget(|key| key.0 == *host),
             Observation::Erased { host, profile } => {
@@ -152,7 +152,7 @@ mod tests {
     fn a_heartbeat_that_slips_into_the_newest_place_is_found() {
         let (mut hosts, newest) = two_places();
         let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 3_020_000);
-        hosts.see(&Observation::Reported { host: HostId(0), event: &event, outcome: Ok(newest) });
+        hosts.see(&Observation::Reported { host: HostId(0), event: &event, sent_at: None, outcome: Ok(newest) });
         assert_eq!(hosts.found(), ["own-place"]);
     }
 
@@ -161,10 +161,15 @@ mod tests {
         let (mut hosts, newest) = two_places();
         let replica = hosts.cores[&0].store().id();
         let seek = PlaybackEvent::new("p", "film", "tv", EventKind::Seek, 3_000);
-        hosts.see(&Observation::Reported { host: HostId(0), event: &seek, outcome: Ok(Version::from_u64(newest.as_u64() + 9)) });
+        hosts.see(&Observation::Reported {
+            host: HostId(0),
+            event: &seek,
+            sent_at: None,
+            outcome: Ok(Version::from_u64(newest.as_u64() + 9)),
+        });
         hosts.see(&Observation::Started { host: HostId(0), replica, damage: "" });
         let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 4_000);
-        hosts.see(&Observation::Reported { host: HostId(0), event: &event, outcome: Ok(newest) });
+        hosts.see(&Observation::Reported { host: HostId(0), event: &event, sent_at: None, outcome: Ok(newest) });
         assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
     }
 }

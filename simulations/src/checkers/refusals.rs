@@ -100,7 +100,7 @@ impl Checker for Refusals {
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Reported { host, event, outcome: Err(reason) } => {
+            Observation::Reported { host, event, outcome: Err(reason), .. } => {
                 let what = match self.is_true_of(view, *host, event, reason) {
                     Some(true) => return,
                     Some(false) => format!("{event:?} was refused as {reason:?}, which is not true of it"),
@@ -126,7 +126,7 @@ mod tests {
 
     fn refused(event: &PlaybackEvent, reason: &str) -> usize {
         let mut hosts = Hosts::nodes(1);
-        hosts.see(&Observation::Reported { host: HostId(0), event, outcome: Err(reason) });
+        hosts.see(&Observation::Reported { host: HostId(0), event, sent_at: None, outcome: Err(reason) });
         hosts.violations().len()
     }
 

@@ -161,7 +161,12 @@ impl Hosts {
     pub(crate) fn report(&mut self, host: u32, event: &PlaybackEvent) {
         let recorded = self.cores[&host].record(self.now, None, std::slice::from_ref(event)).unwrap();
         let outcome = recorded.outcomes[0].clone().map_err(|refusal| format!("{}: {refusal}", refusal.code()));
-        self.see(&Observation::Reported { host: HostId(host), event, outcome: outcome.as_ref().copied().map_err(String::as_str) });
+        self.see(&Observation::Reported {
+            host: HostId(host),
+            event,
+            sent_at: None,
+            outcome: outcome.as_ref().copied().map_err(String::as_str),
+        });
     }
 
     /// Makes durable what was recorded, as the world does.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use leftoff::progress::ProfileId;
@@ -107,6 +107,8 @@ pub(super) struct Host {
     pub(super) open_count: usize,
     pub(super) dialers: Vec<Dialer>,
     pub(super) random: Random,
+    /// The highest number that the replica has said is kept, to those who asked.
+    pub(super) kept: Arc<AtomicU64>,
     /// Set by the replica when there is something to flush.
     pub(super) woken: Arc<AtomicBool>,
 }
@@ -137,6 +139,7 @@ impl Host {
         self.clocks = Clocks::default();
         self.open_count = 0;
         self.woken = Arc::default();
+        self.kept = Arc::default();
         for dialer in &mut self.dialers {
             *dialer = Dialer::new(std::mem::take(&mut dialer.targets));
         }

@@ -55,7 +55,7 @@ use self::tokens::Tokens;
 use self::trace::Trace;
 use self::watch::Watch;
 use self::workload::{Audience, profile_name};
-use crate::checkers::Checker;
+use crate::checkers::{Checker, Panel};
 use crate::observation::Observation;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
@@ -143,8 +143,8 @@ impl<'a> World<'a> {
         let heartbeats = f64::from(scenario.workload.viewers) * scenario.workload.watch_minutes * 60.0;
         let one_in = (heartbeats / scenario.workload.heartbeat.as_secs_f64().max(0.1) / MEASURED_COUNT).ceil() as u64;
         let propagation = Propagation::new(scenario.regions.len(), one_in);
-        let checkers = options.checkers.unwrap_or_default();
-        let watch = Watch::new(Trace::new(options.trace, names), Measure::new(propagation, options.clock), checkers);
+        let panel = options.checkers.map_or_else(|| Panel::of(scenario), Panel::new);
+        let watch = Watch::new(Trace::new(options.trace, names), Measure::new(propagation, options.clock), panel);
         Self {
             scenario,
             seed,
@@ -349,6 +349,7 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             dialers,
             random,
             woken: Arc::default(),
+            kept: Arc::default(),
         });
     }
     hosts

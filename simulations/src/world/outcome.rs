@@ -2,7 +2,6 @@
 
 use super::World;
 use super::conn::Conn;
-use super::plan::describe;
 use crate::outcome::{FaultOutcome, LinkOutcome, Outcome};
 
 impl World<'_> {
@@ -36,7 +35,7 @@ impl World<'_> {
             one_way_ms: self.paths.way(*from as usize, *to as usize).mean_us() / 1_000.0,
         });
         let faults = self.scenario.faults.iter().enumerate().map(|(index, fault)| FaultOutcome {
-            what: describe(&fault.kind),
+            what: fault.kind.name().to_owned(),
             at: fault.at,
             until: fault.at + fault.lasts,
             unequal_max: measure.divergence.most(index),

@@ -1,5 +1,8 @@
 //! How reports reach a replica, and what operators do: the way between viewers and hosts.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use leftoff::progress::{EventKind, PlaybackEvent, ProfileId, TitleId};
 use leftoff::replica::RecordError;
 
@@ -183,11 +186,21 @@ impl World<'_> {
                             Err(refused.as_str())
                         }
                     };
-                    self.watch.see(&self.stage, &Observation::Reported { host: id, event, outcome });
+                    self.watch.see(&self.stage, &Observation::Reported { host: id, event, sent_at: Some(sent_at), outcome });
                 }
                 if let Some(seq) = recorded.last {
                     let waiting = reports.iter().map(|report| Waiting { seq, viewer, report: *report });
-                    self.stage.hosts[host].waiting.extend(waiting);
+                    let at = &mut self.stage.hosts[host];
+                    at.waiting.extend(waiting);
+                    let kept = Arc::clone(&at.kept);
+                    if let Some(core) = at.core.as_deref() {
+                        let tell = move |result: Result<(), leftoff::replica::NotDurable>| {
+                            if result.is_ok() {
+                                kept.fetch_max(seq.0, Ordering::Relaxed);
+                            }
+                        };
+                        core.when_durable(seq, Box::new(tell));
+                    }
                     // What only repeats may be kept already.
                     self.acknowledge(host);
                 }
@@ -200,7 +213,7 @@ impl World<'_> {
                 };
                 *self.watch.measure.refused.entry(code.to_owned()).or_default() += events.len() as u64;
                 for event in events {
-                    self.watch.see(&self.stage, &Observation::Reported { host: id, event, outcome: Err(&text) });
+                    self.watch.see(&self.stage, &Observation::Reported { host: id, event, sent_at: Some(sent_at), outcome: Err(&text) });
                 }
                 false
             }

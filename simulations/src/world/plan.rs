@@ -4,7 +4,7 @@ use super::paths::{Effect, Rule};
 use super::queue::Micros;
 use super::random::Random;
 use crate::observation::HostId;
-use crate::scenario::{Fault, FaultKind, Quality, Scenario, Selector};
+use crate::scenario::{Fault, FaultKind, Scenario, Selector};
 
 /// What is done to the world at one moment.
 #[derive(Clone, Debug)]
@@ -312,40 +312,5 @@ impl Planner<'_> {
             self.push(at + lasts / 2 + apart * (number as u64 + 1), Step::Lift { fault: index, part });
         }
         self.push(at + lasts, Step::Lift { fault: index, part: None });
-    }
-}
-
-/// What a fault was, for people.
-pub(super) fn describe(kind: &FaultKind) -> String {
-    let list = |hosts: &[Selector]| hosts.join(", ");
-    let beyond = |to: &[Selector]| if to.is_empty() { String::new() } else { format!(" from {}", to.join(", ")) };
-    let quality = |quality: &Quality| {
-        let rate = quality.bytes_per_s.map(|rate| format!(", {rate} B/s")).unwrap_or_default();
-        format!("loss {:.0} %{rate}", quality.loss * 100.0)
-    };
-    match kind {
-        FaultKind::Cut { hosts, to, one_way } => {
-            format!("{} cut off{}{}", list(hosts), beyond(to), if *one_way { ", one way" } else { "" })
-        }
-        FaultKind::Flap { hosts, to, every } => format!("{} flapping{} every {every:?}", list(hosts), beyond(to)),
-        FaultKind::Swizzle { hosts } => format!("swizzle of {}", list(hosts)),
-        FaultKind::Bridge { host } => format!("only {host} reaches everyone"),
-        FaultKind::Degrade { hosts, to, quality: worse, slower } => {
-            format!("{} worse{}: {}, {slower} times as slow", list(hosts), beyond(to), quality(worse))
-        }
-        FaultKind::Stuck { hosts } => format!("{} reads nothing", list(hosts)),
-        FaultKind::Clock { hosts, offset_ms, drift_ppm } => format!("clock of {} off by {offset_ms} ms, {drift_ppm} ppm", list(hosts)),
-        FaultKind::Crash { hosts, times, .. } => format!("{} killed {times} times", list(hosts)),
-        FaultKind::RollingRestart { hosts, .. } => format!("rolling restart of {}", list(hosts)),
-        FaultKind::Pause { hosts } => format!("{} paused", list(hosts)),
-        FaultKind::LoseDisk { hosts } => format!("disk of {} lost", list(hosts)),
-        FaultKind::RestoreBackup { hosts, age } => format!("{} restored from a backup of {age:?} before", list(hosts)),
-        FaultKind::FailSync { hosts } => format!("a sync of {} fails", list(hosts)),
-        FaultKind::FullDisk { hosts } => format!("disk of {} full", list(hosts)),
-        FaultKind::FlipBits { hosts, count } => format!("{count} bits flipped at {}", list(hosts)),
-        FaultKind::Offline { hosts } => format!("{} offline", list(hosts)),
-        FaultKind::Poison { host, ahead_ms } => format!("stamps {ahead_ms} ms ahead through {host}"),
-        FaultKind::Erase { host, profile } => format!("profile {profile} erased at {host}"),
-        FaultKind::Herd { hosts } => format!("viewers of {} come back at once", list(hosts)),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use leftoff::store::{FoldBudget, FoldStep};
+use leftoff::store::{FoldBudget, FoldStep, Seq};
 
 use super::World;
 use super::host::{Dialing, Up};
@@ -133,10 +133,10 @@ impl World<'_> {
     /// Tells those who wait that their reports are kept.
     pub(super) fn acknowledge(&mut self, host: usize) {
         let at = &mut self.stage.hosts[host];
-        let Some(durable) = at.core.as_deref().map(|core| core.store().durable()) else { return };
+        let kept = Seq(at.kept.load(Ordering::Relaxed));
         let mut told = None;
         while let Some(first) = at.waiting.front()
-            && first.seq <= durable
+            && first.seq <= kept
         {
             told = Some(first.seq);
             at.waiting.pop_front();

@@ -2,6 +2,7 @@
 
 use leftoff::progress::ProfileId;
 use leftoff::replica::Core;
+use leftoff::sync::LinkFigures;
 use leftoff::time::Hlc;
 
 use super::clock::true_wall;
@@ -70,5 +71,13 @@ impl View for Stage {
 
     fn is_hostile(&self, host: HostId) -> bool {
         self.host(host).is_some_and(|host| host.hostile)
+    }
+
+    fn links(&self, host: HostId) -> Vec<LinkFigures> {
+        let Some(found) = self.host(host) else { return Vec::new() };
+        let Some(core) = found.core.as_deref() else { return Vec::new() };
+        let conns = found.links.iter().filter_map(|index| self.conns.get(*index));
+        let sides = conns.flat_map(|conn| conn.sides.iter()).filter(|side| side.host == host.0 as usize);
+        sides.filter_map(|side| Some(side.link.as_ref()?.figures(core))).collect()
     }
 }

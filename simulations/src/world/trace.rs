@@ -114,7 +114,7 @@ impl Trace {
     /// Any other event.
     pub(super) fn see(&mut self, at: Micros, seen: &Observation<'_>) {
         let (event, host, peer, number): (u8, _, _, u64) = match seen {
-            Observation::Reported { host, event, outcome } => {
+            Observation::Reported { host, event, outcome, .. } => {
                 self.hasher.write(event.profile_id.as_bytes());
                 self.hasher.write(event.title_id.as_bytes());
                 self.hasher.write_u64(outcome.as_ref().map_or(0, |version| version.as_u64()));

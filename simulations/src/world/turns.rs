@@ -170,13 +170,7 @@ impl World<'_> {
         let (Some(core), Some(link)) = (at.core.as_deref(), conn.sides[to].link.as_mut()) else { return Ok((Handled::Done, found.bytes)) };
         let (wall, mono) = (at.clock.wall(now), monotonic(now));
         if number != FrameType::Pong as u8 || !core.keeps_apart() {
-            let refused = link.figures(core).refused_in;
-            let handled = link.handle_frame(wall, mono, core, number, body)?;
-            if link.figures(core).refused_in > refused {
-                let count = link.figures(core).refused_in - refused;
-                *self.watch.measure.refused_records.entry("refused".to_owned()).or_default() += count;
-            }
-            return Ok((handled, found.bytes));
+            return Ok((link.handle_frame(wall, mono, core, number, body)?, found.bytes));
         }
         // A device learns of its node's clock: it moves its work to right time and shares it.
         let appended = core.store().appended();
@@ -250,6 +244,9 @@ impl World<'_> {
                             conn.sent[side].0 += bytes as u64;
                             conn.sent[side].1 += 1;
                             self.watch.see(&self.stage, &Observation::FrameSent { link: conn.id, host, peer, traffic, bytes });
+                            if traffic == Traffic::Acks {
+                                self.watch.show_refused(&self.stage, host, peer, found.body);
+                            }
                             rest = &rest[bytes..];
                         }
                     }

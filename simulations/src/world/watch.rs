@@ -1,27 +1,25 @@
 //! Those who look on: checkers, trace, figures.
 
+use leftoff::replica::RefusedReason;
 use leftoff::store::{Applied, Origin};
+use leftoff::sync::message::{Ack, RefusalReason};
 
 use super::measure::Measure;
 use super::stage::Stage;
 use super::trace::Trace;
-use crate::checkers::{Checker, Violation};
+use crate::checkers::{Kinds, Panel};
 use crate::observation::{HostId, Observation};
-
-/// Violations kept; a run that breaks everywhere says the same again and again.
-const FOUND_COUNT_MAX: usize = 1_000;
 
 /// All of them.
 pub(super) struct Watch {
     pub(super) trace: Trace,
     pub(super) measure: Measure,
-    checkers: Vec<Box<dyn Checker>>,
-    found: Vec<Violation>,
+    panel: Panel,
 }
 
 impl Watch {
-    pub(super) fn new(trace: Trace, measure: Measure, checkers: Vec<Box<dyn Checker>>) -> Self {
-        Self { trace, measure, checkers, found: Vec::new() }
+    pub(super) fn new(trace: Trace, measure: Measure, panel: Panel) -> Self {
+        Self { trace, measure, panel }
     }
 
     /// Shows what happened to everyone.
@@ -30,12 +28,13 @@ impl Watch {
         self.check(stage, seen);
     }
 
+    /// Whether anybody looks at what is of this kind.
+    pub(super) const fn wants(&self, kind: Kinds) -> bool {
+        self.panel.wants().contains(kind)
+    }
+
     fn check(&mut self, stage: &Stage, seen: &Observation<'_>) {
-        if self.found.len() < FOUND_COUNT_MAX {
-            for checker in &mut self.checkers {
-                checker.observe(stage.at(), seen, stage, &mut self.found);
-            }
-        }
+        self.panel.observe(stage.at(), seen, stage);
     }
 
     /// Shows a record that became durable.
@@ -43,7 +42,7 @@ impl Watch {
         let id = HostId(host as u32);
         self.trace.applied(stage.now(), id, applied);
         self.measure.applied(stage, host, applied);
-        if self.checkers.is_empty() {
+        if !self.wants(Kinds::APPLIED) {
             return;
         }
         // Bytes that do not decode are not applied.
@@ -56,14 +55,27 @@ impl Watch {
         self.check(stage, &Observation::Applied { host: id, seq, from, record: &record, unshared, changed });
     }
 
-    /// The world is at rest, or out of time.
-    pub(super) fn at_rest(&mut self, stage: &Stage, settled: bool) {
-        for checker in &mut self.checkers {
-            checker.at_rest(stage.at(), settled, stage, &mut self.found);
+    /// Shows which records of a peer an acknowledgement says were refused.
+    pub(super) fn show_refused(&mut self, stage: &Stage, host: HostId, peer: HostId, body: &[u8]) {
+        // The link has just encoded it.
+        let Ok(ack) = Ack::decode(body) else { return };
+        for refused in ack.refused {
+            let (reason, name) = match refused.reason {
+                RefusalReason::AheadOfClock => (RefusedReason::TooFarAhead, "too far ahead"),
+                RefusalReason::Forbidden => (RefusedReason::NotEntitled, "not entitled"),
+                _ => (RefusedReason::OutOfBounds, "out of bounds"),
+            };
+            *self.measure.refused_records.entry(name.to_owned()).or_default() += 1;
+            self.see(stage, &Observation::Refused { host, peer, profile: &refused.profile, reason });
         }
     }
 
+    /// The world is at rest, or out of time.
+    pub(super) fn at_rest(&mut self, stage: &Stage, settled: bool) {
+        self.panel.at_rest(stage.at(), settled, stage);
+    }
+
     pub(super) fn violations(&self) -> Vec<String> {
-        self.found.iter().map(ToString::to_string).collect()
+        self.panel.found().iter().map(ToString::to_string).collect()
     }
 }

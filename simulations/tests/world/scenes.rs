@@ -6,12 +6,12 @@ use leftoff_simulations::outcome::Outcome;
 use leftoff_simulations::scenario::{Checks, Fault, FaultKind, Habits, Latency, Network, Quality, Region, Replicas, Scenario, Workload};
 use leftoff_simulations::world::{self, Options};
 
-pub fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// Two regions of two nodes, twenty viewers with a thin client and a replica each, ten minutes.
-pub fn small() -> Scenario {
+pub(crate) fn small() -> Scenario {
     let region = |name: &str| Region { name: name.to_owned(), nodes: 2, at: None };
     Scenario {
         name: "small".to_owned(),
@@ -75,16 +75,16 @@ pub fn small() -> Scenario {
 }
 
 /// The same with a fault from the third to the sixth minute.
-pub fn with(kind: FaultKind) -> Scenario {
+pub(crate) fn with(kind: FaultKind) -> Scenario {
     Scenario { faults: vec![Fault { at: seconds(180), lasts: seconds(180), kind }], ..small() }
 }
 
-pub fn run(scenario: &Scenario, seed: u64) -> Outcome {
+pub(crate) fn run(scenario: &Scenario, seed: u64) -> Outcome {
     world::run(scenario, seed, Options::default())
 }
 
 /// Runs it and expects that it ends well.
-pub fn run_well(scenario: &Scenario, seed: u64) -> Outcome {
+pub(crate) fn run_well(scenario: &Scenario, seed: u64) -> Outcome {
     let outcome = run(scenario, seed);
     assert_eq!(outcome.violations, Vec::<String>::new(), "seed {seed}");
     assert!(outcome.settled, "seed {seed} of {:?} did not settle", scenario.faults);

@@ -93,6 +93,12 @@ pub const SOCKET_IN_FLIGHT_COUNT_MAX: usize = 256;
 /// The same in bytes.
 pub const SOCKET_IN_FLIGHT_BYTES_MAX: usize = 256 << 10;
 
+/// Sessions of one WebSocket that are watched over; beyond it the one heard of first is no longer.
+pub const SESSIONS_PER_SOCKET_COUNT_MAX: usize = 8;
+
+/// Watch parties that one WebSocket is in.
+pub const PARTIES_PER_SOCKET_COUNT_MAX: usize = 8;
+
 /// A client's own id of a message, in bytes of JSON.
 pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 
@@ -166,6 +172,9 @@ const _: () = assert!(LEASE_MS <= LEASE_MS_MAX, "the default is allowed");
 const _: () = assert!(LEASES_FRAME_BYTES < FRAME_BYTES_MAX, "a frame of leases is a frame");
 const _: () =
     assert!(SESSIONS_PER_ACCOUNT_COUNT_MAX > 2 * STREAMS_PER_ACCOUNT_COUNT_MAX, "ended sessions do not crowd out those that play");
+/// Players remembered that say only where they are, so that a jump back can be told from a stray report. About 100 bytes each.
+pub const DIALECT_PLAYERS_COUNT_MAX: usize = 65_536;
+
 const _: () = assert!(REGISTER_BYTES_MAX < PAGE_BYTES_MAX / 4, "a page must hold several of the largest registers");
 const _: () = assert!(RECORD_BYTES_MAX < LIVE_FRAME_BYTES, "every record fits a live frame");
 const _: () = assert!(LIVE_FRAME_BYTES < FRAME_BYTES_MAX, "a live frame is a frame");

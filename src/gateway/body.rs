@@ -11,13 +11,14 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use futures_core::Stream;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::GatewayState;
+pub(super) use super::batch::{Batch, RefusedEvent};
 use super::problem::Problem;
 use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
 use crate::progress::{IdError, PlaybackEvent};
@@ -103,30 +104,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type == "application/json" || media_type == "text/plain" || media_type.ends_with("+json")
 }
 
-/// An event that does not count, and why.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct RefusedEvent {
-    /// Which of the batch, from 0.
-    pub(super) index: u32,
-    /// Why, for programs.
-    pub(super) code: &'static str,
-    /// Why, for people.
-    pub(super) reason: String,
-}
-
-/// A batch, decoded.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// The device's clock when it sent the batch.
-    pub(super) sent_at: Option<WallTime>,
-    /// The events that could be read.
-    pub(super) events: Vec<PlaybackEvent>,
-    /// Which of the batch each of them is.
-    pub(super) indices: Vec<u32>,
-    /// Those that could not be read.
-    pub(super) refused: Vec<RefusedEvent>,
-}
-
 #[derive(Deserialize)]
 struct Whole {
     #[serde(default)]
@@ -147,30 +124,31 @@ pub(super) fn batch(body: &[u8]) -> Result<Batch, Problem> {
     match serde_json::from_slice::<Whole>(body) {
         Ok(whole) => {
             check_count(whole.events.len())?;
-            let indices = (0..whole.events.len() as u32).collect();
-            Ok(Batch { sent_at: whole.sent_at_ms.map(WallTime::from_millis), events: whole.events, indices, refused: Vec::new() })
+            let indices = (0..whole.events.len() as u32).map(Some).collect();
+            Ok(Batch { sent_at: whole.sent_at_ms.map(WallTime::from_millis), events: whole.events, indices, ..Batch::default() })
         }
         Err(_) => apart(body),
     }
 }
 
-fn check_count(count: usize) -> Result<(), Problem> {
+pub(super) fn check_count(count: usize) -> Result<(), Problem> {
     if count > EVENTS_PER_BATCH_COUNT_MAX { Err(Problem::TooManyEvents { count }) } else { Ok(()) }
+}
+
+/// A body as text that JSON can be read from, event by event.
+pub(super) fn text(body: &[u8]) -> Result<String, Problem> {
+    std::str::from_utf8(body).map(quote_non_numbers).map_err(|error| Problem::Malformed { reason: error.to_string() })
 }
 
 fn apart(body: &[u8]) -> Result<Batch, Problem> {
     let malformed = |reason: String| Problem::Malformed { reason };
-    let text = std::str::from_utf8(body).map_err(|error| malformed(error.to_string()))?;
-    let text = quote_non_numbers(text);
+    let text = text(body)?;
     let parts: Parts<'_> = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     check_count(parts.events.len())?;
     let mut batch = Batch { sent_at: parts.sent_at_ms.map(WallTime::from_millis), ..Batch::default() };
     for (index, raw) in (0..).zip(parts.events) {
         match serde_json::from_str::<PlaybackEvent>(raw.get()) {
-            Ok(event) => {
-                batch.events.push(event);
-                batch.indices.push(index);
-            }
+            Ok(event) => batch.push(index, event),
             Err(error) => {
                 let (code, reason) = explain(raw.get()).unwrap_or_else(|| ("malformed", error.to_string()));
                 batch.refused.push(RefusedEvent { index, code, reason });
@@ -253,7 +231,7 @@ mod tests {
         let body = format!(r#"{{"sent_at_ms":7,"events":[{GOOD},{bad},{GOOD}]}}"#);
         let batch = batch(body.as_bytes()).unwrap();
         assert_eq!(batch.sent_at, Some(WallTime::from_millis(7)));
-        assert_eq!(batch.indices, [0, 2], "the rest is kept: {bad}");
+        assert_eq!(batch.indices, [Some(0), Some(2)], "the rest is kept: {bad}");
         batch.refused.into_iter().map(|refused| (refused.index, refused.code)).collect()
     }
 
@@ -334,7 +312,7 @@ mod tests {
             let cut: String = body.chars().take(cut).collect();
             let _ = batch(cut.as_bytes());
             if let Ok(batch) = batch(body.as_bytes()) {
-                let mut indices: Vec<u32> = batch.indices.iter().copied().chain(batch.refused.iter().map(|refused| refused.index)).collect();
+                let mut indices: Vec<u32> = batch.indices.iter().flatten().copied().chain(batch.refused.iter().map(|refused| refused.index)).collect();
                 indices.sort_unstable();
                 proptest::prop_assert_eq!(indices, (0..(batch.events.len() + batch.refused.len()) as u32).collect::<Vec<_>>());
                 proptest::prop_assert_eq!(batch.events.len(), batch.indices.len());

@@ -3,6 +3,7 @@
 //! Answered when the accepted ones are durable on this node. Each event is accepted or refused by itself; a repeat is accepted and is nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -14,11 +15,13 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::GatewayState;
 use super::auth::Bearer;
-use super::body::{self, Batch, HeldBody, RefusedEvent};
+use super::batch::{Batch, Counted, RefusedEvent};
+use super::body;
+use super::dialects::{self, Dialect, Judged, Jumps, Unsaid};
 use super::problem::Problem;
 use super::progress::ProgressBody;
 use super::sessions;
-use crate::progress::{Policy, ProfileId, TitleId, Version};
+use crate::progress::{Policy, ProfileId, Refusal, TitleId, Version};
 use crate::replica::Core;
 use crate::store::Seq;
 use crate::time::{WallTime, system};
@@ -55,6 +58,10 @@ impl Serialize for Versions {
 /// The registers that accepted events were in.
 type Touched = BTreeMap<String, BTreeSet<String>>;
 
+/// How a body becomes a batch.
+type Decode = fn(&[u8], &Unsaid<'_>) -> Result<Batch, Problem>;
+
+/// `POST /v1/events`.
 pub(super) async fn record(
     State(state): State<GatewayState>,
     bearer: Result<Bearer, Problem>,
@@ -62,15 +69,45 @@ pub(super) async fn record(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
+    take(state, bearer, asked, &headers, body, |bytes, _| body::batch(bytes)).await
+}
+
+/// The same in a dialect: one report or an array of them.
+pub(super) async fn record_in<D: Dialect>(
+    State(state): State<GatewayState>,
+    bearer: Result<Bearer, Problem>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Answer>, Problem> {
+    take(state, bearer, asked, &headers, body, dialects::batch::<D>).await
+}
+
+async fn take(
+    state: GatewayState,
+    bearer: Result<Bearer, Problem>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: &HeaderMap,
+    body: Body,
+    decode: Decode,
+) -> Result<Json<Answer>, Problem> {
     let (bearer, returns_progress) = match bearer.and_then(|bearer| Ok((bearer, returns_progress(asked)?))) {
         Ok(head) => head,
         Err(problem) => return Err(body::refused(body, problem).await),
     };
-    let held = body::read(&state, &headers, body).await?;
+    let held = body::read(&state, headers, body).await?;
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
     let now = system::wall_now();
+    let jumps = Arc::clone(state.jumps());
     // The whole body goes along, its room too: a request that times out leaves its work in the queue, and the bytes with it.
-    let recorded = state.blocking(move |core| recorded(core, now, &bearer, &held, returns_progress)).await?;
+    let recorded = state
+        .blocking(move |core| {
+            let unsaid = Unsaid { profile: bearer.sole_profile().map(ProfileId::as_str), device: None };
+            let mut batch = decode(&held.bytes, &unsaid)?;
+            keep_allowed(&mut batch, &bearer, returns_progress)?;
+            recorded(core, now, batch, &jumps, returns_progress)
+        })
+        .await?;
     if let Some(last) = recorded.last {
         state.durable(last).await?;
     }
@@ -79,14 +116,9 @@ pub(super) async fn record(
         Some(touched) => Some(state.blocking(move |core| read(core, &touched)).await?),
     };
     let server_time_ms = state.core().corrected(system::wall_now()).as_millis();
-    count(recorded.versions.len(), &recorded.refused);
-    Ok(Json(Answer {
-        accepted: recorded.versions.len(),
-        refused: recorded.refused,
-        versions: Versions(recorded.versions),
-        server_time_ms,
-        progress,
-    }))
+    let Counted { accepted, versions, refused } = recorded.counted;
+    count(accepted, &refused);
+    Ok(Json(Answer { accepted, refused, versions: Versions(versions), server_time_ms, progress }))
 }
 
 /// Counts events for the operator, the refused ones by reason.
@@ -107,33 +139,27 @@ fn returns_progress(asked: Result<Query<Asked>, QueryRejection>) -> Result<bool,
 }
 
 struct RecordedBatch {
-    versions: Vec<(u32, Version)>,
-    refused: Vec<RefusedEvent>,
+    counted: Counted,
     last: Option<Seq>,
     touched: Option<Touched>,
 }
 
-fn recorded(core: &Core, now: WallTime, bearer: &Bearer, held: &HeldBody, returns_progress: bool) -> Result<RecordedBatch, Problem> {
-    let mut batch = body::batch(&held.bytes)?;
-    keep_allowed(&mut batch, bearer, returns_progress)?;
-    let Batch { sent_at, events, indices, mut refused } = batch;
-    let outcome = core.record(now, sent_at, &events)?;
-    sessions::heard(core, now, sent_at, &events);
-    let mut versions = Vec::with_capacity(events.len());
-    let mut touched = returns_progress.then(Touched::new);
-    for ((event, index), result) in events.iter().zip(indices).zip(outcome.outcomes) {
-        match result {
-            Ok(version) => {
-                versions.push((index, version));
-                if let Some(touched) = &mut touched {
-                    touched.entry(event.profile_id.clone()).or_default().insert(event.title_id.clone());
-                }
-            }
-            Err(refusal) => refused.push(RefusedEvent { index, code: refusal.code(), reason: refusal.to_string() }),
-        }
+fn recorded(core: &Core, now: WallTime, mut batch: Batch, jumps: &Jumps, returns_progress: bool) -> Result<RecordedBatch, Problem> {
+    let mut judged = Judged::default();
+    jumps.judge(now, &mut batch, &mut judged);
+    let outcome = core.record(now, batch.sent_at, &batch.events)?;
+    sessions::heard(core, now, batch.sent_at, &batch.events);
+    jumps.settle(judged);
+    let touched = returns_progress.then(|| touched(&batch, &outcome.outcomes));
+    Ok(RecordedBatch { counted: batch.counted(outcome.outcomes), last: outcome.last, touched })
+}
+
+fn touched(batch: &Batch, outcomes: &[Result<Version, Refusal>]) -> Touched {
+    let mut touched = Touched::new();
+    for (event, _) in batch.events.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+        touched.entry(event.profile_id.clone()).or_default().insert(event.title_id.clone());
     }
-    refused.sort_by_key(|refused| refused.index);
-    Ok(RecordedBatch { versions, refused, last: outcome.last, touched })
+    touched
 }
 
 /// Takes the events of profiles that are not in the token out of the batch. A batch in which all are is refused whole, like any other request
@@ -162,7 +188,8 @@ pub(super) fn keep_allowed(batch: &mut Batch, bearer: &Bearer, reads: bool) -> R
                 kept += 1;
             }
             Some(problem) => {
-                batch.refused.push(RefusedEvent { index: batch.indices[index], code: problem.code(), reason: problem.to_string() });
+                let (told, code, reason) = (batch.indices[index], problem.code(), problem.to_string());
+                batch.refused.extend(told.map(|index| RefusedEvent { index, code, reason }));
                 last = Some(problem.clone());
             }
         }

@@ -5,10 +5,12 @@
 //! through (its id, its figures, its deadline, admission) is in `layers`.
 
 pub mod auth;
+mod batch;
 mod body;
 mod changes;
 mod cors;
 mod cursor;
+mod dialects;
 mod erase;
 mod events;
 mod gather;
@@ -40,6 +42,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, delete, get, post, put};
 use tokio::sync::{Semaphore, oneshot};
 
+use self::dialects::Jumps;
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
 use self::origins::Provenance;
@@ -91,6 +94,7 @@ struct Shared {
     origins: RwLock<Origins>,
     pushes: Arc<Pushes>,
     recorder: Recorder,
+    jumps: Arc<Jumps>,
 }
 
 /// The bounds in force, and what is taken of them.
@@ -124,8 +128,10 @@ impl GatewayState {
     /// A gateway to a replica. Without an authority everyone may do everything: only for a listener on loopback.
     pub fn new(core: Arc<Core>, authority: Option<Arc<dyn Authority>>, options: GatewayOptions) -> Self {
         let pushes = Pushes::start(Arc::clone(&core));
-        let recorder = Recorder::start(Arc::clone(&core), &pushes);
-        Self(Arc::new(Shared { core, authority, limits: RwLock::new(Limits::new(options)), origins: RwLock::default(), pushes, recorder }))
+        let jumps = Arc::<Jumps>::default();
+        let recorder = Recorder::start(Arc::clone(&core), &pushes, Arc::clone(&jumps));
+        let limits = RwLock::new(Limits::new(options));
+        Self(Arc::new(Shared { core, authority, limits, origins: RwLock::default(), pushes, recorder, jumps }))
     }
 
     /// Takes other bounds from here on. Requests under way finish under those they began with.
@@ -172,6 +178,10 @@ impl GatewayState {
 
     fn origins(&self) -> Origins {
         self.0.origins.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn jumps(&self) -> &Arc<Jumps> {
+        &self.0.jumps
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -254,6 +264,9 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/parties/{party}", get(parties::look))
         .route("/v1/parties/{party}/control", post(parties::command))
         .route("/v1/parties/{party}/members", post(parties::join).delete(parties::leave))
+        .route("/v1/heartbeats", post(events::record_in::<dialects::Heartbeat>))
+        .route("/v1/positions", post(events::record_in::<dialects::PositionRecord>))
+        .route("/api/progress/sync", post(events::record_in::<dialects::ProgressSync>))
         .route("/v1/profiles/{profile}", delete(erase::erase))
         .route(CHANGES_PATH, get(changes::changes))
         .route("/v1/profiles/{profile}/continue-watching", get(row::continue_watching))

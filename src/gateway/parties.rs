@@ -155,7 +155,7 @@ pub(super) struct Leaving {
     device_id: String,
 }
 
-fn control(word: &str) -> Result<Control, Problem> {
+pub(super) fn control(word: &str) -> Result<Control, Problem> {
     match word {
         "host" => Ok(Control::Host),
         "everyone" => Ok(Control::Everyone),

@@ -10,6 +10,7 @@ mod auth;
 mod backup;
 mod by_hand;
 mod cli;
+mod dialects;
 mod events;
 mod full_disk;
 mod history;

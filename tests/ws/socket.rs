@@ -85,9 +85,47 @@ impl Socket {
         self.send(&json!({"type": "events", "id": id, "events": events}));
     }
 
-    /// The next message of the node, whatever it is.
+    /// The next message of the node other than of presence, which comes and goes by itself.
     #[track_caller]
     pub fn next(&mut self) -> Value {
+        loop {
+            let message = self.next_of_any();
+            if message["type"] != "presence" {
+                return message;
+            }
+        }
+    }
+
+    /// Waits until the node says of a profile's devices what is wanted; everything else is skipped.
+    #[track_caller]
+    pub fn wait_for_presence(&mut self, profile: &str, wanted: &Value) {
+        loop {
+            let message = self.next_of_any();
+            if message["type"] == "presence" && message["profile_id"] == profile && message["devices"] == *wanted {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the node says of a party what is wanted; everything else is skipped.
+    #[track_caller]
+    pub fn wait_for_party(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..1_000 {
+            let message = self.next_of_any();
+            if message["type"] == "party" {
+                if wanted(&message) {
+                    return message;
+                }
+                last = message;
+            }
+        }
+        panic!("{what}: {last}")
+    }
+
+    /// The next message of the node, whatever it is.
+    #[track_caller]
+    pub fn next_of_any(&mut self) -> Value {
         loop {
             match self.inner.read() {
                 Ok(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),

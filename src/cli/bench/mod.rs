@@ -6,6 +6,7 @@
 #![expect(clippy::cast_sign_loss, reason = "rates and times given as options are not negative, and figures of nothing are zero")]
 
 mod child;
+mod gateway;
 mod generator;
 mod http;
 mod ingest;
@@ -60,6 +61,8 @@ enum What {
     Propagate(propagate::Propagate),
     /// Catching up after a cut: bytes on the wire
     Reconcile(reconcile::Reconcile),
+    /// Thin clients: WebSockets, batches over HTTP, reads
+    Gateway(gateway::Gateway),
     /// Opening: after a clean end, after a kill, and on a device
     Open(open::Open),
 }
@@ -70,6 +73,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         What::Ingest(ingest) => ingest::run(ingest, &args.common, &mut report),
         What::Propagate(propagate) => propagate::run(propagate, &args.common, &mut report),
         What::Reconcile(reconcile) => reconcile::run(reconcile, &args.common, &mut report),
+        What::Gateway(gateway) => gateway::run(gateway, &args.common, &mut report),
         What::Open(open) => open::run(open, &args.common, &mut report),
     };
     measured.map_err(|error| Failure::of("the benchmark could not be run to its end", error.as_ref()))?;

@@ -40,6 +40,12 @@ impl Bearer {
         self.0.as_ref().is_none_or(|grant| grant.holds(profile))
     }
 
+    /// The token's profile, where it holds one only: for reports that do not say whose they are.
+    pub(crate) fn sole_profile(&self) -> Option<&ProfileId> {
+        let profiles = &self.0.as_ref()?.profiles;
+        profiles.first().filter(|_| profiles.len() == 1)
+    }
+
     /// Whether the profile may be read. Refused alike whether the profile exists or not.
     pub(crate) fn may_read(&self, profile: &ProfileId) -> Result<(), Problem> {
         self.may(profile, |grant| grant.read, "read")

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::circle::Circle;
 use super::topic::Topic;
 use crate::gateway::gather::{Gathered, Gathering};
 use crate::limits::CHANGES_WAITING_COUNT_MAX;
@@ -32,13 +33,15 @@ pub(crate) type Job = Box<dyn FnOnce(&Core) + Send>;
 pub(super) struct Work {
     pub(super) jobs: Vec<Job>,
     pub(super) notices: Vec<Notice>,
+    /// Those in which something changed, each once.
+    pub(super) circles: Vec<Arc<Circle>>,
     /// More changed than could wait: everybody reads the store.
     pub(super) overflow: bool,
 }
 
 impl Gathered for Work {
     fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && self.notices.is_empty() && !self.overflow
+        self.jobs.is_empty() && self.notices.is_empty() && self.circles.is_empty() && !self.overflow
     }
 }
 
@@ -54,6 +57,12 @@ impl Line {
                 work.notices.push(notice);
             }
         });
+    }
+
+    pub(super) fn note_circle(&self, circle: Arc<Circle>) {
+        if circle.begins_to_wait() {
+            self.add(|work| work.circles.push(circle));
+        }
     }
 
     pub(super) fn job(&self, job: Job) {

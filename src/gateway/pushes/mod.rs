@@ -5,6 +5,7 @@
 //! reader gets that far: by the number that a register arrived under, which is also how a reader resumes.
 
 mod catch_up;
+mod circle;
 mod line;
 mod outbox;
 mod reader;
@@ -18,6 +19,8 @@ use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+pub(crate) use self::circle::About;
+use self::circle::Circle;
 pub(crate) use self::line::Job;
 use self::line::{Line, Notice, What, Work};
 pub(crate) use self::outbox::{Answer, Delivery, Outbox, OutboxId, Push, PushKind};
@@ -26,6 +29,7 @@ use self::topic::Topic;
 use super::cursor::{cursor, of_reset};
 use super::problem::Problem;
 use super::progress::ProgressBody;
+use crate::ephemeral::EphemeralChange;
 use crate::limits::CATCHING_UP_COUNT_MAX;
 use crate::progress::{Policy, ProfileId, Progress, TitleId};
 use crate::replica::{Change, Core};
@@ -41,6 +45,7 @@ type Newest = (usize, Option<OutboxId>);
 pub(crate) struct Pushes {
     core: Arc<Core>,
     topics: Mutex<HashMap<ProfileId, Arc<Topic>>>,
+    circles: Mutex<HashMap<About, Arc<Circle>>>,
     readers: Mutex<HashMap<OutboxId, Arc<Outbox>>>,
     next_id: AtomicU64,
     line: Arc<Line>,
@@ -61,6 +66,7 @@ impl Pushes {
         let pushes = Arc::new_cyclic(|me| Self {
             core,
             topics: Mutex::default(),
+            circles: Mutex::default(),
             readers: Mutex::default(),
             next_id: AtomicU64::new(1),
             line: Arc::default(),
@@ -182,6 +188,39 @@ impl Pushes {
         }
     }
 
+    /// Tells a reader of a circle's changes from now on.
+    pub(crate) fn join_circle(&self, about: &About, outbox: &Arc<Outbox>) {
+        let mut circles = lock(&self.circles);
+        if let Some(circle) = circles.get(about) {
+            return circle.add(outbox);
+        }
+        let circle = Arc::new(Circle::new(about.clone()));
+        circle.add(outbox);
+        let (line, noted) = (Arc::clone(&self.line), Arc::downgrade(&circle));
+        let notify = move |_: &EphemeralChange| {
+            if let Some(circle) = noted.upgrade() {
+                line.note_circle(circle);
+            }
+        };
+        // Set once, here.
+        let _ = circle.watch.set(self.core.ephemeral().watch(about.topic(), Arc::new(notify)));
+        circles.insert(about.clone(), circle);
+    }
+
+    /// Tells a reader no more of a circle.
+    pub(crate) fn leave_circle(&self, about: &About, outbox: OutboxId) {
+        let mut circles = lock(&self.circles);
+        let Some(circle) = circles.get(about) else { return };
+        if !circle.remove(outbox) {
+            return;
+        }
+        let circle = circles.remove(about);
+        drop(circles);
+        if let Some(watch) = circle.as_ref().and_then(|circle| circle.watch.get()) {
+            self.core.ephemeral().unwatch(*watch);
+        }
+    }
+
     fn forget(&self, outbox: OutboxId) {
         let mut readers = lock(&self.readers);
         readers.remove(&outbox);
@@ -189,10 +228,13 @@ impl Pushes {
     }
 
     fn work(&self, work: Work) {
-        let Work { jobs, notices, overflow } = work;
+        let Work { jobs, notices, circles, overflow } = work;
         // First, because somebody waits for these: acknowledgements.
         for job in jobs {
             job(&self.core);
+        }
+        for circle in circles {
+            circle.tell(&self.core);
         }
         if overflow {
             tracing::warn!("more changed than could be pushed; all readers catch up from the store");

@@ -6,9 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use axum::extract::ws::Utf8Bytes;
 
+use super::circle::About;
 use super::topic::Topic;
 use crate::limits::PUSHES_WAITING_COUNT_MAX;
-use crate::progress::TitleId;
+use crate::progress::{SessionId, TitleId};
 use crate::store::Seq;
 
 /// Which reader.
@@ -61,13 +62,17 @@ pub(crate) struct Answer {
 pub(crate) struct Delivery {
     pub(crate) answers: Vec<Answer>,
     pub(crate) pushes: Vec<Push>,
+    /// Presence and parties.
+    pub(crate) news: Vec<Utf8Bytes>,
+    /// A session of the reader that has lost its stream to others of its account.
+    pub(crate) lost_stream: Option<SessionId>,
     /// The node is about to stop.
     pub(crate) stopping: bool,
 }
 
 impl Delivery {
     pub(crate) fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.pushes.is_empty() && !self.stopping
+        self.answers.is_empty() && self.pushes.is_empty() && self.news.is_empty() && self.lost_stream.is_none() && !self.stopping
     }
 }
 
@@ -78,6 +83,9 @@ struct State {
     // Rising in `seq`, and of each title the newest.
     waiting: VecDeque<Push>,
     answers: VecDeque<Answer>,
+    // Of each circle the newest.
+    news: Vec<(About, Utf8Bytes)>,
+    lost_stream: Option<SessionId>,
     stopping: bool,
     waker: Option<Waker>,
 }
@@ -94,6 +102,11 @@ impl Outbox {
 
     pub(crate) const fn id(&self) -> OutboxId {
         self.id
+    }
+
+    /// A number of this reader, unique at this node.
+    pub(crate) const fn number(&self) -> u64 {
+        self.id.0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,6 +157,23 @@ impl Outbox {
         Self::wake(state);
     }
 
+    /// Tells the reader how a circle is now; what it has not read of it yet goes.
+    pub(super) fn tell(&self, about: &About, text: &Utf8Bytes) {
+        let mut state = self.state();
+        match state.news.iter_mut().find(|(known, _)| known == about) {
+            Some((_, known)) => *known = text.clone(),
+            None => state.news.push((about.clone(), text.clone())),
+        }
+        Self::wake(state);
+    }
+
+    /// Tells the reader that a session of its has lost its stream.
+    pub(crate) fn lose_stream(&self, session: &SessionId) {
+        let mut state = self.state();
+        state.lost_stream = Some(session.clone());
+        Self::wake(state);
+    }
+
     /// From here on the reader reads the store before it is pushed anything.
     pub(super) fn fall_behind(&self) {
         let mut state = self.state();
@@ -178,6 +208,8 @@ impl Outbox {
     pub(super) fn poll_take(&self, context: &Context<'_>, takes_pushes: bool, delivery: &mut Delivery) -> Poll<bool> {
         let mut state = self.state();
         delivery.answers.extend(state.answers.drain(..));
+        delivery.news.extend(state.news.drain(..).map(|(_, text)| text));
+        delivery.lost_stream = state.lost_stream.take().or_else(|| delivery.lost_stream.take());
         delivery.stopping |= std::mem::take(&mut state.stopping);
         if takes_pushes {
             delivery.pushes.extend(state.waiting.drain(..));

@@ -8,11 +8,13 @@ use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::dialect;
-use crate::gateway::body::{self, Batch, RefusedEvent};
+use super::company::{PartyFrame, StateFrame};
+use crate::gateway::batch::{Batch, Counted};
+use crate::gateway::body;
+use crate::gateway::dialects::SocketDialect;
 use crate::gateway::problem::Problem;
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, MESSAGE_ID_BYTES_MAX, PROFILES_PER_TOKEN_COUNT_MAX};
-use crate::progress::{DeviceId, PlaybackEvent, ProfileId, Version};
+use crate::progress::{DeviceId, PlaybackEvent, ProfileId, SessionId};
 use crate::time::WallTime;
 
 /// How often a player says where it is while it plays, in milliseconds.
@@ -27,6 +29,12 @@ pub(super) struct MessageId(Box<str>);
 pub(super) enum Message {
     Hello(Box<Hello>),
     Events(MessageId, Batch),
+    /// A message of an existing player, of which nothing but its type has been read.
+    Dialect(SocketDialect),
+    State(MessageId, StateFrame),
+    Join(MessageId, PartyFrame),
+    Leave(MessageId, PartyFrame),
+    Control(MessageId, PartyFrame),
     Ping(MessageId),
 }
 
@@ -101,20 +109,24 @@ pub(super) fn read(text: &str) -> Result<Message, Fault> {
         && frame.events.len() <= EVENTS_PER_BATCH_COUNT_MAX
     {
         let id = message_id(frame.id)?;
-        let indices = (0..frame.events.len() as u32).collect();
+        let indices = (0..frame.events.len() as u32).map(Some).collect();
         let sent_at = frame.sent_at_ms.map(WallTime::from_millis);
-        return Ok(Message::Events(id, Batch { sent_at, events: frame.events, indices, refused: Vec::new() }));
+        return Ok(Message::Events(id, Batch { sent_at, events: frame.events, indices, ..Batch::default() }));
     }
     let nameless = |problem| Fault { id: MessageId::default(), problem };
     let head: Head<'_> = serde_json::from_str(text).map_err(|error| nameless(malformed(error.to_string())))?;
     // Dialects have ids of other kinds, or none.
-    if let Some(batch) = dialect::events(&head.kind, text) {
-        return batch.map(|batch| Message::Events(MessageId::default(), batch)).map_err(nameless);
+    if let Some(dialect) = SocketDialect::of(&head.kind) {
+        return Ok(Message::Dialect(dialect));
     }
     let id = message_id(head.id)?;
     let message = match &*head.kind {
         "hello" => hello(text).map(|hello| Message::Hello(Box::new(hello))),
         "events" => body::batch(text.as_bytes()).map(|batch| Message::Events(id.clone(), batch)),
+        "state" => frame(text).map(|frame| Message::State(id.clone(), frame)),
+        "party.join" => frame(text).map(|frame| Message::Join(id.clone(), frame)),
+        "party.leave" => frame(text).map(|frame| Message::Leave(id.clone(), frame)),
+        "party.control" => frame(text).map(|frame| Message::Control(id.clone(), frame)),
         "ping" => Ok(Message::Ping(id.clone())),
         other => Err(Problem::UnknownType { kind: other.chars().take(64).collect() }),
     };
@@ -131,8 +143,12 @@ fn message_id(raw: Option<&RawValue>) -> Result<MessageId, Fault> {
     Ok(MessageId(raw.into()))
 }
 
+fn frame<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
+}
+
 fn hello(text: &str) -> Result<Hello, Problem> {
-    let frame: HelloFrame = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
+    let frame: HelloFrame = frame(text)?;
     if frame.profiles.len() > PROFILES_PER_TOKEN_COUNT_MAX {
         return Err(malformed(format!("{} profiles, at most {PROFILES_PER_TOKEN_COUNT_MAX} are followed", frame.profiles.len())));
     }
@@ -182,12 +198,12 @@ pub(super) fn welcome(now: WallTime, cursor: &str) -> Utf8Bytes {
     end(json)
 }
 
-pub(super) fn ack(id: &MessageId, versions: &[(u32, Version)], refused: &[RefusedEvent], now: WallTime) -> Utf8Bytes {
+pub(super) fn ack(id: &MessageId, counted: &Counted, now: WallTime) -> Utf8Bytes {
     let mut json = begin("ack", id);
-    let _ = write!(json, ",\"accepted\":{}", versions.len());
-    put(&mut json, "refused", &refused);
+    let _ = write!(json, ",\"accepted\":{}", counted.accepted);
+    put(&mut json, "refused", &counted.refused);
     json.push_str(",\"versions\":{");
-    for (position, (index, version)) in versions.iter().enumerate() {
+    for (position, (index, version)) in counted.versions.iter().enumerate() {
         let comma = if position == 0 { "" } else { "," };
         let _ = write!(json, "{comma}\"{index}\":{}", version.as_u64());
     }
@@ -211,10 +227,13 @@ pub(super) fn error(id: &MessageId, problem: &Problem) -> Utf8Bytes {
     end(json)
 }
 
-pub(super) fn bye(code: &str, retry_ms: u64) -> Utf8Bytes {
+pub(super) fn bye(code: &str, retry_ms: u64, session: Option<&SessionId>) -> Utf8Bytes {
     let mut json = begin("bye", &MessageId::default());
     put(&mut json, "code", &code);
     let _ = write!(json, ",\"retry_after_ms\":{retry_ms}");
+    if let Some(session) = session {
+        put(&mut json, "session_id", &session.as_str());
+    }
     end(json)
 }
 
@@ -223,6 +242,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::gateway::batch::RefusedEvent;
+    use crate::progress::Version;
 
     fn json_of(text: &Utf8Bytes) -> Value {
         serde_json::from_str(text.as_str()).unwrap()
@@ -233,14 +254,14 @@ mod tests {
         let Ok(Message::Ping(id)) = read(r#"{"id":"a\"b","type":"ping"}"#) else { panic!() };
         let now = WallTime::from_millis(7);
         assert_eq!(json_of(&pong(&id, now)), json!({"type":"pong","id":"a\"b","server_time_ms":7}));
-        let refused = [RefusedEvent { index: 1, code: "bad_id", reason: "\"no\"".to_owned() }];
-        let versions = [(0, Version::from_u64(5)), (2, Version::FIRST)];
+        let refused = vec![RefusedEvent { index: 1, code: "bad_id", reason: "\"no\"".to_owned() }];
+        let counted = Counted { accepted: 2, versions: vec![(0, Version::from_u64(5)), (2, Version::FIRST)], refused };
         assert_eq!(
-            json_of(&ack(&MessageId("12".into()), &versions, &refused, now)),
+            json_of(&ack(&MessageId("12".into()), &counted, now)),
             json!({"type":"ack","id":12,"accepted":2,"refused":[{"index":1,"code":"bad_id","reason":"\"no\""}],
                    "versions":{"0":5,"2":0},"server_time_ms":7})
         );
-        assert_eq!(json_of(&bye("restart", 9)), json!({"type":"bye","code":"restart","retry_after_ms":9}));
+        assert_eq!(json_of(&bye("restart", 9, None)), json!({"type":"bye","code":"restart","retry_after_ms":9}));
         assert_eq!(json_of(&welcome(now, "c")), json!({"type":"welcome","server_time_ms":7,"heartbeat_ms":10_000,"cursor":"c"}));
         let error = json_of(&error(&MessageId::default(), &Problem::Overloaded { retry_ms: 3 }));
         assert_eq!((&error["code"], &error["retry_after_ms"], error.get("id")), (&json!("overloaded"), &json!(3), None));

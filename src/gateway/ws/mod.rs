@@ -1,6 +1,6 @@
 //! `GET /v1/ws`: reports, pushes and watch parties over one WebSocket.
 
-mod dialect;
+mod company;
 mod message;
 mod recorder;
 mod socket;

@@ -8,14 +8,14 @@ use std::sync::{Arc, Weak};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::message::{self, MessageId};
-use crate::gateway::body::{Batch, RefusedEvent};
+use crate::gateway::batch::{Batch, Counted};
+use crate::gateway::dialects::{Judged, Jumps};
 use crate::gateway::events;
 use crate::gateway::gather::Gathering;
 use crate::gateway::problem::Problem;
 use crate::gateway::pushes::{Answer, Outbox, Pushes};
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, LOG_FRAME_BYTES_MAX, RECORD_BYTES_MAX};
-use crate::progress::Version;
-use crate::replica::{Core, NotDurable, RecordError};
+use crate::replica::{Core, NotDurable, RecordError, Recorded};
 use crate::time::{WallTime, system};
 
 /// Events recorded at once: with every record as large as can be, they fit a frame of the log.
@@ -43,18 +43,17 @@ struct Pending {
     outbox: Arc<Outbox>,
     id: MessageId,
     bytes: usize,
-    versions: Vec<(u32, Version)>,
-    refused: Vec<RefusedEvent>,
+    counted: Counted,
 }
 
 impl Recorder {
     /// A recorder, and its thread, which ends with it.
-    pub(in crate::gateway) fn start(core: Arc<Core>, pushes: &Arc<Pushes>) -> Self {
+    pub(in crate::gateway) fn start(core: Arc<Core>, pushes: &Arc<Pushes>, jumps: Arc<Jumps>) -> Self {
         let line: Arc<Gathering<Vec<Submission>>> = Arc::default();
         let (work, pushes) = (Arc::clone(&line), Arc::downgrade(pushes));
         let thread = std::thread::Builder::new().name("leftoff-records".to_owned()).spawn(move || {
             while let Some(submissions) = work.take() {
-                record(&core, &pushes, submissions);
+                record(&core, &pushes, &jumps, submissions);
             }
         });
         if let Err(error) = thread {
@@ -75,85 +74,81 @@ impl Drop for Recorder {
     }
 }
 
-fn record(core: &Core, pushes: &Weak<Pushes>, submissions: Vec<Submission>) {
+fn record(core: &Core, pushes: &Weak<Pushes>, jumps: &Jumps, submissions: Vec<Submission>) {
     // None while everything ends: nobody is left to answer.
     let Some(pushes) = pushes.upgrade() else { return };
+    let mut together = Together { core, pushes: &pushes, jumps, now: system::wall_now(), judged: Judged::default() };
     let mut batch: Vec<Submission> = Vec::new();
     let mut count = 0;
-    for submission in submissions {
+    for mut submission in submissions {
+        jumps.judge(together.now, &mut submission.batch, &mut together.judged);
         let events = submission.batch.events.len();
         if count + events > EVENTS_COUNT_MAX {
-            record_together(core, &pushes, std::mem::take(&mut batch));
+            together.record(std::mem::take(&mut batch));
             count = 0;
         }
         count += events;
         batch.push(submission);
     }
-    record_together(core, &pushes, batch);
+    together.record(batch);
 }
 
-fn record_together(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submission>) {
-    match try_record(core, pushes, &submissions) {
-        Ok((versions, last)) => answer_when_durable(core, pushes, submissions, versions, last),
-        // What one of them builds on cannot be read: the others must not suffer for it. What was recorded is recognised.
-        Err(RecordError::Read(_)) if submissions.len() > 1 => {
-            for submission in submissions {
-                record_together(core, pushes, vec![submission]);
+/// What is recorded in one go.
+struct Together<'a> {
+    core: &'a Core,
+    pushes: &'a Arc<Pushes>,
+    jumps: &'a Jumps,
+    now: WallTime,
+    judged: Judged,
+}
+
+impl Together<'_> {
+    fn record(&mut self, submissions: Vec<Submission>) {
+        match self.try_record(&submissions) {
+            Ok(recorded) => {
+                self.jumps.settle(std::mem::take(&mut self.judged));
+                answer_when_durable(self.core, self.pushes, submissions, recorded);
             }
-        }
-        Err(error) => {
-            let problem = Problem::from(error);
-            for Submission { outbox, id, bytes, .. } in submissions {
-                outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes });
+            // What one of them builds on cannot be read: the others must not suffer for it. What was recorded is recognised.
+            Err(RecordError::Read(_)) if submissions.len() > 1 => {
+                for submission in submissions {
+                    self.record(vec![submission]);
+                }
+            }
+            Err(error) => {
+                let problem = Problem::from(error);
+                for Submission { outbox, id, bytes, .. } in submissions {
+                    outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes });
+                }
             }
         }
     }
-}
 
-type Outcomes = Vec<Result<Version, RefusedEvent>>;
-
-fn try_record(core: &Core, pushes: &Pushes, submissions: &[Submission]) -> Result<(Outcomes, Option<crate::store::Seq>), RecordError> {
-    let now = system::wall_now();
-    let batches: Vec<_> = submissions.iter().map(|submission| (submission.batch.sent_at, submission.batch.events.as_slice())).collect();
-    let recorded = pushes.recording(|made| {
-        let recorded = core.record_all(now, &batches)?;
-        let owners = submissions.iter().flat_map(|submission| submission.batch.events.iter().map(|event| (event, &submission.outbox)));
-        for ((event, outbox), change) in owners.zip(&recorded.changes) {
-            if let Some(seq) = change {
-                made(&event.profile_id, *seq, outbox);
+    fn try_record(&self, submissions: &[Submission]) -> Result<Recorded, RecordError> {
+        let batches: Vec<_> = submissions.iter().map(|submission| (submission.batch.sent_at, submission.batch.events.as_slice())).collect();
+        self.pushes.recording(|made| {
+            let recorded = self.core.record_all(self.now, &batches)?;
+            let owners = submissions.iter().flat_map(|submission| submission.batch.events.iter().map(|event| (event, &submission.outbox)));
+            for ((event, outbox), change) in owners.zip(&recorded.changes) {
+                if let Some(seq) = change {
+                    made(&event.profile_id, *seq, outbox);
+                }
             }
-        }
-        Ok::<_, RecordError>(recorded)
-    })?;
-    let outcomes = recorded.outcomes.into_iter();
-    let outcomes = outcomes
-        .map(|outcome| outcome.map_err(|refusal| RefusedEvent { index: 0, code: refusal.code(), reason: refusal.to_string() }))
-        .collect();
-    Ok((outcomes, recorded.last))
+            Ok::<_, RecordError>(recorded)
+        })
+    }
 }
 
-fn answer_when_durable(
-    core: &Core,
-    pushes: &Arc<Pushes>,
-    submissions: Vec<Submission>,
-    outcomes: Outcomes,
-    last: Option<crate::store::Seq>,
-) {
+fn answer_when_durable(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submission>, recorded: Recorded) {
+    let Recorded { outcomes, last, .. } = recorded;
     let mut outcomes = outcomes.into_iter();
     let mut pending = Vec::with_capacity(submissions.len());
     for Submission { outbox, id, batch, bytes, room } in submissions {
-        let Batch { indices, mut refused, .. } = batch;
-        let mut versions = Vec::with_capacity(indices.len());
-        for (index, outcome) in indices.into_iter().zip(outcomes.by_ref()) {
-            match outcome {
-                Ok(version) => versions.push((index, version)),
-                Err(refusal) => refused.push(RefusedEvent { index, ..refusal }),
-            }
-        }
-        refused.sort_by_key(|refused| refused.index);
-        events::count(versions.len(), &refused);
+        let count = batch.events.len();
+        let counted = batch.counted(outcomes.by_ref().take(count));
+        events::count(counted.accepted, &counted.refused);
         drop(room);
-        pending.push(Pending { outbox, id, bytes, versions, refused });
+        pending.push(Pending { outbox, id, bytes, counted });
     }
     let Some(last) = last else { return answer(core, pending, &Ok(())) };
     let pushes = Arc::downgrade(pushes);
@@ -168,9 +163,9 @@ fn answer_when_durable(
 
 fn answer(core: &Core, pending: Vec<Pending>, kept: &Result<(), NotDurable>) {
     let now: WallTime = core.corrected(system::wall_now());
-    for Pending { outbox, id, bytes, versions, refused } in pending {
+    for Pending { outbox, id, bytes, counted } in pending {
         let text = match kept {
-            Ok(()) => message::ack(&id, &versions, &refused, now),
+            Ok(()) => message::ack(&id, &counted, now),
             Err(error) => message::error(&id, &Problem::from(RecordError::from(error.clone()))),
         };
         outbox.answer(Answer { text, asked_bytes: bytes });

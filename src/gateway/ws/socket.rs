@@ -11,15 +11,19 @@ use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 
+use super::company::Company;
 use super::message::{self, Fault, Hello, Message, MessageId};
 use super::recorder::Submission;
+use crate::ephemeral::EndReason;
 use crate::gateway::GatewayState;
 use crate::gateway::auth::Bearer;
+use crate::gateway::batch::Batch;
+use crate::gateway::dialects::Unsaid;
 use crate::gateway::events::keep_allowed;
 use crate::gateway::problem::Problem;
 use crate::gateway::pushes::{Delivery, Reader, jitter_ms};
 use crate::limits::{SOCKET_FRAME_BYTES_MAX, SOCKET_IN_FLIGHT_BYTES_MAX, SOCKET_IN_FLIGHT_COUNT_MAX};
-use crate::progress::DeviceId;
+use crate::progress::{DeviceId, ProfileId, SessionId};
 use crate::time::{WallTime, system};
 
 /// A frame up to this length is read and refused by itself; a longer one ends the socket.
@@ -37,17 +41,21 @@ const FRAMES_PER_TURN_COUNT: usize = 64;
 /// Around how long clients are asked to stay away while the node restarts, in milliseconds.
 const RESTART_RETRY_MS: u64 = 2_000;
 
+/// The close code for those who break a rule (RFC 6455, section 7.4.1).
+const POLICY: u16 = 1008;
+
 /// How a socket ends.
 enum End {
     /// The client is gone, or has said goodbye.
     Gone,
     /// The node says goodbye: the close code, the word for programs, and when to come back.
     Bye(u16, &'static str, u64),
+    /// The same to a session that has lost its stream.
+    LostStream(SessionId),
 }
 
 impl End {
     fn refused(problem: &Problem) -> Self {
-        const POLICY: u16 = 1008;
         const TRY_AGAIN_LATER: u16 = 1013;
         match problem.retry_ms() {
             Some(retry_ms) => Self::Bye(TRY_AGAIN_LATER, problem.code(), jitter_ms(retry_ms)),
@@ -70,7 +78,9 @@ pub(super) struct Socket {
     reader: Reader,
     // None until there is a token.
     bearer: Option<Bearer>,
-    device: Option<DeviceId>,
+    company: Company,
+    // The one that it follows, if it follows one only.
+    profile: Option<ProfileId>,
     expires: Option<Instant>,
     begun: Instant,
     heard: Instant,
@@ -85,12 +95,14 @@ impl Socket {
     pub(super) fn new(connection: WebSocket, state: GatewayState, reader: Reader, bearer: Option<Bearer>) -> Self {
         let now = Instant::now();
         let idle = state.limits().socket_idle;
+        let company = Company::new(state.clone(), Arc::clone(reader.outbox()));
         let mut socket = Self {
             connection,
             state,
             reader,
             bearer: None,
-            device: None,
+            company,
+            profile: None,
             expires: None,
             begun: now,
             heard: now,
@@ -107,11 +119,15 @@ impl Socket {
     }
 
     pub(super) async fn run(mut self) {
-        let End::Bye(code, word, retry_ms) = self.serve().await else { return };
+        let (code, word, retry_ms, session) = match self.serve().await {
+            End::Gone => return,
+            End::Bye(code, word, retry_ms) => (code, word, retry_ms, None),
+            End::LostStream(session) => (POLICY, EndReason::TooManyStreams.code(), 0, Some(session)),
+        };
         tracing::debug!(word, "a WebSocket is closed");
         let goodbye = async {
             // Whoever is gone already does not hear it.
-            let _ = self.connection.feed(Frame::Text(message::bye(word, retry_ms))).await;
+            let _ = self.connection.feed(Frame::Text(message::bye(word, retry_ms, session.as_ref()))).await;
             let reason = Utf8Bytes::from_static(word);
             let _ = self.connection.send(Frame::Close(Some(CloseFrame { code, reason }))).await;
             // Until the client has closed too: with its last words unread, what was just said could be lost on the way.
@@ -149,6 +165,12 @@ impl Socket {
         }
         for push in delivery.pushes {
             self.say(push.text).await?;
+        }
+        for news in delivery.news {
+            self.say(news).await?;
+        }
+        if let Some(session) = delivery.lost_stream {
+            return Err(End::LostStream(session));
         }
         if delivery.stopping {
             const SERVICE_RESTART: u16 = 1012;
@@ -206,23 +228,61 @@ impl Socket {
                 self.hello(*hello).await?;
                 timer.as_mut().reset(self.next_deadline());
             }
-            Ok(Message::Events(id, batch)) => {
-                let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
-                let mut batch = batch;
-                // All of them may have been refused: then that is what the acknowledgement says.
-                let _ = keep_allowed(&mut batch, bearer, false);
-                let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(text.len() as u32) else {
-                    return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
-                };
-                self.in_flight_count += 1;
-                self.in_flight_bytes += text.len();
-                let outbox = Arc::clone(self.reader.outbox());
-                self.submissions.push(Submission { outbox, id, batch, bytes: text.len(), room });
+            Ok(Message::Events(id, batch)) => self.submit(id, batch, text.len()).await?,
+            Ok(Message::Dialect(dialect)) => match dialect.batch(&text, &self.unsaid()) {
+                // Such players give their messages no ids.
+                Ok(batch) => self.submit(MessageId::default(), batch, text.len()).await?,
+                Err(problem) => return self.fault(Fault { id: MessageId::default(), problem }).await,
+            },
+            Ok(Message::State(id, frame)) => {
+                if let Err(problem) = self.company.says(frame) {
+                    return self.fault(Fault { id, problem }).await;
+                }
+            }
+            Ok(Message::Join(id, frame)) => {
+                let bearer = self.bearer.as_ref().ok_or_else(missing_token)?;
+                let joined = self.company.join(bearer, frame);
+                self.answer_party(&id, joined.map(|about| about.text(self.state.core()))).await?;
+            }
+            Ok(Message::Leave(id, frame)) => {
+                let bearer = self.bearer.as_ref().ok_or_else(missing_token)?;
+                if let Err(problem) = self.company.leave(bearer, &frame) {
+                    self.say(message::error(&id, &problem)).await?;
+                }
+            }
+            Ok(Message::Control(id, frame)) => {
+                let bearer = self.bearer.as_ref().ok_or_else(missing_token)?;
+                // What came of it is pushed to everybody in it.
+                if let Err(problem) = self.company.control(bearer, frame) {
+                    self.say(message::error(&id, &problem)).await?;
+                }
             }
             Ok(Message::Ping(id)) => self.say(message::pong(&id, self.now())).await?,
             Err(fault) => return self.fault(fault).await,
         }
         self.faults = 0;
+        Ok(())
+    }
+
+    /// What reports on this socket need not say, because its hello has.
+    fn unsaid(&self) -> Unsaid<'_> {
+        let sole = || self.bearer.as_ref().and_then(Bearer::sole_profile);
+        Unsaid { profile: self.profile.as_ref().or_else(sole).map(ProfileId::as_str), device: self.company.device().map(DeviceId::as_str) }
+    }
+
+    /// Gives a batch to be recorded.
+    async fn submit(&mut self, id: MessageId, mut batch: Batch, bytes: usize) -> Result<(), End> {
+        let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
+        // All of them may have been refused: then that is what the acknowledgement says.
+        let _ = keep_allowed(&mut batch, bearer, false);
+        self.company.heard(&batch);
+        let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(bytes as u32) else {
+            return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
+        };
+        self.in_flight_count += 1;
+        self.in_flight_bytes += bytes;
+        let outbox = Arc::clone(self.reader.outbox());
+        self.submissions.push(Submission { outbox, id, batch, bytes, room });
         Ok(())
     }
 
@@ -244,9 +304,20 @@ impl Socket {
             bearer.may_read(profile).map_err(|problem| End::refused(&problem))?;
         }
         self.state.check_readable().map_err(|problem| End::refused(&problem))?;
-        self.device = hello.device;
+        self.profile = hello.profiles.first().filter(|_| hello.profiles.len() == 1).map(|(profile, _)| profile.clone());
+        self.company.hello(bearer, hello.device, hello.profiles.iter().map(|(profile, _)| profile.clone()));
         self.reader.follow(hello.profiles);
-        self.say(message::welcome(self.now(), &self.reader.cursor())).await
+        self.say(message::welcome(self.now(), &self.reader.cursor())).await?;
+        let followed: Vec<_> = self.company.followed().collect();
+        for about in followed {
+            self.say(about.text(self.state.core())).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers who joined a party by how it is, and who could not by why.
+    async fn answer_party(&mut self, id: &MessageId, party: Result<Utf8Bytes, Problem>) -> Result<(), End> {
+        self.say(party.unwrap_or_else(|problem| message::error(id, &problem))).await
     }
 
     fn set_bearer(&mut self, bearer: Bearer) {
@@ -263,7 +334,7 @@ impl Socket {
     }
 
     fn next_deadline(&self) -> Instant {
-        let tick = Instant::now() + self.idle / 3;
+        let tick = Instant::now() + (self.idle / 3).min(self.company.renewal());
         let hello = if self.bearer.is_none() { self.begun + HELLO_TIME } else { tick };
         tick.min(hello).min(self.expires.unwrap_or(tick))
     }
@@ -281,12 +352,17 @@ impl Socket {
         if now.duration_since(self.heard) >= self.idle && self.in_flight_count == 0 {
             return Err(End::Bye(GOING_AWAY, "idle", 0));
         }
+        self.company.renew();
         timer.as_mut().reset(self.next_deadline());
         if now.duration_since(self.heard) < self.idle / 4 {
             return Ok(());
         }
         self.connection.send(Frame::Ping(Vec::new().into())).await.map_err(|_| End::Gone)
     }
+}
+
+fn missing_token() -> End {
+    End::refused(&Problem::TokenMissing)
 }
 
 /// Why a frame could not be read, as far as the client can help it.

@@ -1,0 +1,121 @@
+//! `leftoff bench gateway`: what a node does for thin clients, over real sockets, from a process of its own.
+//!
+//! The load client is one thread for WebSockets and one for each connection otherwise, on the same machine: what it costs is shown beside what
+//! the node costs.
+
+mod reads;
+mod sockets;
+
+use clap::{Args, ValueEnum};
+
+use super::child::{Cluster, NodeProcess};
+use super::generator::{Evening, Population};
+use super::http::Connection;
+use super::load::Load;
+use super::node::Workplace;
+use super::pace::rest;
+use super::process::{cpu_seconds, memory, own_cpu_seconds};
+use super::{BenchError, Common, Report};
+use crate::time::system::monotonic_now;
+
+/// Options of `leftoff bench gateway`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Gateway {
+    /// WebSockets, two a profile: one plays, the other watches
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(2..=20_000))]
+    sockets: u64,
+    /// WebSockets that are open and say nothing
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
+    idle: u64,
+    /// How long each part is measured
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Playheads that report in batches
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    playheads: u64,
+    /// Events in a request
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Connections for batches and for reads
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// What to measure
+    #[arg(long, value_enum, default_values_t = [Part::Sockets, Part::Across, Part::Events, Part::Reads, Part::Idle], value_delimiter = ',')]
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Heartbeats in at one socket, out at the profile's other, at one node
+    Sockets,
+    /// The same, the other socket at another node
+    Across,
+    /// Batches of events over HTTP
+    Events,
+    /// Resume points and continue-watching rows
+    Reads,
+    /// Sockets that say nothing: memory, and all of them back at once
+    Idle,
+}
+
+pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Result<(), BenchError> {
+    let workplace = Workplace::new(common)?;
+    for run in 1..=common.runs {
+        report.say(&format!("run {run}"));
+        for part in &options.parts {
+            // A fresh node for each: none pays for what another left behind.
+            let cluster = Cluster::new(&workplace.empty("cluster")?)?;
+            let node = cluster.start("one", &[])?;
+            match part {
+                Part::Sockets => sockets::exchange("one node", options, &node, &node, report)?,
+                Part::Across => {
+                    let other = cluster.start("other", std::slice::from_ref(&node.addresses.quic))?;
+                    sockets::exchange("two nodes", options, &node, &other, report)?;
+                }
+                Part::Events => events(options, &node, report)?,
+                Part::Reads => reads::run(options, &node, report)?,
+                Part::Idle => sockets::idle(options, &node, report)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn events(options: &Gateway, node: &NodeProcess, report: &mut Report) -> Result<(), BenchError> {
+    let population = Population { registers: options.playheads, profiles: options.playheads };
+    let mut evening = Evening::new(population, 0.0, usize::from(options.batch));
+    let load = Load {
+        url: format!("http://{}", node.addresses.http),
+        token: None,
+        rate: 0.0,
+        batch: usize::from(options.batch),
+        connections: usize::from(options.connections),
+        seconds: options.seconds,
+    };
+    // Every playhead once, so that what is measured is heartbeats and not their beginning.
+    let begun = Load { rate: 1e6, seconds: options.playheads as f64 / 1e6, ..load.clone() }.send(&mut evening)?;
+    report.note("events: playheads begun", "", begun.acknowledged as f64);
+    let (node_cpu, own_cpu) = (cpu_seconds(node.process.id()), own_cpu_seconds());
+    let sent = load.send(&mut evening)?;
+    let per_million = |seconds: f64| seconds / sent.acknowledged as f64 * 1e6;
+    report.note("events: acknowledged durable", "a second", sent.acknowledged as f64 / sent.seconds);
+    report.note("events: CPU seconds per million, node", "s", per_million(cpu_seconds(node.process.id()) - node_cpu));
+    report.note("events: CPU seconds per million, load client", "s", per_million(own_cpu_seconds() - own_cpu));
+    report.note("events: requests to be repeated", "", sent.refused as f64);
+    report.note_latencies("events: acknowledgement of a batch", &sent.micros);
+    report.note("events: resident memory", "MiB", memory(node.process.id()).now_mib);
+    Ok(())
+}
+
+/// Connects to a node's gateway, which may still be starting.
+fn connect(node: &NodeProcess) -> Result<Connection, BenchError> {
+    let url = format!("http://{}", node.addresses.http);
+    let begun = monotonic_now();
+    loop {
+        match Connection::open(&url, None) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if monotonic_now().saturating_since(begun).as_secs() > 10 => return Err(error),
+            Err(_) => rest(std::time::Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Presence, sessions and watch parties over WebSockets.
+
+use serde_json::{Value, json};
+
+use crate::issuer::Keys;
+use crate::socket::Socket;
+use crate::support::{TestNode, event, with};
+
+fn hello(node: &TestNode, profile: &str, device: &str) -> Socket {
+    let mut socket = Socket::open(node.http.address);
+    socket.hello(json!({"device_id": device, "profiles": [profile]}));
+    socket
+}
+
+#[test]
+fn the_devices_of_a_profile_see_each_other_come_play_and_go() {
+    let node = TestNode::start();
+    let mut tv = hello(&node, "ada", "tv");
+    tv.wait_for_presence("ada", &json!([{"device_id": "tv", "state": "paused"}]));
+    let mut phone = hello(&node, "ada", "phone");
+    let both = json!([{"device_id": "phone", "state": "paused"}, {"device_id": "tv", "state": "paused"}]);
+    tv.wait_for_presence("ada", &both);
+    phone.wait_for_presence("ada", &both);
+    // Its heartbeats say that it plays; what it says itself counts as well.
+    tv.report(1, &[event("ada", "film", "tv", "PLAY", 1_000)]);
+    phone.wait_for_presence(
+        "ada",
+        &json!([{"device_id": "phone", "state": "paused"}, {"device_id": "tv", "state": "playing", "title_id": "film"}]),
+    );
+    phone.send(&json!({"type": "state", "state": "background"}));
+    tv.wait_for_presence(
+        "ada",
+        &json!([{"device_id": "phone", "state": "background"}, {"device_id": "tv", "state": "playing", "title_id": "film"}]),
+    );
+    drop(tv);
+    phone.wait_for_presence("ada", &json!([{"device_id": "phone", "state": "background"}]));
+    let mut stranger = hello(&node, "bob", "tv");
+    stranger.wait_for_presence("bob", &json!([{"device_id": "tv", "state": "paused"}]));
+    phone.send(&json!({"type": "state", "state": "dancing", "id": 7}));
+    let error = phone.expect("error");
+    assert_eq!((&error["code"], &error["id"]), (&json!("malformed"), &json!(7)));
+}
+
+#[test]
+fn a_party_is_in_one_place_for_all_its_sockets() {
+    let node = TestNode::start();
+    let host =
+        json!({"profile_id": "ada", "device_id": "tv", "title_id": "film", "position_ms": 1_000, "playing": true, "control": "everyone"});
+    let party = node.http.post("/v1/parties", &host).json();
+    let (id, invite) = (party["id"].clone(), party["invite"].clone());
+    let mut sockets: Vec<Socket> =
+        [("ada", "tv"), ("bob", "phone"), ("eve", "laptop")].into_iter().map(|(profile, device)| hello(&node, profile, device)).collect();
+    for (index, socket) in sockets.iter_mut().enumerate() {
+        let field = if index == 1 { "invite" } else { "token" };
+        let mut join = json!({"type": "party.join", "id": id});
+        join[field] = invite.clone();
+        socket.send(&join);
+        let joined = socket.wait_for_party("it has joined", |_| true);
+        assert_eq!((&joined["id"], &joined["anchor"]["title_id"]), (&id, &json!("film")));
+    }
+    for socket in &mut sockets {
+        let all = socket.wait_for_party("three watch", |party| party["viewers"] == 3);
+        assert_eq!(all["host"]["profile_id"], "ada", "{all}");
+        assert_eq!(all["members"].as_array().unwrap().len(), 3, "{all}");
+    }
+    // Two jumps that cross: everybody ends where the later one led.
+    sockets[1].send(&json!({"type": "party.control", "id": id, "position_ms": 60_000, "playing": true}));
+    sockets[2].send(&json!({"type": "party.control", "id": id, "position_ms": 90_000, "playing": false}));
+    let looked = |node: &TestNode| node.http.get(&format!("/v1/parties/{}", id.as_str().unwrap())).json()["anchor"].clone();
+    crate::support::eventually("both have been heard", || {
+        let anchor = looked(&node);
+        anchor["stamp"].as_u64() > party["anchor"]["stamp"].as_u64() && [json!(60_000), json!(90_000)].contains(&anchor["position_ms"])
+    });
+    for socket in &mut sockets {
+        socket.wait_for_party("the last jump", |party| party["anchor"]["stamp"] == looked(&node)["stamp"]);
+    }
+    sockets[2].send(&json!({"type": "party.leave", "id": id}));
+    sockets[0].wait_for_party("two watch", |party| party["viewers"] == 2);
+    let mut stranger = hello(&node, "mal", "tv");
+    for message in [
+        json!({"type": "party.join", "id": id}),
+        json!({"type": "party.join", "id": "none", "token": invite}),
+        json!({"type": "party.control", "id": id, "position_ms": 1}),
+        json!({"type": "party.control", "id": "none", "position_ms": 1}),
+    ] {
+        stranger.send(&message);
+        let error = stranger.expect("error");
+        assert!(["not_invited", "not_joined"].contains(&error["code"].as_str().unwrap()), "{message}: {error}");
+        assert_eq!(error["id"], message["id"]);
+    }
+}
+
+#[test]
+fn a_session_over_the_limit_is_told_by_bye() {
+    let keys = Keys::new();
+    let node = keys.node_with(&[("LEFTOFF_LIMITS__STREAMS_MAX", "1")]);
+    let token = keys.token("a", &["--profile", "ada"]);
+    let http = node.http.with_token(token.clone());
+    let start = |device: &str| http.post("/v1/sessions", &json!({"profile_id": "ada", "title_id": "film", "device_id": device}));
+    let first = start("tv").json()["session_id"].clone();
+    assert_eq!(start("phone").status, 429);
+    let mut socket = Socket::open(node.http.address);
+    socket.hello(json!({"token": token, "device_id": "tv", "profiles": ["ada"]}));
+    socket.report(1, &[with(event("ada", "film", "tv", "HEARTBEAT", 1_000), "session_id", first.clone())]);
+    assert_eq!(socket.expect("ack")["accepted"], 1);
+    socket.assert_silent();
+}
+
+#[test]
+fn a_socket_is_told_nothing_of_profiles_it_does_not_hold() {
+    let keys = Keys::new();
+    let node = keys.node();
+    let (ada, bob) = (keys.token("a", &["--profile", "ada"]), keys.token("a", &["--profile", "bob"]));
+    let mut of_ada = Socket::open(node.http.address);
+    of_ada.hello(json!({"token": ada, "device_id": "tv", "profiles": ["ada"]}));
+    let mut of_bob = Socket::open(node.http.address);
+    of_bob.hello(json!({"token": bob, "device_id": "phone", "profiles": ["bob"]}));
+    of_ada.send(&json!({"type": "state", "state": "playing", "profile_id": "bob"}));
+    assert_eq!(of_ada.expect("error")["code"], "malformed");
+    for message in ["party.join", "party.leave", "party.control"] {
+        of_ada.send(&json!({"type": message, "id": "x", "profile_id": "bob", "position_ms": 1}));
+        assert_eq!(of_ada.expect("error")["code"], "profile_not_in_token", "{message}");
+    }
+    of_bob.send(&json!({"type": "state", "state": "playing", "title_id": "film"}));
+    of_bob.wait_for_presence("bob", &json!([{"device_id": "phone", "state": "playing", "title_id": "film"}]));
+    loop {
+        of_ada.send(&json!({"type": "ping"}));
+        let message: Value = of_ada.next_of_any();
+        assert!(!message.to_string().contains("bob") && !message.to_string().contains("phone"), "{message}");
+        if message["type"] == "pong" {
+            break;
+        }
+    }
+}

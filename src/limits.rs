@@ -172,6 +172,9 @@ const _: () = assert!(LEASE_MS <= LEASE_MS_MAX, "the default is allowed");
 const _: () = assert!(LEASES_FRAME_BYTES < FRAME_BYTES_MAX, "a frame of leases is a frame");
 const _: () =
     assert!(SESSIONS_PER_ACCOUNT_COUNT_MAX > 2 * STREAMS_PER_ACCOUNT_COUNT_MAX, "ended sessions do not crowd out those that play");
+/// Profiles, and accounts, whose rates are remembered. About 50 bytes each.
+pub const RATES_COUNT_MAX: usize = 262_144;
+
 /// Players remembered that say only where they are, so that a jump back can be told from a stray report. About 100 bytes each.
 pub const DIALECT_PLAYERS_COUNT_MAX: usize = 65_536;
 

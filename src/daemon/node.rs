@@ -148,6 +148,7 @@ impl Node {
         admin_state.set_running(Arc::clone(&running));
         let gateway_state = GatewayState::new(core, authority, config.gateway);
         gateway_state.set_origins(config.origins.clone());
+        gateway_state.set_rates(config.rates);
         let gateway = gateway.serve(router(&gateway_state));
         let addresses = Addresses { http: gateway_addr, admin: admin_addr, quic: running.network.local_addr() };
         let addresses =
@@ -182,6 +183,7 @@ impl Node {
         self.gateway_state.set_options(config.gateway);
         self.core().ephemeral().set_options(config.core.ephemeral);
         self.gateway_state.set_origins(config.origins.clone());
+        self.gateway_state.set_rates(config.rates);
         match net_config(config, config.tls.as_ref()) {
             Ok(NetConfig { tls: Some(material), .. }) => match self.running.network.reload(&material) {
                 Ok(()) => tracing::info!("certificates reloaded; open links stay"),

@@ -98,13 +98,14 @@ async fn take(
     let held = body::read(&state, headers, body).await?;
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
     let now = system::wall_now();
-    let jumps = Arc::clone(state.jumps());
+    let (jumps, rates) = (Arc::clone(state.jumps()), state.rates());
     // The whole body goes along, its room too: a request that times out leaves its work in the queue, and the bytes with it.
     let recorded = state
         .blocking(move |core| {
             let unsaid = Unsaid { profile: bearer.sole_profile().map(ProfileId::as_str), device: None };
             let mut batch = decode(&held.bytes, &unsaid)?;
             keep_allowed(&mut batch, &bearer, returns_progress)?;
+            rates.events(&mut batch)?;
             recorded(core, now, batch, &jumps, returns_progress)
         })
         .await?;

@@ -26,6 +26,7 @@ mod patience;
 mod problem;
 mod progress;
 mod pushes;
+mod rates;
 mod resume;
 mod row;
 pub(crate) mod sessions;
@@ -51,6 +52,8 @@ pub(crate) use self::pages::check_host;
 pub(crate) use self::problem::Problem;
 pub(crate) use self::progress::ProgressBody;
 use self::pushes::Pushes;
+pub use self::rates::RateOptions;
+use self::rates::Rates;
 use self::ws::Recorder;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
 use crate::replica::{Authority, Core, RecordError};
@@ -95,6 +98,7 @@ struct Shared {
     pushes: Arc<Pushes>,
     recorder: Recorder,
     jumps: Arc<Jumps>,
+    rates: RwLock<Arc<Rates>>,
 }
 
 /// The bounds in force, and what is taken of them.
@@ -131,12 +135,22 @@ impl GatewayState {
         let jumps = Arc::<Jumps>::default();
         let recorder = Recorder::start(Arc::clone(&core), &pushes, Arc::clone(&jumps));
         let limits = RwLock::new(Limits::new(options));
-        Self(Arc::new(Shared { core, authority, limits, origins: RwLock::default(), pushes, recorder, jumps }))
+        let rates = RwLock::new(Arc::new(Rates::new(RateOptions::default())));
+        Self(Arc::new(Shared { core, authority, limits, origins: RwLock::default(), pushes, recorder, jumps, rates }))
     }
 
     /// Takes other bounds from here on. Requests under way finish under those they began with.
     pub fn set_options(&self, options: GatewayOptions) {
         *self.0.limits.write().unwrap_or_else(PoisonError::into_inner) = Limits::new(options);
+    }
+
+    /// Takes other rates from here on. Everyone begins with a full allowance.
+    pub fn set_rates(&self, options: RateOptions) {
+        *self.0.rates.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rates::new(options));
+    }
+
+    fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&self.0.rates.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Says goodbye to WebSockets and event streams, and lets no more in: before the listener is shut down.

@@ -113,6 +113,9 @@ pub(crate) enum Problem {
     /// Too much at once.
     #[error("more is asked for than can be done now")]
     Overloaded { retry_ms: u64 },
+    /// One profile reports, or one account asks, faster than it may.
+    #[error("more of this profile or account than is allowed; come back in {retry_ms} ms")]
+    RateLimited { retry_ms: u64 },
     /// The replica must not serve now.
     #[error("the node is not ready: {reason}")]
     NotReady { reason: String },
@@ -135,7 +138,7 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyStreams { .. } | Self::StreamTaken => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyStreams { .. } | Self::StreamTaken | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::SessionGone => StatusCode::NOT_FOUND,
             Self::Party(PartyError::Position { .. }) => StatusCode::BAD_REQUEST,
             Self::Party(PartyError::NotInvited | PartyError::NotHost) => StatusCode::FORBIDDEN,
@@ -187,6 +190,7 @@ impl Problem {
             Self::Internal => "internal",
             Self::Failed { .. } => "failed",
             Self::Overloaded { .. } => "overloaded",
+            Self::RateLimited { .. } => "rate_limited",
             Self::NotReady { .. } => "not_ready",
             Self::Timeout => "timeout",
         }
@@ -215,14 +219,14 @@ impl Problem {
             Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => "Too much at once",
             Self::MediaType => "Unsupported media type",
             Self::Internal | Self::Failed { .. } => "The node failed",
-            Self::Overloaded { .. } | Self::NotReady { .. } | Self::Timeout => "Not now",
+            Self::Overloaded { .. } | Self::RateLimited { .. } | Self::NotReady { .. } | Self::Timeout => "Not now",
         }
     }
 
     /// How long to stay away, in milliseconds, where that would help.
     pub(super) fn retry_ms(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { retry_ms } => Some(*retry_ms),
+            Self::Overloaded { retry_ms } | Self::RateLimited { retry_ms } => Some(*retry_ms),
             // What frees a stream is a viewer who stops, or a lease that ends.
             Self::TooManyStreams { .. } | Self::StreamTaken | Self::Full { .. } | Self::Party(PartyError::Full { .. }) => {
                 Some(STREAM_RETRY_MS)

@@ -32,8 +32,13 @@ impl Keys {
 
     /// A token by a pair, with arguments of `leftoff token sign`.
     pub fn token(&self, name: &str, arguments: &[&str]) -> String {
+        self.token_of(name, "account", arguments)
+    }
+
+    /// The same for another account.
+    pub fn token_of(&self, name: &str, account: &str, arguments: &[&str]) -> String {
         let key = self.dir(name).join("tokens.key.pem");
-        leftoff(&[&["token", "sign", "account", "--key", key.to_str().unwrap()], arguments].concat()).trim().to_owned()
+        leftoff(&[&["token", "sign", account, "--key", key.to_str().unwrap()], arguments].concat()).trim().to_owned()
     }
 
     /// A node that wants tokens by the pair `a`.

@@ -21,6 +21,7 @@ mod pages;
 mod parties;
 mod payloads;
 mod process;
+mod rates;
 mod reads;
 mod sessions;
 mod support;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::raw::{RawAuth, RawStore, RawTls};
+use super::raw::{RawAuth, RawLimits, RawStore, RawTls};
 use super::{ConfigError, ConfigProblem, TlsFiles};
-use crate::gateway::Origins;
 use crate::gateway::auth::KeyFiles;
+use crate::gateway::{Origins, RateOptions};
+use crate::limits::EVENTS_PER_BATCH_COUNT_MAX;
 use crate::store::StoreOptions;
 
 const MIB: u64 = 1 << 20;
@@ -112,6 +113,35 @@ impl Check {
             self.host_port(key, Some(seed));
         }
         seeds.to_vec()
+    }
+
+    pub(super) fn rates(&mut self, raw: &RawLimits) -> RateOptions {
+        let default = RateOptions::default();
+        let mut number = |key, value, default: u32, min, max| self.number(key, value, default.into(), min, max) as u32;
+        let burst_min = EVENTS_PER_BATCH_COUNT_MAX as u64;
+        RateOptions {
+            profile_events_per_s: number(
+                "limits.profile_events_per_s",
+                raw.profile_events_per_s,
+                default.profile_events_per_s,
+                0,
+                1_000_000,
+            ),
+            profile_events_burst: number(
+                "limits.profile_events_burst",
+                raw.profile_events_burst,
+                default.profile_events_burst,
+                burst_min,
+                1_000_000,
+            ),
+            account_requests_per_s: number(
+                "limits.account_requests_per_s",
+                raw.account_requests_per_s,
+                default.account_requests_per_s,
+                0,
+                1_000_000,
+            ),
+        }
     }
 
     pub(super) fn origins(&mut self, key: &'static str, value: Option<&[String]>) -> Origins {

@@ -13,7 +13,7 @@ use self::check::Check;
 use self::raw::Raw;
 use crate::ephemeral::EphemeralOptions;
 use crate::gateway::auth::KeyFiles;
-use crate::gateway::{GatewayOptions, ListenerOptions, Origins};
+use crate::gateway::{GatewayOptions, ListenerOptions, Origins, RateOptions};
 use crate::limits::{LEASE_MS, LEASE_MS_MAX, STREAMS_PER_ACCOUNT_COUNT_MAX};
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::StoreOptions;
@@ -39,7 +39,9 @@ pub struct Config {
     pub listener: ListenerOptions,
     /// Bounds of the gateway.
     pub gateway: GatewayOptions,
-    /// The pages that may open a WebSocket.
+    /// How much one profile may report and one account may ask.
+    pub rates: RateOptions,
+    /// The pages of other origins that may use the node.
     pub origins: Origins,
     /// Where nodes and devices reach it, over UDP.
     pub quic_listen: SocketAddr,
@@ -188,6 +190,7 @@ impl Config {
                 sockets_count_max: check.number("gateway.sockets_max", raw.gateway.sockets_max, 10_000, 1, 1_000_000) as usize,
                 socket_idle: check.millis("gateway.socket_idle_ms", raw.gateway.socket_idle_ms, 60_000, 100, 3_600_000),
             },
+            rates: check.rates(&raw.limits),
             origins: check.origins("gateway.origins", raw.gateway.origins.as_deref()),
             quic_listen: check.listen("quic.listen", raw.quic.listen.as_deref(), &format!("{any}:7401"), dev),
             quic_advertise: check.host_port("quic.advertise", raw.quic.advertise.as_deref()),

@@ -51,7 +51,7 @@ section!(
 );
 section!(RawCluster { secret_file: String, seeds: Vec<String>, ttl_days: i64, max_clock_drift_ms: i64, ack: String });
 section!(RawAuth { key_files: Vec<String>, jwks_file: String, hs256_secret_file: String, leeway_ms: i64 });
-section!(RawLimits { streams_max: i64, lease_ms: i64 });
+section!(RawLimits { streams_max: i64, lease_ms: i64, profile_events_per_s: i64, profile_events_burst: i64, account_requests_per_s: i64 });
 section!(RawStore {
     table_mib: i64,
     cache_mib: i64,

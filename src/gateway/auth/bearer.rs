@@ -17,7 +17,10 @@ impl Bearer {
     /// What a token grants its bearer that was not sent in a header.
     pub(crate) fn of_token(state: &GatewayState, token: &str) -> Result<Self, Problem> {
         let Some(authority) = state.authority() else { return Ok(Self(None)) };
-        authority.verify(system::wall_now(), token).map(|grant| Self(Some(grant))).map_err(Problem::Token)
+        let grant = authority.verify(system::wall_now(), token).map_err(Problem::Token)?;
+        // Counted when it is known whose it is: nobody uses up another's allowance.
+        state.rates().request(&grant.account)?;
+        Ok(Self(Some(grant)))
     }
 
     /// When the token ends; never, where tokens are off.
@@ -69,7 +72,9 @@ impl FromRequestParts<GatewayState> for Bearer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &GatewayState) -> Result<Self, Problem> {
-        let Some(authority) = state.authority() else { return Ok(Self(None)) };
+        if state.authority().is_none() {
+            return Ok(Self(None));
+        }
         let mut values = parts.headers.get_all(AUTHORIZATION).iter();
         let value = values.next().ok_or(Problem::TokenMissing)?;
         if values.next().is_some() {
@@ -79,6 +84,6 @@ impl FromRequestParts<GatewayState> for Bearer {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
-        authority.verify(system::wall_now(), token.ok_or(Problem::TokenMissing)?).map(|grant| Self(Some(grant))).map_err(Problem::Token)
+        Self::of_token(state, token.ok_or(Problem::TokenMissing)?)
     }
 }

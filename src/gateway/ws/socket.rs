@@ -276,6 +276,9 @@ impl Socket {
         // All of them may have been refused: then that is what the acknowledgement says.
         let _ = keep_allowed(&mut batch, bearer, false);
         self.company.heard(&batch);
+        if let Err(problem) = self.state.rates().events(&mut batch) {
+            return self.say(message::error(&id, &problem)).await;
+        }
         let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(bytes as u32) else {
             return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
         };

@@ -585,7 +585,7 @@ class Attachment {
   }
 
   timeupdate() {
-    if (this.media.seeking || this.gone || this.scrub !== null) return;
+    if (this.media.seeking || this.media.ended || this.gone || this.scrub !== null) return;
     this.position = this.now;
     const interval = this.duration - this.position <= 60_000 ? 2_000 : this.sync._beat;
     if (this.plays && this.env.mono() - this.reported >= interval) this.report('HEARTBEAT');
@@ -723,7 +723,7 @@ function platform() {
   const env = { window: globalThis, now: Date.now, random: Math.random, mono: () => performance.now() };
   for (const name of ['setTimeout', 'clearTimeout', 'fetch', 'WebSocket', 'BroadcastChannel']) env[name] = globalThis[name]?.bind(globalThis);
   const { document, indexedDB, navigator = {} } = globalThis;
-  return { ...env, document, indexedDB, locks: navigator.locks, beacon: navigator.sendBeacon?.bind(navigator) };
+  return { ...env, document, indexedDB, locks: navigator.locks, beacon: navigator.sendBeacon?.bind(navigator), keepalive: 'keepalive' in (globalThis.Request?.prototype ?? {}) };
 }
 
 /** One device of one profile, in step with a node. Options, events and answers are described in `leftoff.d.ts`. */
@@ -869,7 +869,7 @@ export class Leftoff {
         this._failures = 0;
       }
     } catch (error) {
-      for (const record of batch) record.flying = false;
+      this._land(batch);
       const wait = this.env.random() * min(30_000, 500 * 2 ** this._failures++);
       this._again = this.env.setTimeout(() => this.flush(), max(error?.retry_after_ms ?? 100, wait));
     }
@@ -1013,11 +1013,14 @@ export class Leftoff {
 
   _pushed(message) {
     const { type, title_id } = message;
+    if ((message.profile_id ?? this.profileId) !== this.profileId) return;
     if (type === 'party') this.party?.pushed(message);
     if (type === 'error') this.party?.enter(); // What was refused to this viewer is as it was.
-    if (type === 'erased') this._titles.clear(), this._heads.clear();
-    if (type === 'reset') for (const title of this._titles.values()) title.shown = undefined;
-    if (type === 'erased' || type === 'reset') this._store.drop('titles', [...this._titles.values()].map(({ id }) => id));
+    if (type === 'erased' || type === 'reset') {
+      this._store.drop('titles', [...this._titles.values()].map(({ id }) => id));
+      for (const title of this._titles.values()) title.shown = undefined;
+      if (type === 'erased') for (const known of [this._titles, this._heads]) known.clear();
+    }
     if (type !== 'progress' && type !== 'hidden') return this._say(type, message);
     this._learn(message);
     this._changed(title_id, message.device_id !== this.deviceId);
@@ -1121,14 +1124,19 @@ export class Leftoff {
     this._store.put('queue', batch);
     const url = `${this.url}/v1/events`;
     const asked = this.env.mono();
-    const back = () => batch.forEach((record) => (record.flying = false));
+    if (!this.env.keepalive) return this.env.beacon?.(url, body);
     // Plain text needs no leave of another origin first, and there is no time to ask for it.
-    if (!this._bearer && this.env.beacon?.(url, body)) back();
-    else this.env.fetch(url, { method: 'POST', body, keepalive: true, headers: this._headers('application/json') })
-      .then((answer) => answer.json()).then((answer) => this._kept(batch, answer, asked)).catch(back);
+    this.env.fetch(url, { method: 'POST', body, keepalive: true, headers: this._headers(this._bearer ? 'application/json' : 'text/plain') })
+      .then((answer) => answer.json()).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
+  }
+
+  _land(records) {
+    for (const record of records) record.flying = false;
   }
 
   _wake() {
+    if (this._left) this._land(this._queue);
+    this._left = 0;
     for (const attachment of this._attached) {
       if (!attachment.media.paused) attachment.playing();
       attachment.elsewhere(this.view(attachment.titleId));

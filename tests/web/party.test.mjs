@@ -1,0 +1,129 @@
+// A watch party: one anchor, and everyone at it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { correction } from '../../src/gateway/web/leftoff.js';
+import { Browser, FakeNode, Page, Time, Video } from './fakes.mjs';
+
+test('more than three seconds off it seeks, less it plays a little faster or slower', () => {
+  const anchor = { position_ms: 100_000, rate: 1, playing: true, at_ms: 1_000 };
+  assert.deepEqual(correction(anchor, 11_000, 110_000), { rate: 1 });
+  assert.deepEqual(correction(anchor, 11_000, 110_090), { rate: 1 });
+  assert.deepEqual(correction(anchor, 11_000, 112_000), { rate: 0.95 });
+  assert.deepEqual(correction(anchor, 11_000, 107_500), { rate: 1.05 });
+  assert.deepEqual(correction(anchor, 11_000, 113_001), { seek: 110_000 });
+  assert.deepEqual(correction(anchor, 11_000, 0), { seek: 110_000 });
+  assert.deepEqual(correction({ ...anchor, rate: 2 }, 11_000, 119_000), { rate: 2.1 });
+  assert.deepEqual(correction({ ...anchor, playing: false }, 11_000, 100_200), { rate: 1 });
+  assert.deepEqual(correction({ ...anchor, playing: false }, 11_000, 102_000), { seek: 100_000 }, 'standing still it cannot catch up');
+});
+
+// A party at a fake node: the later command wins, and everyone is told.
+async function party(count) {
+  const time = new Time();
+  const node = new FakeNode(time);
+  const anchors = { stamp: 1, anchor: null, at: 0, commands: 0 };
+  const tell = (socket) => anchors.anchor && socket.tell({ type: 'party', id: 'p', viewers: count, members: [], anchor: { ...anchors.anchor, stamp: anchors.stamp, age_ms: time.ms - anchors.at } });
+  const { send } = node.WebSocket.prototype;
+  node.WebSocket.prototype.send = function (text) {
+    const message = JSON.parse(text);
+    if (message.type === 'party.join') time.setTimeout(() => tell(this), 20);
+    if (message.type === 'party.control') {
+      time.setTimeout(() => {
+        const { position_ms, rate, playing, title_id } = message;
+        Object.assign(anchors, { stamp: anchors.stamp + 1, anchor: { position_ms, rate, playing, title_id }, at: time.ms, commands: anchors.commands + 1 });
+        node.sockets.forEach(tell);
+      }, 20);
+    }
+    send.call(this, text);
+  };
+  const viewers = [];
+  for (let i = 0; i < count; i++) {
+    const page = new Page({ time, node, browser: new Browser(), options: { deviceId: `d${i}` } });
+    const video = new Video(time);
+    const attachment = page.sync.attach(video, { titleId: 'film' });
+    await time.pass(50);
+    viewers.push({ page, video, attachment, party: page.sync.joinParty({ id: 'p', invite: 'x' }, attachment) });
+  }
+  await time.pass(1_000);
+  const watch = async (seconds) => {
+    for (let step = 0; step < seconds * 4; step++) {
+      await time.pass(250);
+      for (const { video } of viewers) if (!video.paused) Object.assign(video, { at: video.at + 0.25 * video.playbackRate }) && video.say('timeupdate');
+    }
+    await time.pass(0);
+  };
+  const spread = () => Math.max(...viewers.map(({ video }) => video.at)) - Math.min(...viewers.map(({ video }) => video.at));
+  return { time, node, anchors, viewers, watch, spread };
+}
+
+test('what one does all do, and nobody answers', async () => {
+  const { anchors, viewers, watch, spread } = await party(3);
+  await viewers[0].video.play();
+  await watch(5);
+  assert.ok(viewers.every(({ video }) => !video.paused));
+  assert.ok(spread() < 0.5, `${spread()}`);
+  assert.equal(anchors.commands, 1);
+  viewers[1].video.currentTime = 1_000;
+  await watch(5);
+  assert.ok(viewers.every(({ video }) => Math.abs(video.at - 1_005) < 1), `${viewers.map(({ video }) => video.at)}`);
+  assert.equal(anchors.commands, 2);
+  viewers[2].video.pause();
+  await watch(2);
+  assert.ok(viewers.every(({ video }) => video.paused));
+  assert.ok(spread() < 0.3);
+  assert.equal(anchors.commands, 3);
+});
+
+test('two seeks that cross end with everyone in one place', async () => {
+  const { anchors, viewers, watch, spread } = await party(3);
+  await viewers[0].video.play();
+  await watch(3);
+  viewers[0].video.currentTime = 500;
+  viewers[1].video.currentTime = 3_000;
+  await watch(10);
+  assert.ok(spread() < 0.5, `${viewers.map(({ video }) => video.at)}`);
+  assert.equal(anchors.commands, 3, 'the play and two seeks, and no answer to either');
+});
+
+test('a late joiner is taken along, and its progress is its own report but no seek', async () => {
+  const { viewers, time, node, watch } = await party(2);
+  await viewers[0].video.play();
+  viewers[0].video.currentTime = 2_000;
+  await watch(3);
+  const page = new Page({ time, node, browser: new Browser(), options: { deviceId: 'late' } });
+  const video = new Video(time);
+  const attachment = page.sync.attach(video, { titleId: 'film' });
+  await time.pass(50);
+  page.sync.joinParty({ id: 'p' }, attachment);
+  await time.pass(1_100);
+  assert.ok(Math.abs(video.currentTime - viewers[0].video.at) < 3, `${video.currentTime}`);
+  assert.equal(video.paused, false);
+  const kinds = node.events.filter(({ device_id }) => device_id === 'late').map(({ kind }) => kind);
+  assert.deepEqual(kinds, ['PLAY']);
+});
+
+test('who has left is left alone', async () => {
+  const { viewers, watch } = await party(2);
+  await viewers[0].video.play();
+  await watch(2);
+  viewers[1].party.leave();
+  viewers[0].video.currentTime = 2_000;
+  await watch(3);
+  assert.ok(viewers[1].video.at < 10);
+  assert.equal(viewers[1].page.sync.party, null);
+});
+
+test('a viewer whose command is refused goes back to where all are', async () => {
+  const { viewers, node, watch } = await party(2);
+  await viewers[0].video.play();
+  await watch(3);
+  const socket = node.sockets[1];
+  const { send } = socket;
+  socket.send = function (text) {
+    if (JSON.parse(text).type === 'party.control') queueMicrotask(() => this.tell({ type: 'error', code: 'not_host' }));
+    else send.call(this, text);
+  };
+  viewers[1].video.currentTime = 3_000;
+  await watch(4);
+  assert.ok(Math.abs(viewers[1].video.at - viewers[0].video.at) < 1, `${viewers.map(({ video }) => video.at)}`);
+});

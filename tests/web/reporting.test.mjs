@@ -1,0 +1,260 @@
+// What an attached element reports, and when.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EVENING, Page, Video, progress, told } from './fakes.mjs';
+
+async function playing({ options, attach, duration, shown } = {}) {
+  const page = new Page({ options });
+  if (shown) page.node.shown.set('film', shown);
+  const video = new Video(page.time, { duration });
+  const attachment = page.sync.attach(video, { titleId: 'film', ...attach });
+  await page.time.pass(100);
+  await video.play();
+  await page.time.pass(0);
+  return { page, video, attachment, node: page.node, time: page.time };
+}
+
+test('a heartbeat every ten seconds, and every two in the last minute, and the end', async () => {
+  const { video, node } = await playing({ duration: 120 });
+  await video.watch(120);
+  const kinds = node.events.map(({ kind }) => kind);
+  assert.equal(kinds[0], 'PLAY');
+  assert.equal(kinds.at(-1), 'END');
+  const beats = node.events.filter(({ kind }) => kind === 'HEARTBEAT').map(({ position_ms }) => position_ms);
+  assert.deepEqual(beats.filter((ms) => ms <= 60_000), [10_000, 20_000, 30_000, 40_000, 50_000, 60_000]);
+  assert.deepEqual(beats.filter((ms) => ms > 60_000), Array.from({ length: 29 }, (_, i) => 62_000 + i * 2_000));
+  assert.ok(node.events.every(({ duration_ms }) => duration_ms === 120_000));
+});
+
+test('pause goes at once, and what stands still says nothing', async () => {
+  const { video, node, time } = await playing();
+  await video.watch(3);
+  video.pause();
+  await time.pass(0);
+  assert.deepEqual(told(node.events), ['PLAY 0', 'PAUSE 3']);
+  for (let i = 0; i < 100; i++) video.say('timeupdate');
+  await time.pass(600_000);
+  assert.equal(node.events.length, 2);
+});
+
+test('a screen that stalls while it plays says nothing', async () => {
+  const { video, node, time } = await playing();
+  for (let i = 0; i < 40; i++) {
+    await time.pass(5_000);
+    video.say('timeupdate');
+  }
+  assert.deepEqual(told(node.events), ['PLAY 0']);
+});
+
+test('a scrub is one seek, when it has rested for 300 ms', async () => {
+  const { video, node, time } = await playing();
+  await video.watch(5);
+  for (let step = 1; step <= 20; step++) {
+    video.currentTime = step * 30;
+    await time.pass(50);
+  }
+  await time.pass(240);
+  assert.deepEqual(told(node.events), ['PLAY 0']);
+  await time.pass(60);
+  assert.deepEqual(told(node.events), ['PLAY 0', 'SEEK 600']);
+  assert.ok(node.events[1].version > EVENING * 1_024, 'a jump opens a place');
+});
+
+test('a scrub cut short by a pause is reported before it', async () => {
+  const { video, node, time } = await playing();
+  await video.watch(5);
+  video.currentTime = 900;
+  await time.pass(100);
+  video.pause();
+  await time.pass(0);
+  assert.deepEqual(told(node.events), ['PLAY 0', 'SEEK 900', 'PAUSE 900']);
+});
+
+test('a title resumes where it was left, and that is no report of the viewer', async () => {
+  const { video, node } = await playing({ shown: progress('film', { version: 7, position_ms: 1_200_000 }) });
+  assert.equal(video.currentTime, 1_200);
+  await video.watch(10);
+  assert.deepEqual(told(node.events), ['PLAY 1200', 'HEARTBEAT 1210']);
+  assert.ok(node.events.every(({ version }) => version === 7), 'it goes on in the place that it resumed');
+});
+
+test('an element without metadata resumes when it has them', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { position_ms: 60_000 }));
+  const video = new Video(page.time, { ready: 0 });
+  const { ready } = page.sync.attach(video, { titleId: 'film' });
+  await page.time.pass(100);
+  assert.equal((await ready).position_ms, 60_000);
+  assert.equal(video.currentTime, 0);
+  video.readyState = 1;
+  video.say('loadedmetadata');
+  assert.equal(video.currentTime, 60);
+});
+
+test('a viewer who moved before the answer came is not moved again', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { position_ms: 60_000 }));
+  const video = new Video(page.time);
+  page.node.silent = true;
+  page.sync.attach(video, { titleId: 'film' });
+  await page.time.pass(100);
+  video.currentTime = 2_000;
+  await page.time.pass(2_000);
+  assert.equal(video.currentTime, 2_000);
+});
+
+test('a completed title starts at its beginning, and watched again opens a place', async () => {
+  const shown = progress('film', { position_ms: 5_400_000, completed: true, duration_ms: 5_400_000, at_ms: EVENING - 1e8 });
+  const { video, node } = await playing({ shown });
+  assert.equal(video.currentTime, 0);
+  await video.watch(20);
+  const [play, first, second] = node.events;
+  assert.equal(play.version, 0);
+  assert.ok(first.version > EVENING * 1_024);
+  assert.equal(second.version, first.version);
+});
+
+test('start over opens a place, and the seek to the start is not reported beside it', async () => {
+  const { video, attachment, node, time } = await playing({ shown: progress('film', { position_ms: 1_200_000 }) });
+  await video.watch(5);
+  await attachment.restart();
+  await time.pass(1_000);
+  assert.deepEqual(told(node.events), ['PLAY 1200', 'PLAY 0']);
+  assert.equal(node.events[1].restart, true);
+  assert.ok(node.events[1].version > EVENING * 1_024);
+});
+
+test('a step back is remembered until it has been passed again', async () => {
+  const { video, node, time } = await playing({ shown: progress('film', { position_ms: 1_200_000 }) });
+  await video.watch(1);
+  video.currentTime = 1_191;
+  await time.pass(400);
+  video.pause();
+  await time.pass(0);
+  assert.deepEqual(told(node.events), ['PLAY 1200', 'SEEK 1191', 'PAUSE 1191']);
+  assert.ok(node.events[2].stepped_back && node.events[2].version === 0);
+});
+
+test('pagehide and visibilitychange together save once', async () => {
+  for (const order of [['pagehide', 'hide'], ['hide', 'pagehide']]) {
+    const { page, video, node } = await playing();
+    await video.watch(4);
+    node.requests.length = 0;
+    for (const what of order) what === 'hide' ? page.hide() : page.window.dispatchEvent(new Event('pagehide'));
+    await page.time.pass(0);
+    const saves = node.requests.filter(({ path }) => path === '/v1/events');
+    assert.equal(saves.length, 1, order.join());
+    assert.equal(saves[0].keepalive, true);
+    assert.deepEqual(told(JSON.parse(saves[0].body).events), [order[0] === 'hide' ? 'HEARTBEAT 4' : 'STOP 4']);
+  }
+});
+
+test('what a page saves as it goes fits into 64 KiB, and holds the last', async () => {
+  const { page, video, node } = await playing();
+  node.cutOff();
+  const long = 'x'.repeat(100);
+  for (let i = 0; i < 900; i++) page.sync.report({ kind: 'PAUSE', titleId: `${long}${i}`, positionMs: 1_000 + i });
+  await video.watch(4);
+  node.cut = false;
+  node.requests.length = 0;
+  page.close();
+  const [save] = node.requests;
+  assert.ok(Buffer.byteLength(save.body) <= 65_536);
+  assert.equal(told(JSON.parse(save.body).events).at(-1), 'STOP 4');
+});
+
+test('a beacon goes where the browser cannot keep a request alive', async () => {
+  const sent = [];
+  const { page, video } = await playing({ options: { env: { keepalive: false, beacon: (url, body) => sent.push({ url, body }) > 0 } } });
+  await video.watch(4);
+  page.close();
+  assert.equal(sent.length, 1);
+  assert.equal(sent[0].url, 'http://node/v1/events');
+  assert.deepEqual(told(JSON.parse(sent[0].body).events), ['STOP 4']);
+});
+
+test('to save energy three heartbeats go in one request, and a pause takes them along', async () => {
+  const { video, node, time } = await playing({ options: { saveEnergy: true } });
+  await video.watch(65);
+  assert.deepEqual(node.batches.map(({ events }) => events.length), [1, 3, 3]);
+  await video.watch(10);
+  video.pause();
+  await time.pass(0);
+  assert.deepEqual(told(node.batches.at(-1).events), ['HEARTBEAT 70', 'PAUSE 75']);
+});
+
+test('another device is followed while nothing plays here', async () => {
+  const { video, node, time } = await playing();
+  await video.watch(5);
+  const elsewhere = (position_ms) => node.push({ type: 'progress', ...progress('film', { version: 9, position_ms, at_ms: node.now }) });
+  elsewhere(900_000);
+  await time.pass(0);
+  assert.equal(video.currentTime, 5, 'not while it plays');
+  video.pause();
+  await time.pass(5_000);
+  elsewhere(910_000);
+  await time.pass(1_000);
+  assert.equal(video.currentTime, 910);
+  await video.play();
+  await video.watch(10);
+  assert.deepEqual(told(node.events), ['PLAY 0', 'PAUSE 5', 'PLAY 910', 'HEARTBEAT 920']);
+  assert.equal(node.events.at(-1).version, 9, 'it goes on in the place of the other device');
+});
+
+test('asked to, it follows while it plays too; told not to, never', async () => {
+  const { video, attachment, node, time } = await playing();
+  await video.watch(5);
+  node.push({ type: 'progress', ...progress('film', { version: 9, position_ms: 900_000, at_ms: node.now }) });
+  attachment.follow();
+  await time.pass(0);
+  assert.equal(video.currentTime, 900);
+  const never = await playing({ attach: { follow: false } });
+  never.video.pause();
+  await never.time.pass(5_000);
+  never.node.push({ type: 'progress', ...progress('film', { version: 9, position_ms: 900_000, at_ms: never.node.now }) });
+  await never.time.pass(0);
+  assert.equal(never.video.currentTime, 0);
+});
+
+test('a hidden page moves nothing until it is seen again', async () => {
+  const { page, video, node, time } = await playing();
+  video.pause();
+  await time.pass(1_000);
+  page.hide();
+  node.push({ type: 'progress', ...progress('film', { version: 9, position_ms: 900_000, at_ms: node.now }) });
+  await time.pass(1_000);
+  assert.equal(video.currentTime, 0);
+  page.show();
+  await time.pass(1_000);
+  assert.equal(video.currentTime, 900);
+});
+
+test('another source in the element is not taken for the title', async () => {
+  const { video, node, time } = await playing();
+  await video.watch(5);
+  Object.assign(video, { at: 0, paused: true });
+  video.say('emptied');
+  video.duration = 60;
+  video.say('loadedmetadata');
+  await video.play();
+  await video.watch(20);
+  await time.pass(0);
+  assert.deepEqual(told(node.events), ['PLAY 0', 'STOP 5']);
+});
+
+test('detached and attached to the next title, each gets its own', async () => {
+  const { page, video, node, time } = await playing();
+  await video.watch(5);
+  page.sync.attach(video, { titleId: 'next', resume: false });
+  await video.watch(12);
+  await time.pass(0);
+  assert.deepEqual(node.events.map(({ title_id, kind }) => `${title_id} ${kind}`), ['film PLAY', 'film STOP', 'next PLAY', 'next HEARTBEAT']);
+});
+
+test('what needs a title, a kind and a position says so', () => {
+  const page = new Page();
+  for (const wrong of [{}, { kind: 'PAUSE', titleId: 'x' }, { kind: 'JUMP', titleId: 'x', positionMs: 1 }, { kind: 'PAUSE', titleId: 'x', positionMs: NaN }]) {
+    assert.throws(() => page.sync.report(wrong), TypeError);
+  }
+  assert.equal(page.sync.report({ kind: 'PAUSE', title_id: 'x', position_ms: 5_000 }).position_ms, 5_000, 'by the names of the HTTP API too');
+});

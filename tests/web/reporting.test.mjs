@@ -163,16 +163,6 @@ test('what a page saves as it goes fits into 64 KiB, and holds the last', async 
   assert.equal(told(JSON.parse(save.body).events).at(-1), 'STOP 4');
 });
 
-test('a beacon goes where the browser cannot keep a request alive', async () => {
-  const sent = [];
-  const { page, video } = await playing({ options: { env: { keepalive: false, beacon: (url, body) => sent.push({ url, body }) > 0 } } });
-  await video.watch(4);
-  page.close();
-  assert.equal(sent.length, 1);
-  assert.equal(sent[0].url, 'http://node/v1/events');
-  assert.deepEqual(told(JSON.parse(sent[0].body).events), ['STOP 4']);
-});
-
 test('to save energy three heartbeats go in one request, and a pause takes them along', async () => {
   const { video, node, time } = await playing({ options: { saveEnergy: true } });
   await video.watch(65);

@@ -1,67 +1,53 @@
 /**
- * leftoff.js: keeps people's place. Resume, follow and report playback against a leftoff node; the guide is docs/web.md.
- * One ES module, no dependencies, no build step. Licence: MIT OR Apache-2.0.
+ * leftoff.js keeps people's place. Guide and reasons: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0.
  */
 
-const STEP_MS = 60_000; // A jump by more than this is a deliberate move.
+const STEP_MS = 60_000;
 const MINUTES_10 = 600_000;
-const KEEP_OWN_MS = 60_000; // Own reports are laid over reads for this long after they were kept: another node may not have them yet.
-const BODY_BYTES_MAX = 60_000; // Below the 64 KiB of a frame, and of what may be sent while a page goes.
+const KEEP_OWN_MS = 60_000; // Another node may not have them yet.
+const BODY_BYTES_MAX = 60_000;
 
 const STATES = { PLAY: 'playing', HEARTBEAT: 'playing', PAUSE: 'paused', SEEK: 'seeking', STOP: 'stopped', END: 'ended' };
 const { max, min, abs, floor, round } = Math;
 
-// ---- Stamps: Unix ms * 1024 + counter. Numbers below 2^53, so never shifted, which would cut them to 32 bits.
+// Stamps: ms * 1024 + counter. `<<` would cut them to 32 bits.
 
-const STAMP_MAX = Number.MAX_SAFE_INTEGER;
-const stampOf = (ms) => min(ms * 1024, STAMP_MAX);
+const stampOf = (ms) => ms * 1024;
 const wallOf = (stamp) => floor(stamp / 1024);
-const shifted = (stamp, ms) => stamp && min(max(stamp + ms * 1024, 1), STAMP_MAX);
-
-// ---- Places, newest first: {version, position_ms, touched, ended}. Inside one the position only grows.
+const shifted = (stamp, ms) => stamp && max(stamp + stampOf(ms), 1);
 
 function joinPlace(places, place) {
-  const same = places.find((own) => own.version === place.version);
-  const joined = same
-    ? { ...same, position_ms: max(same.position_ms, place.position_ms), touched: max(same.touched, place.touched), ended: same.ended || place.ended }
-    : place;
-  return [...places.filter((own) => own !== same), joined].sort((one, other) => other.version - one.version).slice(0, 8);
+  const same = places.find(({ version }) => version === place.version);
+  const joined = { ...same, ...place };
+  for (const part of ['position_ms', 'touched', 'ended']) if (same) joined[part] = max(same[part], place[part]);
+  return [...places.filter((other) => other !== same), joined].sort((one, other) => other.version - one.version).slice(0, 8);
 }
 
-const completes = (place, durationMs) => place.ended || (durationMs > 0 && place.position_ms * 100 >= durationMs * 95);
-const NOWHERE = { version: 0, position_ms: 0, touched: 0, ended: false };
-const best = (all, better) => all.reduce((one, other) => (one && !better(other, one) ? one : other), null);
-// A place opened after the event cannot be the event's.
-const placesUntil = (view, stamp) => view.places.filter((place) => place.version <= stamp);
+const NOWHERE = { version: 0, position_ms: 0, touched: 0 };
+const completes = (place, length) => place.ended || (length > 0 && place.position_ms * 100 >= length * 95);
+const best = (places, rank) => [...places].sort((one, other) => rank(one) - rank(other))[0];
 
-function resumedPlace(view, position, stamp) {
-  const places = placesUntil(view, stamp);
+function resumedPlace({ places }, position, stamp) {
+  const until = places.filter(({ version }) => version <= stamp);
   const far = (place) => abs(place.position_ms - position);
-  const near = best(places.filter((place) => far(place) <= STEP_MS), (place, best) => far(place) < far(best));
-  const ahead = places.length ? position - places[0].position_ms : -1;
-  return near ?? (ahead >= 0 && ahead <= MINUTES_10 ? places[0] : null);
+  const ahead = position - until[0]?.position_ms;
+  return best(until.filter((place) => far(place) <= STEP_MS), far) ?? (ahead >= 0 && ahead <= MINUTES_10 ? until[0] : null);
 }
 
 function startPlace(view, position, stamp) {
-  const places = placesUntil(view, stamp);
-  const below = () => best(places.filter((place) => place.position_ms <= position), (place, best) => place.position_ms > best.position_ms);
-  return resumedPlace(view, position, stamp) ?? below() ?? places.at(-1) ?? NOWHERE;
+  const until = view.places.filter(({ version }) => version <= stamp);
+  const below = until.filter((place) => place.position_ms <= position);
+  return resumedPlace(view, position, stamp) ?? best(below, (place) => -place.position_ms) ?? until.at(-1) ?? NOWHERE;
 }
 
-// ---- The playhead
-
-/**
- * The state machine of one device in one title: turns its reports into places. The twin of `Playhead` in the node's source; both are held to
- * one table of cases. Pure: time, the next stamp and what the register shows are passed in.
- */
+/** One device in one title: its reports become places. The twin of the node's `Playhead`. */
 export class Playhead {
-  /** A playhead in a place that is known. */
   constructor(version, at, reached = 0) {
-    Object.assign(this, { version, reached, ended: false, last: null, steppedBack: false, rewatchFrom: null, playingSince: null });
-    Object.assign(this, { newest: version, newestTouched: 0, started: at, trail: [], recent: [] });
+    Object.assign(this, { last: null, newest: version, touched: 0, started: at, trail: [], recent: [] });
+    this.begin(version, reached);
   }
 
-  /** A playhead where a device's first report belongs (rule 1). `live` is the next stamp if the event is younger than 60 s, else null. */
+  /** Where a first report belongs. `live`: the next stamp, for the young. */
   static start(event, at, live, view) {
     const place = startPlace(view, event.position_ms, live ?? Playhead.derived(event, at));
     const playhead = new Playhead(place.version, at, place.position_ms);
@@ -69,12 +55,11 @@ export class Playhead {
     return playhead;
   }
 
-  /** The stamp of an event that is not live. */
   static derived(event, at) {
     return stampOf(at);
   }
 
-  /** Takes a report. Answers the place it counts in, and what it changes there: null for a repeat. */
+  /** Where a report counts, and what it changes: null for a repeat. */
   report(event, at, live, view) {
     if (view) this.look(view);
     if (this.repeats(event)) return this.nothing(at);
@@ -86,30 +71,36 @@ export class Playhead {
       if (!last) this.remember(event, at, stamp);
       return this.nothing(at);
     }
-    const touched = last ? max(stamp, min(last.stamp + 1, STAMP_MAX)) : stamp;
+    const touched = last ? max(stamp, last.stamp + 1) : stamp;
     if (event.kind === 'PLAY' && !event.restart) this.play(event, at, stamp, view);
     if (this.isMove(event, at) || this.takesOver(event, at)) {
-      this.enter(at, this.above(this.version, stamp), event.position_ms);
+      this.enter(at, max(this.version + 1, stamp), event.position_ms);
       this.newest = max(this.newest, this.version);
     } else if (event.kind === 'SEEK') {
-      this.steppedBack ||= event.position_ms < (last ? last.position_ms : this.reached);
+      this.steppedBack ||= event.position_ms < this.stands;
     }
     this.playingSince = STATES[event.kind] === 'playing' ? (this.stillPlaying(at) ?? at) : null;
     this.remember(event, at, touched);
     this.reached = max(this.reached, event.position_ms);
     this.ended ||= event.kind === 'END';
     if (event.position_ms >= this.reached) this.steppedBack = false;
-    if (event.kind === 'STOP') this.rewatchFrom = null; // Closed before it went on: a failed start.
+    if (event.kind === 'STOP') this.rewatchFrom = null;
     return this.counted(event, touched, this.version, this.steppedBack);
   }
 
-  /** Goes on in a place that another device opened: for a player that was moved there. */
   enter(at, version, reached) {
-    this.leave({ until: at, version: this.version, position_ms: this.last ? this.last.position_ms : this.reached });
+    this.leave({ until: at, version: this.version, position_ms: this.stands });
+    this.begin(version, reached);
+  }
+
+  begin(version, reached) {
     Object.assign(this, { version, reached, ended: false, steppedBack: false, rewatchFrom: null, playingSince: null });
   }
 
-  /** The same playhead by a clock that is `ms` ahead of its own; versions that `own` says its clock made move too. */
+  get stands() {
+    return this.last?.position_ms ?? this.reached;
+  }
+
   restamp(ms, own) {
     const moved = (version) => (own(version) ? shifted(version, ms) : version);
     this.version = moved(this.version);
@@ -123,22 +114,17 @@ export class Playhead {
   look(view) {
     const newest = view.places[0] ?? NOWHERE;
     this.newest = newest.version;
-    this.newestTouched = newest.touched;
+    this.touched = newest.touched;
     const own = view.places.find((place) => place.version === this.version);
     if (own) this.reached = max(this.reached, own.position_ms);
   }
 
-  // A retry equals one of the last 32 in kind, position and its own time.
   repeats({ kind, position_ms, at_ms }) {
     if (at_ms == null) return false;
     const told = `${kind} ${position_ms} ${at_ms}`;
     if (this.recent.includes(told)) return true;
     if (this.recent.push(told) > 32) this.recent.shift();
     return false;
-  }
-
-  above(version, stamp) {
-    return max(min(version + 1, STAMP_MAX), stamp);
   }
 
   leftAt(at) {
@@ -163,21 +149,18 @@ export class Playhead {
     this.last = { position_ms, at, stamp, state: STATES[kind], speed: Math.fround(speed ?? 1) };
   }
 
-  // An idle screen says where it stands, again and again: no activity (rule 6). A heartbeat after a pause is one too.
   isIdle({ kind, position_ms }) {
     const { last } = this;
-    const standing = kind === 'HEARTBEAT' || ((kind === 'PAUSE' || kind === 'STOP') && (!last || last.state === STATES[kind]));
+    const standing = kind === 'HEARTBEAT' || (/PAUSE|STOP/.test(kind) && (!last || last.state === STATES[kind]));
     return standing && (last ? last.position_ms === position_ms : position_ms <= this.reached);
   }
 
-  // A player that is opened far from where it stood, near another place, belongs to that place from here on.
   play(event, at, stamp, view) {
     const begun = this.rewatchFrom;
     this.rewatchFrom = null;
     if (!view) return;
     let { places, completed, duration_ms: length } = view;
     if (this.last) {
-      // What the playhead itself has reported may not be in the view yet.
       const own = { version: this.version, position_ms: this.reached, touched: this.last.stamp, ended: this.ended };
       const superseded = !places.length || places[0].version < own.version;
       places = joinPlace(places, own);
@@ -197,10 +180,9 @@ export class Playhead {
   isMove({ kind, restart, position_ms }, at) {
     if (kind === 'PLAY' && restart) return true;
     if (kind === 'SEEK') {
-      const { last } = this;
-      const from = last ? last.position_ms : this.reached;
+      const { last, stands } = this;
       const played = last?.state === 'playing' ? floor(max(at - last.at, 0) * last.speed) : 0;
-      if (position_ms + STEP_MS < from || position_ms > from + played + STEP_MS) return true;
+      if (position_ms + STEP_MS < stands || position_ms > stands + played + STEP_MS) return true;
     }
     return this.rewatchFrom !== null && position_ms > this.rewatchFrom;
   }
@@ -208,7 +190,7 @@ export class Playhead {
   takesOver({ kind }, at) {
     const since = this.stillPlaying(at);
     return STATES[kind] === 'playing' && this.newest > this.version && since !== null
-      && at - since >= MINUTES_10 && at - wallOf(this.newestTouched) >= MINUTES_10;
+      && at - since >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
   }
 
   stillPlaying(at) {
@@ -216,18 +198,16 @@ export class Playhead {
     return last?.state === 'playing' && at - last.at <= STEP_MS ? (this.playingSince ?? last.at) : null;
   }
 
-  // From before the last report: it counts in the place the playhead had at that time, and a late move descends from there (rule 5).
   late(event, at, stamp, view) {
     const left = this.leftAt(at);
     let { version: own, position_ms: from } = left ?? { version: this.version, position_ms: this.reached };
     const precedes = at < this.started && own > stamp;
     if (precedes) {
-      // Nobody was in that place yet, so it is placed like the first report of a device.
       ({ version: own, position_ms: from } = view ? startPlace(view, event.position_ms, stamp) : NOWHERE);
     }
     let version = own;
     if ((event.kind === 'SEEK' && abs(from - event.position_ms) > STEP_MS) || (event.kind === 'PLAY' && event.restart)) {
-      version = this.above(own, stamp);
+      version = max(own + 1, stamp);
       const nowLeft = { until: at, version: own, position_ms: from };
       if (precedes) {
         this.leave(nowLeft);
@@ -247,51 +227,44 @@ export class Playhead {
   }
 }
 
-// ---- What is shown
-
-const UNSEEN = {
-  started: false, position_ms: 0, version: 0, high_ms: 0, places: [], completed: false, furthest_ms: 0, state: 'stopped', speed: 1, hidden: false,
-};
+const UNSEEN = { started: false, position_ms: 0, version: 0, high_ms: 0, places: [], completed: false, furthest_ms: 0 };
 const placesOf = (shown) => shown.places.map((place) => ({ ...place, touched: stampOf(place.touched_ms), ended: false }));
 
-/** Lays a device's own reports over what a node showed: the join of both. */
+/** A device's own reports over what a node showed: the join of both. */
 export function overlay(shown, own, policy) {
-  const mine = best(own, (one, other) => one.touched >= other.touched);
+  const mine = best(own, (one) => -one.touched);
   if (!mine) return shown;
+  const { state, device_id, speed, touched, last_ms, series_id = shown.series_id } = mine;
   const places = own.reduce(joinPlace, placesOf(shown));
   const [{ version, position_ms: high_ms }] = places;
-  const later = mine.touched >= stampOf(shown.at_ms ?? 0);
+  const later = touched >= stampOf(shown.at_ms ?? 0);
   const furthest_ms = max(shown.furthest_ms, ...own.map((one) => one.position_ms));
   const length = (later && mine.duration_ms) || shown.duration_ms;
   const duration_ms = furthest_ms <= length + 5_000 ? length : undefined;
   const same = version === shown.version;
-  const stepped = mine.stepped_back && mine.version === version && high_ms - mine.last_ms <= STEP_MS;
+  const stepped = mine.stepped_back && mine.version === version && high_ms - last_ms <= STEP_MS;
   let position_ms = same && high_ms === shown.high_ms ? shown.position_ms : high_ms;
   if (policy === 'furthest') position_ms = furthest_ms;
-  else if (later) position_ms = stepped || policy === 'last_activity' ? mine.last_ms : high_ms;
+  else if (later) position_ms = stepped || policy === 'last_activity' ? last_ms : high_ms;
   return {
-    ...shown, started: true, position_ms, version, high_ms, furthest_ms, duration_ms,
+    ...shown, started: true, position_ms, version, high_ms, furthest_ms, duration_ms, series_id,
     places: places.map((place) => ({ version: place.version, position_ms: place.position_ms, touched_ms: wallOf(place.touched) })),
     completed: completes(places[0], duration_ms) || (same && shown.completed),
-    ...(later && { state: mine.state, device_id: mine.device_id, speed: mine.speed, at_ms: wallOf(mine.touched), hidden: false }),
-    ...(mine.series_id && { series_id: mine.series_id }),
+    ...(later && { state, device_id, speed, at_ms: wallOf(touched), hidden: false }),
   };
 }
 
-// ---- The clock: a node's time, carried on by a clock that never goes back
-
+// A node's time, carried on by a clock that never goes back.
 class Clock {
   constructor(env) {
     this.env = env;
-    this.known = false;
-    this.took = Infinity;
     this.shown = this.stamp = this.seen = 0;
     this.base = this.skew = env.now() - env.mono();
   }
 
   now() {
     const skew = this.env.now() - this.env.mono();
-    // The machine slept, or its clock was corrected. Only a node can say which.
+    // Slept or corrected: only a node can say.
     if (abs(skew - this.skew) > 2_000) this.known = false;
     this.skew = skew;
     return (this.shown = max(this.shown, round(this.base + this.env.mono())));
@@ -301,61 +274,51 @@ class Clock {
     return (this.stamp = max(stampOf(this.now()), this.stamp + 1, this.seen + 1));
   }
 
-  // Takes a node's time. Answers by how much what was stamped in doubt is to be moved.
+  // By how much what was stamped in doubt is to move.
   measure(server, asked) {
     const now = this.env.mono();
-    const took = now - asked;
-    const shift = round(server + took / 2 - now - this.base);
-    const doubted = !this.known;
-    if (!doubted && took > 2 * this.took && abs(shift) < took + 2_000) return 0;
-    this.known = true;
-    this.took = took;
+    const shift = round(server + (now - asked) / 2 - now - this.base);
+    if (this.known && abs(shift) < 2_000) return 0;
     this.base += shift;
-    if (abs(shift) > 2_000) this.shown = 0;
-    if (doubted) this.stamp = shifted(this.stamp, shift);
-    return doubted ? shift : 0;
+    this.shown = 0;
+    if (this.known) return 0;
+    this.known = true;
+    this.stamp = shifted(this.stamp, shift);
+    return shift;
   }
 }
 
-// ---- What waits: in memory, and in IndexedDB where there is one
-
 function openStore(env, name) {
-  let base;
-  const opened = new Promise((resolve) => {
+  const opened = new Promise((resolve, reject) => {
     const request = env.indexedDB.open(name, 1);
     request.onupgradeneeded = () => ['queue', 'titles'].forEach((table) => request.result.createObjectStore(table, { keyPath: 'id' }));
-    request.onsuccess = () => resolve((base = request.result));
-    request.onerror = resolve;
-  }).catch(() => {});
-  const act = (table, work) => {
-    // At once where possible: a page that goes waits for nobody. And where nothing can be kept, memory serves.
-    const now = () => { try { work(base.transaction(table, 'readwrite').objectStore(table)); } catch {} };
-    if (base) now(); else opened.then(now);
-  };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = reject;
+  });
+  const act = (table, work) => opened.then((base) => work(base.transaction(table, 'readwrite').objectStore(table))).catch(() => {});
   return {
     put: (table, values) => act(table, (store) => values.forEach((value) => store.put(value))),
     drop: (table, ids) => act(table, (store) => ids.forEach((id) => store.delete(id))),
-    all: (table) => opened.then(() => new Promise((resolve) => {
-      const request = base.transaction(table).objectStore(table).getAll();
+    all: async (table) => (await act(table, (store) => new Promise((resolve) => {
+      const request = store.getAll();
       request.onsuccess = () => resolve(request.result);
-    })).catch(() => []),
+    }))) ?? [],
   };
 }
 
-// ---- The link: WebSocket, else server-sent events, else polling, each tried again with full jitter
-
+// WebSocket, else server-sent events, else polling.
 class Link {
   constructor(sync) {
     Object.assign(this, { sync, env: sync.env, failures: 0, run: 0, next: 1, acks: new Map(), mode: 'offline' });
   }
 
-  restart(wait) {
-    this.stop();
+  restart(wait, mode) {
+    this.stop(mode);
     const { run } = this;
     this.timer = this.env.setTimeout(() => this.connect(run), wait);
   }
 
-  stop() {
+  stop(mode) {
     this.run++;
     this.env.clearTimeout(this.timer);
     this.env.clearTimeout(this.silence);
@@ -364,7 +327,7 @@ class Link {
     this.socket = null;
     for (const { reject } of this.acks.values()) reject(new Error('closed'));
     this.acks.clear();
-    this.enter('offline');
+    this.enter(mode || 'offline');
   }
 
   enter(mode) {
@@ -378,22 +341,19 @@ class Link {
     const begun = env.mono();
     const { quiet } = sync;
     const way = quiet || this.failures > 5 ? 'poll' : this.failures > 2 || !env.WebSocket ? 'stream' : 'listen';
-    let wait = 0;
-    let answered = false;
+    let wait;
+    let polled;
     try {
       const bearer = await sync._token();
       if (run !== this.run) return;
       this.abort = new AbortController();
       wait = await this[way](run, bearer);
-      answered = way === 'poll';
+      polled = way === 'poll';
     } catch {}
     if (run !== this.run) return;
-    // A line that held for a minute is a good one. One that must poll tries the better ways again after a while.
-    this.failures = env.mono() - begun >= 60_000 ? 0 : answered && !quiet && this.failures > 11 ? 2 : this.failures + 1;
+    this.failures = env.mono() - begun >= 60_000 ? 0 : polled && !quiet && this.failures > 11 ? 2 : this.failures + 1;
     const jitter = env.random() * min(quiet ? 300_000 : 30_000, 500 * 2 ** this.failures);
-    const mode = this.mode;
-    this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : answered ? 0 : jitter));
-    if (answered) this.enter(mode);
+    this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
 
   listen(run, token) {
@@ -402,13 +362,12 @@ class Link {
     const asked = env.mono();
     return new Promise((resolve) => {
       let wait;
-      // A line that is silent although it was asked is dead.
       const heard = (asked) => {
         env.clearTimeout(this.silence);
         this.silence = env.setTimeout(() => (asked ? socket.close() : (this.tell({ type: 'ping' }), heard(true))), 20_000);
       };
       heard();
-      socket.onopen = () => this.hello(token);
+      socket.onopen = () => this.tell({ type: 'hello', token, device_id: sync.deviceId, profiles: [sync.profileId], since: this.since });
       socket.onclose = () => resolve(wait);
       socket.onmessage = ({ data }) => {
         if (run !== this.run) return;
@@ -436,17 +395,12 @@ class Link {
     });
   }
 
-  hello(token) {
-    this.tell({ type: 'hello', token, device_id: this.sync.deviceId, profiles: [this.sync.profileId], since: this.since });
-  }
-
   tell(message) {
     if (this.socket?.readyState === 1) this.socket.send(JSON.stringify(message));
   }
 
-  // Sends events, by the socket where there is one. The answer says what was kept.
   send(body) {
-    if (this.mode !== 'websocket') return this.sync._ask('/v1/events', { method: 'POST', body: JSON.stringify(body) });
+    if (this.mode !== 'websocket') return this.sync._post('/v1/events', body);
     const id = this.next++;
     return new Promise((resolve, reject) => {
       this.acks.set(id, { resolve, reject });
@@ -471,11 +425,11 @@ class Link {
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop();
       for (const block of blocks) {
-        const [, type] = /^event: (.*)/m.exec(block) ?? [];
-        const [, data] = /^data: (.*)/m.exec(block) ?? [];
-        [, this.since] = /^id: (.*)/m.exec(block) ?? [, this.since];
-        if (data) this.push({ type, ...JSON.parse(data) });
-        if (type === 'bye') wait = JSON.parse(data).retry_after_ms;
+        const field = (name) => new RegExp(`^${name}: (.*)`, 'm').exec(block)?.[1];
+        this.since = field('id') ?? this.since;
+        const message = { type: field('event'), ...JSON.parse(field('data') ?? '{}') };
+        if (message.type) this.push(message);
+        wait = message.retry_after_ms;
       }
     }
   }
@@ -490,16 +444,13 @@ class Link {
   }
 }
 
-// ---- A video element, or a player around one
-
-// video.js, plyr, hls.js and shaka-player each keep the element elsewhere.
 const elementOf = (player) => player.getMediaElement?.() ?? player.media ?? player.el?.().querySelector('video, audio') ?? player;
 
 class Attachment {
   constructor(sync, player, options) {
     Object.assign(this, { sync, env: sync.env, media: elementOf(player), options, titleId: options.titleId, off: [] });
     Object.assign(this, { held: true, target: null, scrub: null, position: 0, reported: -Infinity });
-    for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata', 'ratechange']) {
+    for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
     this.ready = this.begin();
@@ -522,7 +473,7 @@ class Attachment {
     return ms > 0 && ms < 1e10 ? ms : undefined;
   }
 
-  // Moves the element. The viewer did not, so it is no report.
+  // Not the viewer's move.
   seek(ms) {
     if (this.media.readyState < 1) this.later = ms;
     else if (abs(this.now - ms) > 250) this.media.currentTime = (this.target = ms) / 1_000;
@@ -561,7 +512,7 @@ class Attachment {
   }
 
   seeking() {
-    if (this.target !== null && abs(this.now - this.target) > 1_500) this.target = null; // The viewer was quicker.
+    if (this.target !== null && abs(this.now - this.target) > 1_500) this.target = null;
     if (this.target === null && this.media.readyState) this.moved = true;
   }
 
@@ -575,7 +526,6 @@ class Attachment {
     this.scrub = this.env.setTimeout(() => this.settle(), 300);
   }
 
-  // A scrub that was resting is reported before whatever follows it.
   settle() {
     if (this.scrub === null) return;
     this.env.clearTimeout(this.scrub);
@@ -591,12 +541,8 @@ class Attachment {
     if (this.plays && this.env.mono() - this.reported >= interval) this.report('HEARTBEAT');
   }
 
-  ratechange() {
-    this.sync.party?.act();
-  }
-
   emptied() {
-    // Another source: what plays from here on is nobody's until it is attached, unless it is as long, and so the same once more.
+    // Another title, unless it is as long.
     if (!this.plays) return;
     this.gone = (this.duration ?? -9_000) / 1_000;
     this.still('STOP', this.position);
@@ -607,11 +553,11 @@ class Attachment {
     this.reported = this.env.mono();
     if (this.held || this.muted) return;
     const { seriesId, sessionId } = this.options;
-    const speed = this.sync.party ? 1 : this.media.playbackRate;
+    const speed = this.sync.party ? 1 : min(this.media.playbackRate, 16);
     this.sync.report({ kind, titleId: this.titleId, positionMs, durationMs: this.duration, seriesId, sessionId, restart, speed });
   }
 
-  /** From the beginning, because the viewer chose so. */
+  /** From the beginning. */
   restart() {
     this.seek(0);
     this.moved = this.plays = true;
@@ -619,21 +565,20 @@ class Attachment {
     return this.media.play();
   }
 
-  /** Goes where the title was left elsewhere, also while it plays here. */
+  /** Goes where the title was left elsewhere. */
   follow(shown = this.sync.view(this.titleId)) {
     if (!shown.started) return;
     this.sync._enter(this.titleId, shown);
     this.seek(shown.position_ms);
   }
 
-  // Another device went on. What stands still goes along, unless it was told otherwise.
   elsewhere(shown) {
     const { follow } = this.options;
     if (follow === false || this.held || this.gone || this.scrub !== null || this.sync.party) return;
     if (follow === 'always' || (this.media.paused && !this.sync.hidden)) this.follow(shown);
   }
 
-  /** Ends, with a report of where it stood. */
+  /** Ends. */
   detach() {
     this.still('STOP', this.position);
     this.off.forEach((off) => off());
@@ -641,9 +586,7 @@ class Attachment {
   }
 }
 
-// ---- A watch party: one anchor for all
-
-/** What an element at `position` has to do to be where the anchor is: go to `seek`, or play at `rate`. */
+/** How an element at `position` gets to the anchor. */
 export function correction(anchor, now, position) {
   const there = anchor.position_ms + (anchor.playing ? max(0, now - anchor.at_ms) * anchor.rate : 0);
   const off = position - there;
@@ -653,7 +596,7 @@ export function correction(anchor, now, position) {
 
 class Party {
   constructor(sync, { id, invite }, attachment) {
-    Object.assign(this, { sync, id, invite, attachment, rate: 1 });
+    Object.assign(this, { sync, id, invite, attachment });
     this.enter();
     this.turn();
   }
@@ -669,7 +612,6 @@ class Party {
 
   pushed({ id, anchor }) {
     if (id !== this.id || !anchor || anchor.stamp < this.anchor?.stamp) return;
-    // Its age is measured without wall clocks, so that devices whose clocks differ agree.
     this.anchor = { ...anchor, at_ms: this.sync._clock.now() - anchor.age_ms };
     this.apply();
   }
@@ -680,30 +622,27 @@ class Party {
     const { media } = attachment;
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     if (seek !== undefined) attachment.seek(seek);
-    media.playbackRate = this.rate = rate ?? anchor.rate;
+    media.playbackRate = rate ?? anchor.rate;
     if (anchor.playing && media.paused) media.play().catch(() => {});
     if (!anchor.playing && !media.paused) media.pause();
   }
 
-  // What the viewer did, and only that: what was applied equals the anchor.
+  // What was applied equals the anchor: no answer to it.
   act() {
     const { anchor, attachment } = this;
     if (!attachment || attachment.target !== null) return;
     const { media, now, titleId } = attachment;
-    const rate = abs(media.playbackRate - this.rate) < 0.001 ? (anchor?.rate ?? 1) : media.playbackRate;
-    const same = anchor && anchor.playing !== media.paused && rate === anchor.rate;
-    if (same && correction(anchor, this.sync._clock.now(), now).seek === undefined) return;
-    this.control({ position_ms: now, rate, playing: !media.paused, title_id: titleId });
+    if (anchor && anchor.playing !== media.paused && correction(anchor, this.sync._clock.now(), now).seek === undefined) return;
+    this.control({ position_ms: now, rate: anchor?.rate ?? 1, playing: !media.paused, title_id: titleId });
   }
 
-  /** Moves everybody: `{position_ms, rate, playing}`. */
+  /** Moves everybody. */
   control(anchor) {
     this.anchor = { stamp: 0, ...this.anchor, ...anchor, at_ms: this.sync._clock.now() };
-    this.rate = anchor.rate;
     this.sync._link.tell({ type: 'party.control', ...anchor, id: this.id });
   }
 
-  /** Leaves. The element goes on as it is. */
+  /** Leaves. */
   leave() {
     this.sync.env.clearTimeout(this.timer);
     this.sync._link.tell({ type: 'party.leave', id: this.id });
@@ -711,8 +650,6 @@ class Party {
     if (this.attachment) this.attachment.media.playbackRate = this.anchor?.rate ?? 1;
   }
 }
-
-// ---- The client
 
 function listen(off, target, type, act) {
   target?.addEventListener?.(type, act);
@@ -723,23 +660,35 @@ function platform() {
   const env = { window: globalThis, now: Date.now, random: Math.random, mono: () => performance.now() };
   for (const name of ['setTimeout', 'clearTimeout', 'fetch', 'WebSocket', 'BroadcastChannel']) env[name] = globalThis[name]?.bind(globalThis);
   const { document, indexedDB, navigator = {} } = globalThis;
-  return { ...env, document, indexedDB, locks: navigator.locks, beacon: navigator.sendBeacon?.bind(navigator), keepalive: 'keepalive' in (globalThis.Request?.prototype ?? {}) };
+  return { ...env, document, indexedDB, locks: navigator.locks };
 }
 
-/** One device of one profile, in step with a node. Options, events and answers are described in `leftoff.d.ts`. */
+/** One device of one profile, in step with a node. */
 export class Leftoff {
+  party = null;
+  _heads = new Map();
+  _titles = new Map();
+  _own = new Set();
+  _attached = new Set();
+  _waiting = new Map();
+  _listeners = {};
+  _off = [];
+  _queue = [];
+  _count = 0;
+  _failures = 0;
+  _beat = 10_000;
+
   constructor({ url = location.origin, token, deviceId, profileId, live = true, saveEnergy = false, env }) {
     if (!profileId) throw new TypeError('leftoff: profileId is missing');
-    Object.assign(this, { env: { ...platform(), ...env }, url: url.replace(/\/+$/, ''), token, profileId, live, saveEnergy, party: null });
-    Object.assign(this, { _heads: new Map(), _titles: new Map(), _own: new Set(), _attached: new Set(), _waiting: new Map(), _listeners: {}, _off: [] });
-    Object.assign(this, { _queue: [], _count: 0, _failures: 0, _beat: 10_000, _path: `/v1/profiles/${encodeURIComponent(profileId)}` });
+    Object.assign(this, { env: { ...platform(), ...env }, url: url.replace(/\/+$/, ''), token, profileId, live, saveEnergy });
+    this._path = `/v1/profiles/${encodeURIComponent(profileId)}`;
     this._tab = this._name();
     this.deviceId = deviceId ?? this._device();
     this._clock = new Clock(this.env);
     this._store = openStore(this.env, `leftoff ${this.url}`);
     this._link = new Link(this);
     const { document, window, locks, BroadcastChannel } = this.env;
-    // Held while this page lives, so that no other takes over what waits in it.
+    // While it is held no other takes over what waits here.
     locks?.request(this._tab, () => new Promise((resolve) => this._off.push(resolve)));
     if (BroadcastChannel) {
       this._channel = new BroadcastChannel(`leftoff ${this.url} ${profileId} ${this.deviceId}`);
@@ -754,17 +703,17 @@ export class Leftoff {
     if (live) this._link.restart();
   }
 
-  /** Whether the page cannot be seen. */
+  /** In the background. */
   get hidden() {
     return this.env.document?.visibilityState === 'hidden';
   }
 
-  /** Whether the page is in the background and plays nothing: then it keeps no line open. */
+  /** And plays nothing. */
   get quiet() {
     return this.hidden && !this._plays;
   }
 
-  /** Keeps an element, or a video.js, plyr, hls.js or shaka player, in step with a title. */
+  /** Keeps an element or player in step with a title. */
   attach(player, options) {
     for (const other of this._attached) if (other.media === elementOf(player)) other.detach();
     const attachment = new Attachment(this, player, options);
@@ -772,28 +721,21 @@ export class Leftoff {
     return attachment;
   }
 
-  /** Listens; answers a function that ends it. */
+  /** Listens; answers how to end. */
   on(type, listener) {
     (this._listeners[type] ??= new Set()).add(listener);
     return () => this._listeners[type].delete(listener);
   }
 
-  /** Reports what a player did. Answers the title's progress with it. Waits on this device until a node has kept it. */
+  /** Reports what a player did. Answers the title's progress. */
   report(event) {
     const now = this._clock.now();
-    const told = (camel, snake) => event[camel] ?? event[snake];
-    const at = told('atMs', 'at_ms');
-    const full = this._event(event.kind, told('titleId', 'title_id'), told('positionMs', 'position_ms'), {
-      series_id: told('seriesId', 'series_id'), session_id: told('sessionId', 'session_id'), restart: event.restart || undefined,
-      duration_ms: told('durationMs', 'duration_ms') || undefined, speed: event.speed > 0 && event.speed <= 16 && event.speed !== 1 ? event.speed : undefined,
-      // By this device's clock, whatever that says.
-      at_ms: at == null ? now : min(now, round(now - this.env.now() + at)),
-    });
-    const { kind, title_id, at_ms, duration_ms } = full;
-    if (duration_ms < full.position_ms) full.position_ms = max(duration_ms, full.position_ms - 5_000);
+    const full = this._event(event);
+    const { kind, title_id } = full;
+    const at_ms = (full.at_ms = full.at_ms ? min(now, round(now + full.at_ms - this.env.now())) : now);
     const live = now - at_ms < STEP_MS ? this._clock.tick() : null;
     const shown = this.view(title_id);
-    const view = { places: placesOf(shown), completed: shown.completed, duration_ms: shown.duration_ms };
+    const view = { ...shown, places: placesOf(shown) };
     const head = this._heads.get(title_id) ?? Playhead.start(full, at_ms, live, view);
     this._heads.set(title_id, head);
     const { version, delta } = head.report(full, at_ms, live, view);
@@ -807,14 +749,14 @@ export class Leftoff {
     return this.view(title_id);
   }
 
-  /** What is known of a title now: what the node showed last, and over it this device's own reports. Asks nobody. */
+  /** What is known of a title. */
   view(titleId, policy, shown) {
     const title = this._title(titleId);
     title.own = title.own.filter(({ kept }) => kept === undefined || this.env.mono() - kept < KEEP_OWN_MS);
     return overlay(shown ?? title.shown ?? { ...UNSEEN, profile_id: this.profileId, title_id: titleId }, title.own, policy);
   }
 
-  /** Where to resume. Never fails: for a node that is silent for 800 ms memory answers, and what nobody knows begins at 0. */
+  /** Where to resume. Never fails. */
   async resume(titleId, { policy = 'continue' } = {}) {
     const within = (ms, answer) => Promise.race([answer, new Promise((resolve) => this.env.setTimeout(resolve, ms))]);
     const asked = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`);
@@ -824,32 +766,26 @@ export class Leftoff {
     return this.view(titleId, policy, policy === 'continue' ? undefined : shown);
   }
 
-  /**
-   * Moves positions in that an app kept by itself. Resolves when a node has kept them, so that the app can forget them; again does no harm.
-   * One without `atMs` is older than everything: it moves nobody who has watched on.
-   */
+  /** Moves an app's positions in; resolves when a node has them. */
   migrate(entries) {
-    return Promise.all(entries.map(({ titleId, positionMs, durationMs, seriesId, atMs = 1 }) => new Promise((resolve) => this._enqueue(
-      this._event('PAUSE', titleId, positionMs, { duration_ms: durationMs || undefined, series_id: seriesId, at_ms: round(atMs) }), null, resolve,
-    ))));
+    return Promise.all(entries.map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve))));
   }
 
   /** Makes a party. */
   createParty(body) {
-    return this._ask('/v1/parties', { method: 'POST', body: JSON.stringify({ profile_id: this.profileId, device_id: this.deviceId, ...body }) });
+    return this._post('/v1/parties', { profile_id: this.profileId, device_id: this.deviceId, ...body });
   }
 
-  /** Joins a party, with an element that is attached, or only to look on. */
+  /** Joins one. */
   joinParty(party, attachment) {
     this.party?.leave();
     return (this.party = new Party(this, party, attachment));
   }
 
-  /** A new token: a text, or a function that answers one, also later. */
+  /** A new token. */
   setToken(token) {
     this.token = token;
-    if (this._link.mode === 'websocket') this._token().then((bearer) => this._link.hello(bearer));
-    else if (this.live) this._link.restart();
+    if (this.live) this._link.restart();
   }
 
   /** Sends what waits. */
@@ -862,8 +798,7 @@ export class Leftoff {
       await this._ready;
       while ((batch = this._batch(this._queue)).length) {
         let asked = this.env.mono();
-        // An empty batch tells the time.
-        if (!this._clock.known) this._time((await this._ask('/v1/events', { method: 'POST', body: '{"events":[]}' })).server_time_ms, asked);
+        if (!this._clock.known) this._time((await this._post('/v1/events', { events: [] })).server_time_ms, asked);
         asked = this.env.mono();
         this._kept(batch, await this._link.send(this._body(batch)), asked);
         this._failures = 0;
@@ -876,7 +811,7 @@ export class Leftoff {
     this._sending = false;
   }
 
-  /** Ends: reports where players stood, sends what can be sent, closes the line. What still waits is sent by the next page. */
+  /** Ends. What waits is for the next page. */
   close() {
     for (const attachment of [...this._attached]) attachment.detach();
     this.party?.leave();
@@ -908,14 +843,13 @@ export class Leftoff {
     return (this._bearer = typeof this.token === 'function' ? await this.token() : this.token);
   }
 
-  _headers(type) {
-    return { ...(type && { 'content-type': type }), ...(this._bearer && { authorization: `Bearer ${this._bearer}` }) };
-  }
-
-  async _fetch(path, init = {}) {
-    await this._token();
-    const answer = await this.env.fetch(this.url + path, { ...init, headers: { ...this._headers(init.body && 'application/json'), ...init.headers } });
-    if (!answer.ok) throw await answer.json().catch(() => ({}));
+  async _fetch(path, init) {
+    // A page that goes cannot wait; plain text needs no preflight.
+    if (!init?.keepalive) await this._token();
+    const bearer = this._bearer;
+    const headers = { 'content-type': bearer ? 'application/json' : 'text/plain', ...(bearer && { authorization: `Bearer ${bearer}` }), ...init?.headers };
+    const answer = await this.env.fetch(this.url + path, { ...init, headers });
+    if (!answer.ok) throw await answer.json();
     return answer;
   }
 
@@ -923,25 +857,24 @@ export class Leftoff {
     return (await this._fetch(path, init)).json();
   }
 
-  _event(kind, title_id, position_ms, more) {
-    const event = { profile_id: this.profileId, title_id, device_id: this.deviceId, kind, position_ms: max(0, round(position_ms)), ...more };
-    if (!STATES[kind] || !title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: an event needs kind, titleId and positionMs');
+  _post(path, body, keepalive) {
+    return this._ask(path, { method: 'POST', body: JSON.stringify(body), keepalive });
+  }
+
+  _event(told) {
+    const event = { profile_id: this.profileId, device_id: this.deviceId };
+    for (const name in told) event[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = told[name] || undefined;
+    event.position_ms = max(0, round(told.positionMs ?? told.position_ms));
+    if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: a report needs kind, titleId and positionMs');
     return event;
   }
 
   _title(id) {
-    let title = this._titles.get(id);
-    if (!title) this._titles.set(id, (title = { id: JSON.stringify([this.profileId, id]), own: [] }));
-    if (this._titles.size > 500) {
-      const [old, { id: key }] = [...this._titles].find(([, { own }]) => !own.length) ?? [id, title];
-      this._titles.delete(old);
-      this._heads.delete(old);
-      this._store.drop('titles', [key]);
-    }
+    const title = this._titles.get(id) ?? { id: JSON.stringify([this.profileId, id]), own: [] };
+    this._titles.set(id, title);
     return title;
   }
 
-  // A version of this device's own making, by a clock that is in doubt: it moves with the clock.
   _made(version, at) {
     if (abs(wallOf(version) - at) < 1_000) this._own.add(version);
   }
@@ -955,12 +888,11 @@ export class Leftoff {
 
   _enqueue(event, delta, resolve) {
     const id = `${this._tab} ${String(++this._count).padStart(9, 0)}`;
-    const record = { id, tab: this._tab, wall: this.env.now(), unsure: !this._clock.known, event };
+    const record = { id, tab: this._tab, unsure: !this._clock.known, event };
     this._queue.push(record);
     this._store.put('queue', [record]);
     if (resolve) this._waiting.set(id, resolve);
     const beats = this._queue.filter((other) => other.event.kind === 'HEARTBEAT' && !other.flying);
-    // The last heartbeats in a place say what the first did.
     if (this._queue.length > 1_000) this._drop([beats[0] ?? this._queue[0]]);
     if (delta) {
       this._channel?.postMessage(this._lay(event, delta, id));
@@ -974,7 +906,6 @@ export class Leftoff {
     this._store.drop('queue', records.map(({ id }) => id));
   }
 
-  // Lays a report over what is known of its title, until it was kept and a while longer.
   _lay(event, { version, position_ms, touched, ended, stepped_back }, id) {
     const title = this._title(event.title_id);
     const before = title.own.filter((one) => one.version === version && one.id);
@@ -984,7 +915,7 @@ export class Leftoff {
     return own;
   }
 
-  // Another tab of this device reported: it knows best, and the one that the viewer touched last goes on.
+  // Another tab of this device: that touched last reports.
   _neighbour(own) {
     const title = this._title(own.title_id);
     title.own = [...title.own.filter((one) => one.id || one.version !== own.version), { ...own, id: null, kept: this.env.mono() }];
@@ -1002,11 +933,7 @@ export class Leftoff {
 
   _learn(shown) {
     const title = this._title(shown.title_id);
-    const was = title.shown;
-    // A node that is behind another says less; what was seen a moment ago holds.
-    const behind = was && (shown.version - was.version || shown.high_ms - was.high_ms) < 0 && this.env.mono() - title.seen < KEEP_OWN_MS;
-    if (behind) return;
-    Object.assign(title, { shown, seen: this.env.mono() });
+    title.shown = shown;
     for (const { version, touched_ms } of shown.places) this._clock.seen = max(this._clock.seen, version, stampOf(touched_ms + 1));
     this._store.put('titles', [{ id: title.id, shown }]);
   }
@@ -1015,7 +942,7 @@ export class Leftoff {
     const { type, title_id } = message;
     if ((message.profile_id ?? this.profileId) !== this.profileId) return;
     if (type === 'party') this.party?.pushed(message);
-    if (type === 'error') this.party?.enter(); // What was refused to this viewer is as it was.
+    if (type === 'error') this.party?.enter();
     if (type === 'erased' || type === 'reset') {
       this._store.drop('titles', [...this._titles.values()].map(({ id }) => id));
       for (const title of this._titles.values()) title.shown = undefined;
@@ -1026,7 +953,6 @@ export class Leftoff {
     this._changed(title_id, message.device_id !== this.deviceId);
   }
 
-  // Tells the node what this device does, if that is news.
   _state(anew) {
     const state = this._plays ? 'playing' : this.hidden ? 'background' : 'paused';
     if (anew || state !== this._told) this._link.tell({ type: 'state', state, profile_id: this.profileId, title_id: [...this._attached][0]?.titleId });
@@ -1035,7 +961,7 @@ export class Leftoff {
     if (this.quiet && this.live) this._calm = this.env.setTimeout(() => this.quiet && this._link.restart(), 10_000);
   }
 
-  // As many as one body holds: the oldest, or, of a page that goes, the last.
+  // What one body holds: the oldest, or of a page that goes the last.
   _batch(records, going) {
     let bytes = 200;
     const free = records.filter(({ flying }) => !flying);
@@ -1067,7 +993,6 @@ export class Leftoff {
     });
   }
 
-  // Takes a node's time, and moves what was stamped in doubt and is still here.
   _time(server, asked) {
     const shift = this._clock.measure(server, asked);
     const moved = (version) => (this._own.has(version) ? shifted(version, shift) : version);
@@ -1086,21 +1011,19 @@ export class Leftoff {
   }
 
   async _load() {
-    const { locks, now } = this.env;
-    const held = (await locks?.query().catch(() => {}))?.held.map(({ name }) => name) ?? [];
-    const records = (await this._store.all('queue')).filter(({ tab, wall, event }) => event.profile_id === this.profileId
-      && event.device_id === this.deviceId && tab !== this._tab && !held.includes(tab) && (locks || now() - wall > STEP_MS));
+    const { held } = (await this.env.locks?.query()) ?? { held: [] };
+    const records = (await this._store.all('queue')).filter(({ tab, event }) => event.profile_id === this.profileId
+      && event.device_id === this.deviceId && tab !== this._tab && !held.some(({ name }) => name === tab));
     for (const record of records) {
       Object.assign(record, { tab: this._tab, flying: false });
-      const { version, at_ms, position_ms, kind, stepped_back } = record.event;
-      if (record.unsure) this._made(version, at_ms);
-      if (version != null) this._lay(record.event, { version, position_ms, touched: stampOf(at_ms), ended: kind === 'END', stepped_back }, record.id);
+      const { event, id, unsure } = record;
+      if (unsure) this._made(event.version, event.at_ms);
+      if (event.version != null) this._lay(event, { ...event, touched: stampOf(event.at_ms), ended: event.kind === 'END' }, id);
     }
     this._queue.unshift(...records);
     this._store.put('queue', records);
-    for (const { id, shown } of await this._store.all('titles')) {
-      const [profile, title] = JSON.parse(id);
-      if (profile === this.profileId) this._title(title).shown ??= shown;
+    for (const { shown } of await this._store.all('titles')) {
+      if (shown.profile_id === this.profileId) this._title(shown.title_id).shown ??= shown;
     }
     if (records.length) this.flush();
   }
@@ -1115,19 +1038,13 @@ export class Leftoff {
     else this._state();
   }
 
-  // Sends what waits in a way that outlives the page.
   _save() {
     const batch = this._batch(this._queue, true);
     if (!batch.length) return;
-    if (!this._clock.known) for (const { event } of batch) delete event.version, delete event.stepped_back; // The node places them, by their age.
-    const body = JSON.stringify(this._body(batch));
-    this._store.put('queue', batch);
-    const url = `${this.url}/v1/events`;
+    if (!this._clock.known) for (const { event } of batch) delete event.version, delete event.stepped_back;
     const asked = this.env.mono();
-    if (!this.env.keepalive) return this.env.beacon?.(url, body);
-    // Plain text needs no leave of another origin first, and there is no time to ask for it.
-    this.env.fetch(url, { method: 'POST', body, keepalive: true, headers: this._headers(this._bearer ? 'application/json' : 'text/plain') })
-      .then((answer) => answer.json()).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
+    this._post('/v1/events', this._body(batch), true).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
+    this._store.put('queue', batch);
   }
 
   _land(records) {

@@ -3,7 +3,6 @@
 //! Nothing here reads a clock but `system`; everything else is handed the time. That is what lets a simulation run the same code.
 
 mod hlc;
-#[cfg(feature = "embedded")]
 pub mod system;
 mod wall;
 

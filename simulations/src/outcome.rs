@@ -1,9 +1,9 @@
 //! What came of a run: figures for the summary, the JSON and the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Everything that a run found and measured.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -19,8 +19,10 @@ pub struct Outcome {
     /// The hash of the trace: equal for equal histories.
     pub trace_hash: String,
     /// Virtual time from the beginning to rest.
+    #[serde(rename = "virtual_time_s", serialize_with = "seconds")]
     pub virtual_time: Duration,
     /// Real time it took. Not part of what a seed decides.
+    #[serde(rename = "real_time_s", serialize_with = "seconds")]
     pub real_time: Duration,
     /// What was broken, as the checkers say it; empty when all is well.
     pub violations: Vec<String>,
@@ -51,8 +53,10 @@ pub struct Outcome {
     /// Bytes sent, by what is in them.
     pub bytes: BTreeMap<String, u64>,
     /// Bytes sent over time, by what is in them.
+    #[serde(serialize_with = "bytes_over_time")]
     pub bytes_over_time: Vec<(Duration, BTreeMap<String, u64>)>,
     /// Registers unequal among nodes, over time.
+    #[serde(serialize_with = "divergence")]
     pub divergence: Vec<(Duration, u64)>,
     /// The faults, with when all was equal again after each.
     pub faults: Vec<FaultOutcome>,
@@ -63,7 +67,80 @@ pub struct Outcome {
     /// Links between hosts.
     pub links: Vec<LinkOutcome>,
     /// Real time by part of the simulator, where it was measured.
+    #[serde(rename = "where_time_goes_s", serialize_with = "seconds_by_name")]
     pub where_time_goes: BTreeMap<String, Duration>,
+}
+
+impl Outcome {
+    /// Whether something that must hold did not.
+    pub fn failed(&self) -> bool {
+        !self.violations.is_empty() || !self.settled
+    }
+
+    /// The checkers that found something, by name; `settling` if replicas were not equal in the end.
+    pub fn failed_checkers(&self) -> BTreeSet<&str> {
+        let mut found: BTreeSet<&str> = self.violations.iter().map(|violation| checker(violation)).collect();
+        if !self.settled {
+            found.insert("settling");
+        }
+        found
+    }
+
+    /// Bytes sent on all links.
+    pub fn bytes_all(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+
+    /// Bytes sent on all links for each update; 0 without updates.
+    pub fn bytes_per_update(&self) -> f64 {
+        if self.updates == 0 { 0.0 } else { self.bytes_all() as f64 / self.updates as f64 }
+    }
+
+    /// Records applied a second of real time, at all hosts.
+    pub fn joins_per_s(&self) -> f64 {
+        self.joins as f64 / self.real_time.as_secs_f64().max(1e-9)
+    }
+}
+
+/// The checker that said so: the word before ` at ` or a colon.
+fn checker(violation: &str) -> &str {
+    let word = violation.split([' ', ':']).next().unwrap_or_default();
+    if word.is_empty() { "unknown" } else { word }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+#[expect(clippy::ref_option, reason = "serde hands the field over as it is")]
+fn seconds_or_none<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| duration.as_secs_f64()).serialize(serializer)
+}
+
+fn seconds_by_name<S: Serializer>(times: &BTreeMap<String, Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(times.iter().map(|(name, duration)| (name, duration.as_secs_f64())))
+}
+
+/// A sample of bytes, as it is serialized.
+#[derive(Serialize)]
+struct BytesSample<'a> {
+    at_s: f64,
+    bytes: &'a BTreeMap<String, u64>,
+}
+
+fn bytes_over_time<S: Serializer>(samples: &[(Duration, BTreeMap<String, u64>)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(samples.iter().map(|(at, bytes)| BytesSample { at_s: at.as_secs_f64(), bytes }))
+}
+
+/// A sample of divergence, as it is serialized.
+#[derive(Serialize)]
+struct DivergenceSample {
+    at_s: f64,
+    registers_unequal: u64,
+}
+
+fn divergence<S: Serializer>(samples: &[(Duration, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(samples.iter().map(|(at, unequal)| DivergenceSample { at_s: at.as_secs_f64(), registers_unequal: *unequal }))
 }
 
 /// What became of a fault.
@@ -72,12 +149,15 @@ pub struct FaultOutcome {
     /// What it was, for people.
     pub what: String,
     /// When it began.
+    #[serde(rename = "at_s", serialize_with = "seconds")]
     pub at: Duration,
     /// When it ended.
+    #[serde(rename = "until_s", serialize_with = "seconds")]
     pub until: Duration,
     /// Most registers unequal while it lasted.
     pub unequal_max: u64,
     /// From its end until all nodes that were up were equal, or until the next fault began; none: not before the end.
+    #[serde(rename = "converged_s", serialize_with = "seconds_or_none")]
     pub converged: Option<Duration>,
 }
 

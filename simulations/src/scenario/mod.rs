@@ -10,6 +10,7 @@ pub mod library;
 pub mod places;
 pub mod quantity;
 
+mod describe;
 mod faults;
 mod parse;
 mod reader;

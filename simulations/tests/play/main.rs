@@ -2,6 +2,9 @@
 #![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
+mod example;
 mod latencies;
 mod mistakes;
+mod report;
 mod scenarios;
+mod swarm;

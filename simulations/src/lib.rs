@@ -18,8 +18,12 @@
 )]
 
 pub mod checkers;
+pub mod command;
 pub mod model;
 pub mod observation;
 pub mod outcome;
+pub mod report;
 pub mod scenario;
+pub mod summary;
+pub mod swarm;
 pub mod world;

@@ -1,3 +1,7 @@
 //! `leftoff-sim`: the partition simulator's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    leftoff_simulations::command::main()
+}

@@ -14,4 +14,3 @@ mod streams;
 mod support;
 mod talking;
 mod tokens;
-mod watching;

@@ -1,0 +1,260 @@
+//! Small worlds in which bugs show. Written as users write them.
+
+use leftoff_simulations::scenario::{Scenario, parse};
+
+/// All of them.
+pub(crate) const NAMES: [&str; 9] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew", "flapping"];
+
+/// The story of that name.
+pub(crate) fn scenario(name: &str) -> Scenario {
+    let text = match name {
+        "evening" => EVENING,
+        "erasures" => ERASURES,
+        "storm" => STORM,
+        "flips" => FLIPS,
+        "days" => DAYS,
+        "scrub" => SCRUB,
+        "backup" => BACKUP,
+        "skew" => SKEW,
+        "flapping" => FLAPPING,
+        other => panic!("no story is called {other}"),
+    };
+    parse(&format!("{name}.toml"), name, text).unwrap()
+}
+
+/// Shared profiles, several devices, jumps and switches; small tables that fold often; many reads.
+const EVENING: &str = r#"
+about = "Families watch the same titles on several screens, and look often where they are."
+duration = "6min"
+regions = ["eu-central-1", "us-east-1"]
+
+[workload]
+viewers = 30
+viewers_per_profile = 3
+devices_per_viewer = 2
+replicas_share = "20 %"
+titles = 8
+watch = "5min"
+reads = "30 %"
+hides = 4
+
+[workload.habits]
+back = 15
+switch = 15
+restart = 5
+
+[replicas]
+table = "64 KiB"
+segment = "64 KiB"
+sync = "5ms"
+"#;
+
+/// Erasures at one place and watching at another, cuts between, restarts after.
+const ERASURES: &str = r#"
+about = "Profiles are erased while others go on watching behind a cut; nodes are restarted afterwards."
+duration = "8min"
+regions = ["eu-central-1", "us-east-1"]
+
+[workload]
+viewers = 30
+viewers_per_profile = 3
+replicas_share = "20 %"
+titles = 6
+watch = "6min"
+reads = "30 %"
+erasures = 8
+
+[replicas]
+table = "64 KiB"
+segment = "64 KiB"
+
+[[faults]]
+kind = "flap"
+at = "1min"
+lasts = "4min"
+hosts = "us-east-1/0"
+every = "20s"
+
+[[faults]]
+kind = "rolling-restart"
+at = "6min"
+lasts = "90s"
+hosts = "nodes"
+down = "5s"
+"#;
+
+/// Killed again and again.
+const STORM: &str = r#"
+about = "Nodes are killed between any two calls to the disk, with slow syncs, so that much is under way each time."
+duration = "6min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 60
+watch = "5min"
+
+[replicas]
+table = "64 KiB"
+segment = "64 KiB"
+sync = "20ms"
+
+[[faults]]
+kind = "crash"
+at = "30s"
+lasts = "5min"
+hosts = "nodes"
+times = 60
+down = "3s"
+"#;
+
+/// Bits of the log flip.
+const FLIPS: &str = r#"
+about = "Bits of logs flip, also at their very end."
+duration = "6min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 40
+watch = "5min"
+
+[replicas]
+table = "64 KiB"
+segment = "64 KiB"
+
+[[faults]]
+kind = "flip-bits"
+at = "90s"
+lasts = "5s"
+hosts = "eu-central-1/0"
+count = 3
+
+[[faults]]
+kind = "flip-bits"
+at = "180s"
+lasts = "5s"
+hosts = "us-east-1/0"
+count = 1
+
+[[faults]]
+kind = "flip-bits"
+at = "270s"
+lasts = "5s"
+hosts = "ap-northeast-1/0"
+count = 1
+"#;
+
+/// A time to live, and a region that is away for longer.
+const DAYS: &str = r#"
+about = "Registers live for a day; a region is away for longer than that, and hears late of what is not yet expired."
+duration = "40h"
+settle = "30min"
+regions = ["eu-central-1", "us-east-1"]
+
+[workload]
+viewers = 20
+titles = 10
+replicas_share = "0 %"
+watch = "20min"
+heartbeat = "1min"
+
+[replicas]
+ttl = "1d"
+
+[[faults]]
+kind = "cut"
+at = "1h"
+lasts = "38h"
+hosts = "us-east-1"
+"#;
+
+/// Everything is compared often.
+const SCRUB: &str = r#"
+about = "Nodes compare everything twice a minute, while tables fold often."
+duration = "5min"
+regions = ["eu-central-1", "us-east-1"]
+
+[workload]
+viewers = 30
+watch = "4min"
+
+[replicas]
+table = "64 KiB"
+segment = "64 KiB"
+scrub = "30s"
+"#;
+
+/// A folder from before an erasure.
+const BACKUP: &str = r#"
+about = "A profile is erased, and then a node is set back to a backup from before that."
+duration = "8min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 40
+watch = "6min"
+erasures = 6
+
+[[faults]]
+kind = "restore-backup"
+at = "7min"
+lasts = "20s"
+hosts = "us-east-1/0"
+age = "6min"
+"#;
+
+/// A clock that is behind refuses what others stamp.
+const SKEW: &str = r#"
+about = "A node's clock runs two minutes behind the others for a while: it refuses what it takes for the future, and must get it later."
+duration = "8min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 40
+watch = "6min"
+
+[[faults]]
+kind = "clock"
+at = "2min"
+lasts = "3min"
+hosts = "us-east-1/0"
+offset = "-2min"
+"#;
+
+/// Links that come and go in a mesh.
+const FLAPPING: &str = r#"
+about = "Links between regions break at any moment, while many changes of the same registers are under way."
+duration = "6min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1"]
+
+[network]
+bandwidth = "20 kB/s"
+
+[workload]
+viewers = 80
+viewers_per_profile = 4
+titles = 20
+watch = "5min"
+
+[[faults]]
+kind = "flap"
+at = "30s"
+lasts = "150s"
+hosts = "eu-central-1"
+to = "us-east-1"
+every = "7s"
+
+[[faults]]
+kind = "flap"
+at = "30s"
+lasts = "5min"
+hosts = "sa-east-1"
+to = "ap-northeast-1"
+every = "11s"
+
+[[faults]]
+kind = "rolling-restart"
+at = "3min"
+lasts = "2min"
+hosts = "nodes"
+down = "5s"
+"#;

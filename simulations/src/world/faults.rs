@@ -230,8 +230,11 @@ impl World<'_> {
         }
         self.review_all();
         for viewer in 0..self.audience.viewers.len() as u32 {
-            self.audience.viewers[viewer as usize].offline_until = 0;
-            if !self.audience.viewers[viewer as usize].held.is_empty() {
+            let who = &mut self.audience.viewers[viewer as usize];
+            who.offline_until = 0;
+            if !who.held.is_empty() {
+                // One may be planned for when the viewer would have come back by itself, long after the end.
+                who.retry_planned = false;
                 self.plan_retry(viewer);
             }
         }

@@ -25,16 +25,16 @@ pub(crate) fn scenario(name: &str) -> Scenario {
 /// Shared profiles, several devices, jumps and switches; small tables that fold often; many reads.
 const EVENING: &str = r#"
 about = "Families watch the same titles on several screens, and look often where they are."
-duration = "6min"
+duration = "10min"
 regions = ["eu-central-1", "us-east-1"]
 
 [workload]
-viewers = 30
-viewers_per_profile = 3
+viewers = 48
+viewers_per_profile = 4
 devices_per_viewer = 2
 replicas_share = "20 %"
-titles = 8
-watch = "5min"
+titles = 3
+watch = "8min"
 reads = "30 %"
 hides = 4
 
@@ -83,64 +83,64 @@ hosts = "nodes"
 down = "5s"
 "#;
 
-/// Killed again and again.
+/// Killed again and again, while every register changes only a few times: what is lost is not covered by what comes after.
 const STORM: &str = r#"
 about = "Nodes are killed between any two calls to the disk, with slow syncs, so that much is under way each time."
-duration = "6min"
+duration = "8min"
 regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
 
 [workload]
-viewers = 60
-watch = "5min"
+viewers = 200
+titles = 2000
+watch = "6min"
+replicas_share = "0 %"
+
+[workload.habits]
+watch = 5
+next = 60
 
 [replicas]
-table = "64 KiB"
-segment = "64 KiB"
-sync = "20ms"
+sync = "100ms"
 
 [[faults]]
 kind = "crash"
 at = "30s"
-lasts = "5min"
+lasts = "7min"
 hosts = "nodes"
-times = 60
-down = "3s"
+times = 150
+down = "1s"
 "#;
 
 /// Bits of the log flip.
 const FLIPS: &str = r#"
-about = "Bits of logs flip, also at their very end."
-duration = "6min"
+about = "Bits of logs flip while the logs are short, so that their very ends are hit too."
+duration = "4min"
 regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
 
 [workload]
 viewers = 40
-watch = "5min"
+watch = "3min"
 
-[replicas]
-table = "64 KiB"
-segment = "64 KiB"
+[[faults]]
+kind = "flip-bits"
+at = "10s"
+lasts = "2s"
+hosts = "eu-central-1/0"
+count = 40
+
+[[faults]]
+kind = "flip-bits"
+at = "20s"
+lasts = "2s"
+hosts = "us-east-1/0"
+count = 40
 
 [[faults]]
 kind = "flip-bits"
 at = "90s"
 lasts = "5s"
-hosts = "eu-central-1/0"
-count = 3
-
-[[faults]]
-kind = "flip-bits"
-at = "180s"
-lasts = "5s"
-hosts = "us-east-1/0"
-count = 1
-
-[[faults]]
-kind = "flip-bits"
-at = "270s"
-lasts = "5s"
 hosts = "ap-northeast-1/0"
-count = 1
+count = 100
 "#;
 
 /// A time to live, and a region that is away for longer.

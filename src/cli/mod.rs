@@ -20,6 +20,7 @@ mod serve;
 mod status;
 mod token;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     Get(get::Args),
     /// What a profile was watching
     List(list::Args),
+    /// A profile's changes as they come
+    Watch(watch::Args),
     /// Record one event
     Put(put::Args),
     /// Send events from a file to a node; may be interrupted and repeated
@@ -82,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Get(args) => get::run(&args),
         Command::List(args) => list::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Put(args) => put::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Export(args) => export::run(&args),

@@ -20,7 +20,7 @@ pub(super) const ENGINE_FOLDER: &str = "engine";
 
 /// A lock on a folder, given up when dropped, or when the process ends however it ends.
 #[derive(Debug)]
-pub(super) struct FolderLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(super) struct FolderLock(File);
 
 impl FolderLock {
     pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
@@ -30,6 +30,14 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: folder.display().to_string() }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Not left to the closing of the file: a process that this one is starting at this moment holds a copy of it until it becomes another
+        // program. If it fails, the lock goes with the last copy.
+        let _ = self.0.unlock();
     }
 }
 

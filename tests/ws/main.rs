@@ -14,3 +14,4 @@ mod streams;
 mod support;
 mod talking;
 mod tokens;
+mod watching;

@@ -77,6 +77,25 @@ pub(super) fn remove_generating_snapshots(folder: &Path) -> Result<(), EngineErr
     Ok(())
 }
 
+/// How often an open is tried again because the last holder's lock was still there.
+const LOCKED_TRIES: usize = 3;
+
+/// Opens the database; waits for a lock on it that is left over. Whoever opens a folder here holds the folder's own lock, so it can only be that of
+/// a process which the last holder was starting when it closed: the copy of its files is gone when it becomes another program.
+fn open_unlocked(config: &sled::Config, folder: &Path) -> Result<sled::Db, EngineError> {
+    for _ in 0..LOCKED_TRIES {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                tracing::info!(folder = %folder.display(), "the database is still locked; waiting for that to end");
+                // Taken and let go of: it is sled that is to have it.
+                File::open(folder.join("db")).and_then(|file| file.lock()).map_err(io("waiting for the database's lock"))?;
+            }
+            other => return Ok(other?),
+        }
+    }
+    Ok(config.open()?)
+}
+
 impl SledEngine {
     /// Opens the database in a folder, or makes it, with the given page cache in bytes.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, EngineError> {
@@ -90,7 +109,7 @@ impl SledEngine {
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput)
             .print_profile_on_drop(false);
-        let db = config.open()?;
+        let db = open_unlocked(&config, folder)?;
         let (pages, meta, set_aside) = (db.open_tree(PAGES)?, db.open_tree(META)?, db.open_tree(SET_ASIDE)?);
         Ok(Self { folder: folder.to_path_buf(), db, pages, meta, set_aside, merging: Mutex::default(), damage: Mutex::default() })
     }

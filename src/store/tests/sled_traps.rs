@@ -30,6 +30,28 @@ fn a_half_written_snapshot_bricks_bare_sled_and_not_the_store() {
     assert_eq!(states(&store).len(), 1);
 }
 
+/// A process that is being started holds a copy of its parent's files, locks included, until it becomes another program: a folder that was closed
+/// and is opened again at that moment looks taken.
+#[test]
+fn a_lock_that_outlives_its_holder_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open_folder(folder.path());
+    record(&store, 1, 1, &heartbeat(1, 5_000, 1));
+    store.close().unwrap();
+    drop(store);
+    let left_over = fs::File::open(folder.path().join("engine/db")).unwrap();
+    left_over.lock().unwrap();
+    let path = folder.path().to_owned();
+    let opening = std::thread::spawn(move || states(&open_folder(&path).0).len());
+    // Until it has been refused and waits, or is done for another reason.
+    let waits = || fs::read_to_string("/proc/locks").map_or(true, |locks| locks.contains("-> FLOCK"));
+    while !opening.is_finished() && !waits() {
+        std::thread::yield_now();
+    }
+    left_over.unlock().unwrap();
+    assert_eq!(opening.join().unwrap(), 1);
+}
+
 /// sled moves large items, consolidated leaves among them, to files in `blobs/`, which it never syncs.
 #[test]
 fn large_values_leave_the_synced_file_in_bare_sled_and_pages_never_do() {

@@ -34,6 +34,7 @@ fn describe() {
         "Time from a request's headers to its answer, by route, method and status."
     );
     describe_counter!("leftoff_http_connections_refused_total", "Connections closed because as many as allowed were open.");
+    describe_counter!("leftoff_tls_handshakes_failed_total", "TLS handshakes that failed or took too long.");
     describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP, repeats included.");
     describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP, by code.");
     describe_counter!("leftoff_problems_total", "Requests that were answered with a problem, by code.");

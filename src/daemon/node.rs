@@ -11,7 +11,7 @@ use super::development::OpenAuthority;
 use super::{Config, TlsFiles, figures, leases};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
-use crate::gateway::{GatewayState, Listener, ListenerOptions, ListenerShutdown, router};
+use crate::gateway::{GatewayState, Https, HttpsError, Listener, ListenerOptions, ListenerShutdown, router};
 use crate::net::{NetConfig, NetError, NetEvent, Network, TlsMaterial};
 use crate::progress::DeviceId;
 use crate::replica::{Authority, Core};
@@ -51,6 +51,9 @@ pub enum StartError {
     /// The keys for tokens could not be read.
     #[error("auth: {0}")]
     Keys(#[from] KeyError),
+    /// The gateway's certificate could not be read.
+    #[error("gateway: {0}")]
+    Https(#[from] HttpsError),
     /// The network between nodes could not be started.
     #[error("quic: {0}")]
     Network(#[from] NetError),
@@ -112,6 +115,7 @@ pub struct Node {
     admin_addr: SocketAddr,
     admin_state: AdminState,
     verifier: Option<Arc<TokenVerifier>>,
+    https: Option<Https>,
     config: Config,
     addresses: AddressesFile,
 }
@@ -125,6 +129,11 @@ impl Node {
         let admin_options = ListenerOptions { connections_count_max: ADMIN_CONNECTIONS_COUNT_MAX, ..ListenerOptions::default() };
         let admin = bind("admin.listen", config.admin_listen, admin_options).await?;
         let gateway = bind("gateway.listen", config.gateway_listen, config.listener).await?;
+        let https = config.https.as_ref().map(Https::load).transpose()?;
+        let gateway = match &https {
+            Some(https) => gateway.with_https(https.clone()),
+            None => gateway,
+        };
         let (admin_addr, gateway_addr) = (admin.local_addr(), gateway.local_addr());
         let admin_state = AdminState::default();
         let admin = admin.serve(admin::router(admin_state.clone()));
@@ -154,7 +163,7 @@ impl Node {
         let addresses =
             AddressesFile::write(&config.data_dir, &addresses).map_err(|source| StartError::File { key: "node.data_dir", source })?;
         tracing::info!(gateway = %gateway_addr, admin = %admin_addr, region = config.region, dev = config.dev, "serving");
-        Ok(Self { running, gateway, gateway_state, gateway_addr, admin, admin_addr, admin_state, verifier, config, addresses })
+        Ok(Self { running, gateway, gateway_state, gateway_addr, admin, admin_addr, admin_state, verifier, https, config, addresses })
     }
 
     /// Where players and clients reach it.
@@ -191,6 +200,14 @@ impl Node {
             },
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay in use"),
+        }
+        match (&config.https, &self.https) {
+            (Some(files), Some(https)) => match https.reload(files) {
+                Ok(()) => tracing::info!("the gateway's certificate reloaded; open connections stay"),
+                Err(error) => tracing::error!(%error, "the gateway's certificate not reloaded; the old one stays in use"),
+            },
+            (None, None) => {}
+            _ => tracing::error!("turning HTTPS on or off needs a restart"),
         }
         match (&config.keys, &self.verifier) {
             (Some(files), Some(verifier)) => match KeySet::load(files) {

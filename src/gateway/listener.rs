@@ -8,9 +8,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
+use super::https::Https;
 use super::patience::PatientStream;
 
 /// The bounds of a listener.
@@ -43,6 +46,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     options: ListenerOptions,
+    https: Option<Https>,
 }
 
 const HEADERS_COUNT_MAX: usize = 64;
@@ -62,7 +66,14 @@ impl Listener {
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         socket.bind(address)?;
         let socket = socket.listen(BACKLOG_COUNT_MAX)?;
-        Ok(Self { address: socket.local_addr()?, socket, options })
+        Ok(Self { address: socket.local_addr()?, socket, options, https: None })
+    }
+
+    /// Speaks HTTPS, and nothing else, with the given certificate.
+    #[must_use]
+    pub fn with_https(mut self, https: Https) -> Self {
+        self.https = Some(https);
+        self
     }
 
     /// Where it listens.
@@ -75,7 +86,7 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let connections = Arc::new(Semaphore::new(self.options.connections_count_max));
         let count = self.options.connections_count_max;
-        let accepting = tokio::spawn(accept(self.socket, self.options, routes, stopped, Arc::clone(&connections)));
+        let accepting = tokio::spawn(accept(self.socket, self.options, self.https, routes, stopped, Arc::clone(&connections)));
         ListenerShutdown { stop, accepting, connections, count }
     }
 }
@@ -83,6 +94,7 @@ impl Listener {
 async fn accept(
     socket: TcpListener,
     options: ListenerOptions,
+    https: Option<Https>,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
     connections: Arc<Semaphore>,
@@ -103,10 +115,18 @@ async fn accept(
                 // Answers are small and somebody waits for each.
                 let _ = stream.set_nodelay(true);
                 if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
-                    tokio::spawn(connection(http.clone(), stream, routes.clone(), stopped.clone(), (permit, options.write_timeout)));
+                    // The permit goes with the stream, not with its task: an upgraded connection is one still.
+                    let stream = PatientStream::new(stream, options.write_timeout, permit);
+                    let (http, routes, stopped) = (http.clone(), routes.clone(), stopped.clone());
+                    match &https {
+                        Some(https) => tokio::spawn(secured(https.acceptor(), options.header_timeout, http, stream, routes, stopped)),
+                        None => tokio::spawn(connection(http, stream, routes, stopped)),
+                    };
                 } else {
-                    // Best effort: who does not take these few bytes at once is closed without a word.
-                    let _ = stream.try_write(full().as_bytes());
+                    if https.is_none() {
+                        // Best effort: who does not take these few bytes at once is closed without a word.
+                        let _ = stream.try_write(full().as_bytes());
+                    }
                     metrics::counter!("leftoff_http_connections_refused_total").increment(1);
                 }
             }
@@ -129,15 +149,35 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
     drop(stopped.wait_for(|stop| *stop).await);
 }
 
-async fn connection(
+/// The same behind TLS. A handshake may take as long as headers may.
+async fn secured(
+    acceptor: TlsAcceptor,
+    patience: Duration,
     http: http1::Builder,
-    stream: TcpStream,
+    stream: PatientStream<TcpStream>,
     routes: Router,
     mut stopped: watch::Receiver<bool>,
-    (permit, patience): (OwnedSemaphorePermit, Duration),
 ) {
-    // The permit goes with the stream, not with this task: an upgraded connection is one still.
-    let stream = PatientStream::new(stream, patience, permit);
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(patience, acceptor.accept(stream)) => shaken,
+        () = told(&mut stopped) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => connection(http, stream, routes, stopped).await,
+        Ok(Err(error)) => {
+            metrics::counter!("leftoff_tls_handshakes_failed_total").increment(1);
+            tracing::trace!(%error, "a handshake failed");
+        }
+        Err(_) => {
+            metrics::counter!("leftoff_tls_handshakes_failed_total").increment(1);
+        }
+    }
+}
+
+async fn connection<S>(http: http1::Builder, stream: S, routes: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes)).with_upgrades();
     tokio::pin!(served);
     let ended = tokio::select! {

@@ -16,6 +16,7 @@ mod events;
 mod gather;
 mod hide;
 mod history;
+mod https;
 mod layers;
 mod listener;
 mod origins;
@@ -44,6 +45,7 @@ use axum::routing::{any, delete, get, post, put};
 use tokio::sync::{Semaphore, oneshot};
 
 use self::dialects::Jumps;
+pub use self::https::{Https, HttpsError, HttpsFiles};
 pub(crate) use self::layers::{RequestLayer, request_layers};
 pub use self::listener::{Listener, ListenerOptions, ListenerShutdown};
 use self::origins::Provenance;

@@ -15,6 +15,7 @@ mod events;
 mod full_disk;
 mod history;
 mod hostile;
+mod https;
 mod issuer;
 mod library;
 mod pages;

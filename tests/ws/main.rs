@@ -5,6 +5,7 @@
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "nobody links against a test, and each area uses its part of what they share")]
 
 mod company;
+mod dialects;
 #[path = "../gateway/issuer.rs"]
 mod issuer;
 mod resuming;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::raw::{RawAuth, RawLimits, RawStore, RawTls};
+use super::raw::{RawAuth, RawGateway, RawLimits, RawStore, RawTls};
 use super::{ConfigError, ConfigProblem, TlsFiles};
 use crate::gateway::auth::KeyFiles;
-use crate::gateway::{Origins, RateOptions};
+use crate::gateway::{HttpsFiles, Origins, RateOptions};
 use crate::limits::EVENTS_PER_BATCH_COUNT_MAX;
 use crate::store::StoreOptions;
 
@@ -175,6 +175,20 @@ impl Check {
         let cert = self.file("tls.cert_file", raw.cert_file.as_deref(), required);
         let key = self.file("tls.key_file", raw.key_file.as_deref(), required);
         Some(TlsFiles { ca: ca?, cert: cert?, key: key? })
+    }
+
+    pub(super) fn https(&mut self, raw: &RawGateway) -> Option<HttpsFiles> {
+        if raw.cert_file.is_none() && raw.key_file.is_none() {
+            return None;
+        }
+        let mut file = |key, value: Option<&String>| {
+            if value.is_none() {
+                self.problem(key, "(nothing)", "must be set, as the other of gateway.cert_file and gateway.key_file is");
+            }
+            self.file(key, value.map(String::as_str), false)
+        };
+        let (cert, key) = (file("gateway.cert_file", raw.cert_file.as_ref()), file("gateway.key_file", raw.key_file.as_ref()));
+        Some(HttpsFiles { cert: cert?, key: key? })
     }
 
     pub(super) fn keys(&mut self, raw: &RawAuth, dev: bool) -> Option<KeyFiles> {

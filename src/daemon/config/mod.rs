@@ -13,7 +13,7 @@ use self::check::Check;
 use self::raw::Raw;
 use crate::ephemeral::EphemeralOptions;
 use crate::gateway::auth::KeyFiles;
-use crate::gateway::{GatewayOptions, ListenerOptions, Origins, RateOptions};
+use crate::gateway::{GatewayOptions, HttpsFiles, ListenerOptions, Origins, RateOptions};
 use crate::limits::{LEASE_MS, LEASE_MS_MAX, STREAMS_PER_ACCOUNT_COUNT_MAX};
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::StoreOptions;
@@ -43,6 +43,8 @@ pub struct Config {
     pub rates: RateOptions,
     /// The pages of other origins that may use the node.
     pub origins: Origins,
+    /// The certificate it speaks HTTPS with; none: plain HTTP.
+    pub https: Option<HttpsFiles>,
     /// Where nodes and devices reach it, over UDP.
     pub quic_listen: SocketAddr,
     /// The address that it tells other nodes, where that differs.
@@ -191,6 +193,7 @@ impl Config {
                 socket_idle: check.millis("gateway.socket_idle_ms", raw.gateway.socket_idle_ms, 60_000, 100, 3_600_000),
             },
             rates: check.rates(&raw.limits),
+            https: check.https(&raw.gateway),
             origins: check.origins("gateway.origins", raw.gateway.origins.as_deref()),
             quic_listen: check.listen("quic.listen", raw.quic.listen.as_deref(), &format!("{any}:7401"), dev),
             quic_advertise: check.host_port("quic.advertise", raw.quic.advertise.as_deref()),

@@ -42,6 +42,8 @@ section!(RawGateway {
     sockets_max: i64,
     socket_idle_ms: i64,
     origins: Vec<String>,
+    cert_file: String,
+    key_file: String,
 });
 section!(RawQuic { listen: String, advertise: String, keep_alive_ms: i64, idle_timeout_ms: i64, redial_max_ms: i64 });
 section!(RawAdmin { listen: String });

@@ -57,13 +57,14 @@ fn a_node_without_certificates_secret_or_keys_does_not_start() {
 #[test]
 fn every_value_out_of_its_bounds_is_reported_at_once() {
     let told = problems(
-        "[node]\nname = 'Eu_1'\n[gateway]\nrequests_max = -1\norigins = ['https://*.example.net']\nlisten = 'here'\nrequest_timeout_ms = 1\n[cluster]\nseeds = ['a:1', 'b']\nack = 'maybe'\nttl_days = 0\n[store]\ntable_mib = 20",
+        "[node]\nname = 'Eu_1'\n[gateway]\nrequests_max = -1\ncert_file = 'a.pem'\norigins = ['https://*.example.net']\nlisten = 'here'\nrequest_timeout_ms = 1\n[cluster]\nseeds = ['a:1', 'b']\nack = 'maybe'\nttl_days = 0\n[store]\ntable_mib = 20",
         true,
     );
     for start in [
         "node.name = Eu_1: must be",
         "gateway.requests_max = -1: must be 1 to 100000",
         "gateway.listen = here: must be",
+        "gateway.key_file = (nothing): must be set",
         "gateway.origins = https://*.example.net: 'https://*.example.net' is not an origin",
         "gateway.request_timeout_ms = 1: must be 100 to 600000",
         "cluster.seeds = b: must be",
@@ -73,7 +74,7 @@ fn every_value_out_of_its_bounds_is_reported_at_once() {
     ] {
         assert!(told.iter().any(|problem| problem.starts_with(start)), "{start} in {told:#?}");
     }
-    assert_eq!(told.len(), 9, "{told:#?}");
+    assert_eq!(told.len(), 10, "{told:#?}");
 }
 
 #[test]

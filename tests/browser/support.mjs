@@ -91,9 +91,9 @@ export async function startNode({ folder = emptyFolder(), settings = {}, args = 
     url, admin: `http://${serving.admin}`, folder, log,
     get: (where) => json('GET', where),
     post: (where, body) => json('POST', where, body),
-    /** Records events as another device would. */
+    /** Records events as another device with a right clock would; `at_ms` says when. */
     record: async (...events) => {
-      const answer = await json('POST', '/v1/events', { events });
+      const answer = await json('POST', '/v1/events', { sent_at_ms: Date.now(), events });
       if (answer.status !== 200 || answer.body.refused.length) throw new Error(JSON.stringify(answer.body));
       return answer.body;
     },

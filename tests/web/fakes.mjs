@@ -260,8 +260,10 @@ export class Video extends EventTarget {
     this.at = seconds;
     this.ended = false;
     this.seeking = true;
+    const seek = (this.seeks = (this.seeks ?? 0) + 1);
     this.say('seeking');
     queueMicrotask(() => {
+      if (seek !== this.seeks) return;
       this.seeking = false;
       this.say('seeked');
     });

@@ -248,3 +248,24 @@ test('what needs a title, a kind and a position says so', () => {
   }
   assert.equal(page.sync.report({ kind: 'PAUSE', title_id: 'x', position_ms: 5_000 }).position_ms, 5_000, 'by the names of the HTTP API too');
 });
+
+test('a player that goes to its own start before it plays is put back, and its move is no report', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { position_ms: 60_000 }));
+  const video = new Video(page.time);
+  page.sync.attach(video, { titleId: 'film' });
+  await page.time.pass(100);
+  video.currentTime = 0;
+  await page.time.pass(1_000);
+  assert.equal(video.currentTime, 60);
+  video.currentTime = 0;
+  await page.time.pass(1_000);
+  assert.equal(video.currentTime, 0, 'a second time it is the viewer');
+  assert.deepEqual(told(page.node.events), ['SEEK 0']);
+  const fresh = new Video(page.time);
+  page.sync.attach(fresh, { titleId: 'unseen' });
+  await page.time.pass(100);
+  fresh.currentTime = 0;
+  await page.time.pass(1_000);
+  assert.equal(page.node.events.filter(({ title_id }) => title_id === 'unseen').length, 0);
+});

@@ -188,7 +188,7 @@ export class Leftoff {
   createParty(party: { title_id: string; position_ms?: number; rate?: number; playing?: boolean; control?: 'host' | 'everyone' }):
     Promise<{ id: string; invite: string }>;
   /** Joins a party, with an element that is attached, or only to look on. */
-  joinParty(party: { id: string; invite?: string }, attachment?: Attachment): Party;
+  joinParty(party: { id: string; invite?: string; token?: string }, attachment?: Attachment): Party;
   /** A new token, also while connected. */
   setToken(token: Token): void;
   /** Sends what waits. */

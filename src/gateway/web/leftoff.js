@@ -40,14 +40,14 @@ function startPlace(view, position, stamp) {
   return resumedPlace(view, position, stamp) ?? best(below, (place) => -place.position_ms) ?? until.at(-1) ?? NOWHERE;
 }
 
-/** One device in one title: its reports become places. The twin of the node's `Playhead`. */
+/** One device in one title: the twin of the node's `Playhead`. */
 export class Playhead {
   constructor(version, at, reached = 0) {
     Object.assign(this, { last: null, newest: version, touched: 0, started: at, trail: [], recent: [] });
     this.begin(version, reached);
   }
 
-  /** Where a first report belongs. `live`: the next stamp, for the young. */
+  /** Where a first report belongs. */
   static start(event, at, live, view) {
     const place = startPlace(view, event.position_ms, live ?? Playhead.derived(event, at));
     const playhead = new Playhead(place.version, at, place.position_ms);
@@ -230,7 +230,7 @@ export class Playhead {
 const UNSEEN = { started: false, position_ms: 0, version: 0, high_ms: 0, places: [], completed: false, furthest_ms: 0 };
 const placesOf = (shown) => shown.places.map((place) => ({ ...place, touched: stampOf(place.touched_ms), ended: false }));
 
-/** A device's own reports over what a node showed: the join of both. */
+/** A device's own reports over what a node showed. */
 export function overlay(shown, own, policy) {
   const mine = best(own, (one) => -one.touched);
   if (!mine) return shown;
@@ -449,7 +449,7 @@ const elementOf = (player) => player.getMediaElement?.() ?? player.media ?? play
 class Attachment {
   constructor(sync, player, options) {
     Object.assign(this, { sync, env: sync.env, media: elementOf(player), options, titleId: options.titleId, off: [] });
-    Object.assign(this, { held: true, target: null, scrub: null, position: 0, reported: -Infinity });
+    Object.assign(this, { held: true, target: null, scrub: null, position: 0, reported: 0, aim: 1 });
     for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
@@ -458,7 +458,10 @@ class Attachment {
 
   async begin() {
     const shown = this.options.resume === false ? null : await this.sync.resume(this.titleId);
-    if (shown && !shown.completed && !this.moved && !this.sync.party) this.follow(shown);
+    if (shown && !shown.completed && !this.moved && !this.sync.party) {
+      this.aim &&= shown.position_ms || 1;
+      this.follow(shown);
+    }
     this.held = false;
     if (!this.media.paused && this.media.readyState > 2) this.playing();
     return shown;
@@ -473,7 +476,6 @@ class Attachment {
     return ms > 0 && ms < 1e10 ? ms : undefined;
   }
 
-  // Not the viewer's move.
   seek(ms) {
     if (this.media.readyState < 1) this.later = ms;
     else if (abs(this.now - ms) > 250) this.media.currentTime = (this.target = ms) / 1_000;
@@ -491,6 +493,7 @@ class Attachment {
     this.settle();
     this.plays = true;
     this.muted = false;
+    this.aim = 0;
     this.report('PLAY');
     this.sync.party?.act();
   }
@@ -513,7 +516,14 @@ class Attachment {
 
   seeking() {
     if (this.target !== null && abs(this.now - this.target) > 1_500) this.target = null;
-    if (this.target === null && this.media.readyState) this.moved = true;
+    if (this.target !== null || !this.media.readyState) return;
+    const { aim } = this;
+    if (aim && this.now < 1_000) {
+      // Players go to their own start.
+      this.aim = 0;
+      this.target = this.now;
+      if (aim > 1) this.seek(aim);
+    } else this.moved = true;
   }
 
   seeked() {
@@ -542,7 +552,6 @@ class Attachment {
   }
 
   emptied() {
-    // Another title, unless it is as long.
     if (!this.plays) return;
     this.gone = (this.duration ?? -9_000) / 1_000;
     this.still('STOP', this.position);
@@ -565,7 +574,7 @@ class Attachment {
     return this.media.play();
   }
 
-  /** Goes where the title was left elsewhere. */
+  /** Goes where others are. */
   follow(shown = this.sync.view(this.titleId)) {
     if (!shown.started) return;
     this.sync._enter(this.titleId, shown);
@@ -586,7 +595,7 @@ class Attachment {
   }
 }
 
-/** How an element at `position` gets to the anchor. */
+/** How `position` gets to the anchor. */
 export function correction(anchor, now, position) {
   const there = anchor.position_ms + (anchor.playing ? max(0, now - anchor.at_ms) * anchor.rate : 0);
   const off = position - there;
@@ -595,14 +604,14 @@ export function correction(anchor, now, position) {
 }
 
 class Party {
-  constructor(sync, { id, invite }, attachment) {
-    Object.assign(this, { sync, id, invite, attachment });
+  constructor(sync, { id, invite, token = invite }, attachment) {
+    Object.assign(this, { sync, id, token, attachment });
     this.enter();
     this.turn();
   }
 
   enter() {
-    this.sync._link.tell({ type: 'party.join', id: this.id, token: this.invite, profile_id: this.sync.profileId });
+    this.sync._link.tell({ type: 'party.join', id: this.id, token: this.token, profile_id: this.sync.profileId });
   }
 
   turn() {
@@ -679,7 +688,7 @@ export class Leftoff {
   _beat = 10_000;
 
   constructor({ url = location.origin, token, deviceId, profileId, live = true, saveEnergy = false, env }) {
-    if (!profileId) throw new TypeError('leftoff: profileId is missing');
+    if (!profileId) throw new TypeError('leftoff: no profileId');
     Object.assign(this, { env: { ...platform(), ...env }, url: url.replace(/\/+$/, ''), token, profileId, live, saveEnergy });
     this._path = `/v1/profiles/${encodeURIComponent(profileId)}`;
     this._tab = this._name();
@@ -688,7 +697,7 @@ export class Leftoff {
     this._store = openStore(this.env, `leftoff ${this.url}`);
     this._link = new Link(this);
     const { document, window, locks, BroadcastChannel } = this.env;
-    // While it is held no other takes over what waits here.
+    // Held, no other takes over what waits here.
     locks?.request(this._tab, () => new Promise((resolve) => this._off.push(resolve)));
     if (BroadcastChannel) {
       this._channel = new BroadcastChannel(`leftoff ${this.url} ${profileId} ${this.deviceId}`);
@@ -766,7 +775,7 @@ export class Leftoff {
     return this.view(titleId, policy, policy === 'continue' ? undefined : shown);
   }
 
-  /** Moves an app's positions in; resolves when a node has them. */
+  /** Moves an app's positions in. */
   migrate(entries) {
     return Promise.all(entries.map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve))));
   }
@@ -776,7 +785,7 @@ export class Leftoff {
     return this._post('/v1/parties', { profile_id: this.profileId, device_id: this.deviceId, ...body });
   }
 
-  /** Joins one. */
+  /** Joins it. */
   joinParty(party, attachment) {
     this.party?.leave();
     return (this.party = new Party(this, party, attachment));
@@ -865,7 +874,7 @@ export class Leftoff {
     const event = { profile_id: this.profileId, device_id: this.deviceId };
     for (const name in told) event[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = told[name] || undefined;
     event.position_ms = max(0, round(told.positionMs ?? told.position_ms));
-    if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: a report needs kind, titleId and positionMs');
+    if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: no kind, titleId or positionMs');
     return event;
   }
 
@@ -918,17 +927,20 @@ export class Leftoff {
   // Another tab of this device: that touched last reports.
   _neighbour(own) {
     const title = this._title(own.title_id);
+    const before = this.view(own.title_id);
     title.own = [...title.own.filter((one) => one.id || one.version !== own.version), { ...own, id: null, kept: this.env.mono() }];
-    this._changed(own.title_id, true);
+    this._changed(own.title_id, before);
     for (const attachment of this._attached) {
       if (attachment.titleId === own.title_id && attachment.plays && ['PLAY', 'SEEK'].includes(own.kind)) attachment.muted = true;
     }
   }
 
-  _changed(id, elsewhere) {
+  _changed(id, before) {
     const shown = this.view(id);
     this._say('progress', shown);
-    for (const attachment of this._attached) if (elsewhere && attachment.titleId === id) attachment.elsewhere(shown);
+    // An echo of this device's own reports moves nothing.
+    const moved = ['version', 'high_ms', 'position_ms'].some((part) => shown[part] !== before[part]);
+    for (const attachment of this._attached) if (moved && attachment.titleId === id) attachment.elsewhere(shown);
   }
 
   _learn(shown) {
@@ -949,8 +961,9 @@ export class Leftoff {
       if (type === 'erased') for (const known of [this._titles, this._heads]) known.clear();
     }
     if (type !== 'progress' && type !== 'hidden') return this._say(type, message);
+    const before = this.view(title_id);
     this._learn(message);
-    this._changed(title_id, message.device_id !== this.deviceId);
+    this._changed(title_id, before);
   }
 
   _state(anew) {
@@ -989,7 +1002,7 @@ export class Leftoff {
       if (reason) this._say('refused', { ...reason, event });
       this._waiting.get(id)?.(reason ?? null);
       this._waiting.delete(id);
-      this._store.put('titles', [{ id: title.id, shown: this.view(event.title_id) }]);
+      this._learn(this.view(event.title_id));
     });
   }
 

@@ -1,0 +1,53 @@
+// leftoff.js around real players in a real browser, against a real node: a plain element, video.js, plyr, hls.js, shaka-player.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ROOT, eventually, startBrowser, startNode, startSite } from './support.mjs';
+
+const [node, browser] = await Promise.all([startNode(), startBrowser()]);
+const folders = [path.join(ROOT, 'tests/browser/pages'), path.join(ROOT, 'src/gateway/web/page')];
+const site = await startSite({ node, folders, bundled: false });
+
+const posted = (title) => site.requests.filter(({ path: asked }) => asked === '/v1/events').flatMap(({ body }) => JSON.parse(body).events)
+  .filter(({ title_id }) => title_id === title);
+
+for (const player of ['plain', 'videojs', 'plyr', 'hls', 'shaka']) {
+  test(`${player}: it resumes, reports play, seek and pause once each, and follows another device`, async () => {
+    const title = `film in ${player}`;
+    const event = (kind, position_ms) => ({ profile_id: 'ann', title_id: title, device_id: 'tv', kind, position_ms });
+    await node.record({ ...event('PAUSE', 100_000), at_ms: Date.now() - 3_600_000 });
+    const page = await browser.page(`${site.url}/${player}.html?title=${encodeURIComponent(title)}&device=laptop`);
+    // What it says over its line, as the node is told it.
+    await page.evaluate(() => new Promise((resolve) => {
+      const look = () => (window.sync ? resolve() : setTimeout(look, 20));
+      look();
+    }));
+    await page.evaluate(() => {
+      window.said = [];
+      const { report } = window.sync;
+      window.sync.report = (told) => { window.said.push([told.kind, told.positionMs]); return report.call(window.sync, told); };
+    });
+    await eventually('it resumes', () => page.evaluate(() => window.video.readyState > 1 && Math.abs(window.video.currentTime - 100) < 0.5));
+    await page.evaluate(() => window.video.play());
+    await eventually('it plays', () => page.evaluate(() => window.video.currentTime > 100.5));
+    await eventually('the node hears that it plays', async () => (await node.progress('ann', title)).state === 'playing');
+    await page.evaluate(() => { window.video.currentTime = 200; });
+    await eventually('the jump arrives', async () => (await node.progress('ann', title)).position_ms >= 200_000);
+    await page.evaluate(() => window.video.pause());
+    const paused = await eventually('the pause arrives', async () => {
+      const shown = await node.progress('ann', title);
+      return shown.state === 'paused' && shown;
+    });
+    assert.equal(paused.device_id, 'laptop');
+    assert.equal(paused.places.length, 2, 'the place it came from is the way back');
+    assert.ok(paused.places[1].position_ms >= 100_000 && paused.places[1].position_ms < 110_000);
+    const said = await page.evaluate(() => window.said);
+    assert.deepEqual(said.map(([kind]) => kind), ['PLAY', 'SEEK', 'PAUSE'], JSON.stringify(said));
+    await node.record(event('PLAY', 200_000), event('SEEK', 20_000));
+    await eventually('it follows the television', () => page.evaluate(() => Math.abs(window.video.currentTime - 20) < 0.5));
+    assert.deepEqual(await page.evaluate(() => window.said.length), 3, 'following is no report');
+    assert.deepEqual(page.problems, []);
+    await page.close();
+    assert.deepEqual(posted(title), [], 'and a page that goes has nothing left to say');
+  });
+}

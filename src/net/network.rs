@@ -22,6 +22,7 @@ use crate::store::ReplicaId;
 use crate::sync::Clocks;
 use crate::sync::message::{ByeCode, KnownPeer, Role};
 use crate::time::WallTime;
+use crate::time::system::wall_now;
 
 /// Events kept for a listener that does not keep up; it misses the oldest.
 const EVENTS_COUNT_MAX: usize = 256;
@@ -156,11 +157,10 @@ impl Shared {
         if self.config.role == Role::Device {
             return;
         }
-        match clocks.own_error_ms(self.core.options().drift_ms_max) {
-            Some(off_ms) => {
-                let way = if off_ms > 0 { "behind" } else { "ahead" };
-                let reason = format!("this node's clock is {} ms {way} of most of its peers'", off_ms.unsigned_abs());
-                warn!(off_ms, "{reason}");
+        let stamps_ahead_ms = self.core.stamps_ahead_ms(wall_now());
+        match clocks.fault(stamps_ahead_ms, self.core.options().drift_ms_max) {
+            Some(reason) => {
+                warn!("{reason}");
                 self.core.set_not_ready("clock", reason);
             }
             None => self.core.set_ready("clock"),

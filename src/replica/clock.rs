@@ -22,6 +22,10 @@ impl SharedClock {
         now.shifted(self.offset_ms.load(Ordering::Relaxed))
     }
 
+    pub(super) fn last(&self) -> Hlc {
+        Hlc::from_u64(self.last.load(Ordering::Relaxed))
+    }
+
     pub(super) fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
     }

@@ -365,6 +365,12 @@ impl Core {
         self.clock.set_offset_ms(offset_ms);
     }
 
+    /// How far the next stamp of this replica would be ahead of its corrected clock, in milliseconds: after a clock that ran ahead was put right,
+    /// stamps go on from where they were.
+    pub fn stamps_ahead_ms(&self, now: WallTime) -> i64 {
+        self.clock.last().wall().millis_since(self.corrected(now)).max(0)
+    }
+
     /// The next stamp of this replica's clock.
     pub fn tick(&self, now: WallTime) -> Hlc {
         self.clock.tick(self.corrected(now))

@@ -1,4 +1,4 @@
-//! What the peers' clocks say about this node's own.
+//! What the peers' clocks say about this node's own, and whether its stamps can be taken by anybody.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,19 @@ impl Clocks {
         self.offsets.remove(&peer);
     }
 
+    /// Why this node must not acknowledge, if its clock is the reason: most of its peers find it wrong, or it was ahead and its stamps still are, so
+    /// that every peer would refuse what is recorded here until they are due. A node that is alone is its own measure.
+    pub fn fault(&self, stamps_ahead_ms: i64, drift_ms_max: u64) -> Option<String> {
+        if let Some(off_ms) = self.own_error_ms(drift_ms_max) {
+            let way = if off_ms > 0 { "behind" } else { "ahead" };
+            return Some(format!("this node's clock is {} ms {way} of most of its peers'", off_ms.unsigned_abs()));
+        }
+        let refused = !self.offsets.is_empty() && stamps_ahead_ms.unsigned_abs() > drift_ms_max;
+        refused.then(|| format!("this node's clock was ahead: its stamps still are, by {stamps_ahead_ms} ms, and peers would refuse them"))
+    }
+
     /// How far this node's clock is off, if most of its peers find it off by more than `drift_ms_max`, all in the same direction.
-    pub fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
+    fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
         let beyond =
             |sign: i64| self.offsets.values().filter(move |offset| offset.signum() == sign && offset.unsigned_abs() > drift_ms_max);
         [1, -1].into_iter().find_map(|sign| {
@@ -46,6 +57,14 @@ mod tests {
             clocks.note(ReplicaId([index as u8; 16]), *offset);
         }
         clocks
+    }
+
+    #[test]
+    fn stamps_that_every_peer_would_refuse_are_not_made() {
+        assert_eq!(clocks(&[5]).fault(60_000, 60_000), None);
+        assert!(clocks(&[5]).fault(60_001, 60_000).is_some_and(|reason| reason.contains("was ahead")));
+        assert_eq!(clocks(&[]).fault(86_400_000, 60_000), None, "alone, nobody refuses them");
+        assert!(clocks(&[90_000, 91_000]).fault(0, 60_000).is_some_and(|reason| reason.contains("behind")));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const KEEP_ALIVE_US: Micros = 5_000_000;
 /// A link that lived so long counts as a success.
 const LIVED_US: Micros = 3_000_000;
 
+/// Comparisons of clocks on one link, over the duration, about.
+const PINGS_COUNT_MAX: u32 = 10_000;
+
 /// How one side of a link ends.
 pub(super) enum End {
     Error(LinkError),
@@ -129,6 +132,8 @@ impl World<'_> {
             run: at.run,
             salt: at.random.bytes(),
             unsettled: at.unsettled.clone(),
+            // Over months, comparing clocks every ten seconds would be all that is ever simulated.
+            ping_interval: (self.scenario.duration / PINGS_COUNT_MAX).max(Duration::from_secs(10)),
             scrub_interval: self.scenario.replicas.scrub_interval.filter(|_| at.is_node()),
             ..LinkConfig::default()
         }

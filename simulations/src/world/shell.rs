@@ -205,8 +205,9 @@ impl World<'_> {
     pub(super) fn judge_clock(&mut self, host: usize) {
         let at = &self.stage.hosts[host];
         let Some(core) = at.core.as_deref().filter(|_| at.is_node()) else { return };
-        match at.clocks.own_error_ms(core.options().drift_ms_max) {
-            Some(off_ms) => core.set_not_ready("clock", format!("this node's clock is {off_ms} ms off")),
+        let stamps_ahead_ms = core.stamps_ahead_ms(at.clock.wall(self.stage.now()));
+        match at.clocks.fault(stamps_ahead_ms, core.options().drift_ms_max) {
+            Some(reason) => core.set_not_ready("clock", reason),
             None => core.set_ready("clock"),
         }
     }

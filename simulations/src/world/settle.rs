@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use leftoff::progress::{ProfileId, TitleId};
 use leftoff::store::KeyRange;
@@ -9,6 +10,7 @@ use leftoff::store::KeyRange;
 use super::World;
 use super::host::{Host, Kind};
 use super::queue::{Event, Micros};
+use crate::scenario::{Fault, FaultKind};
 
 /// How often it is looked whether all is equal, at first.
 const LOOK_US: Micros = 500_000;
@@ -16,7 +18,7 @@ const LOOK_US: Micros = 500_000;
 impl World<'_> {
     /// Runs until all replicas are equal and nobody waits to be heard.
     pub(super) fn settle(&mut self) {
-        let end = self.duration + super::micros(self.scenario.settle);
+        let end = self.duration + super::micros(self.scenario.settle + self.ahead());
         let mut pause = LOOK_US;
         loop {
             let until = (self.stage.now() + pause).min(end);
@@ -38,6 +40,20 @@ impl World<'_> {
         self.watch.measure.sample(&self.stage);
         self.watch.measure.divergence.look(&self.stage);
         self.watch.at_rest(&self.stage, self.settled);
+    }
+
+    /// How far any clock was ahead. What was stamped by it is refused until it is due: only then can all be equal.
+    fn ahead(&self) -> Duration {
+        let ahead = |fault: &Fault| match fault.kind {
+            FaultKind::Clock { offset_ms, drift_ppm, .. } => {
+                let crept_ms = fault.lasts.as_millis() as i64 / 1_000_000 * drift_ppm
+                    + fault.lasts.as_millis() as i64 % 1_000_000 * drift_ppm / 1_000_000;
+                Duration::from_millis(offset_ms.max(0).saturating_add(crept_ms.max(0)).unsigned_abs())
+            }
+            _ => Duration::ZERO,
+        };
+        let most = self.scenario.faults.iter().map(ahead).max().unwrap_or_default();
+        if most > Duration::from_millis(self.scenario.replicas.drift_ms_max) { most } else { Duration::ZERO }
     }
 
     /// What is still unequal, or who still waits, if anything and anybody: the first that is found.

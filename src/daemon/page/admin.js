@@ -19,7 +19,7 @@ class Tile {
     this.area = svg('path', { class: 'area' });
     this.stroke = svg('path', { class: 'stroke' });
     const drawing = svg('svg', { viewBox: '0 0 100 34', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, this.area, this.stroke);
-    byId('figures').append(el('article', { class: 'card tile' }, el('h3', { class: 'name' }, name), el('p', { class: 'value' }, this.value, unit && el('small', {}, ` ${unit}`)), this.note, drawing));
+    byId('figures').append(el('article', { class: 'card tile' }, el('h2', { class: 'name' }, name), el('p', { class: 'value' }, this.value, unit && el('small', {}, ` ${unit}`)), this.note, drawing));
   }
 
   show(number, words, note = '') {

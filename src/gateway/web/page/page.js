@@ -49,7 +49,7 @@ function note({ tone, words, reason = '', key }, at = new Date()) {
   }
   const time = el('time', {}, timeOfDay(at));
   const text = el('span', {}, words);
-  log.prepend(el('li', { class: tone }, time, el('span', { class: 'mark' }, icon(tone)), el('p', { class: 'words' }, text, reason ? el('span', { class: 'reason' }, ` ${reason}`) : '')));
+  log.prepend(el('div', { class: `entry ${tone}` }, time, el('span', { class: 'mark' }, icon(tone)), el('p', { class: 'words' }, text, reason ? el('span', { class: 'reason' }, ` ${reason}`) : '')));
   log.querySelector('.empty')?.remove();
   while (log.childElementCount > WHY_COUNT_MAX) log.lastChild.remove();
   lastLine = { key, at, words: text, time };
@@ -284,7 +284,7 @@ async function followNode() {
 
 // ---- Put together
 
-const empty = (words) => log.append(el('li', { class: 'empty' }, words));
+const empty = (words) => log.append(el('p', { class: 'empty' }, words));
 
 if (world.demo) {
   byId('intro-text').append('Play the TV, pause it, and press play on another screen: it resumes at the same second. Then cut a region off, watch on both sides, and heal it. Each screen talks to the node of its own region.');

@@ -44,7 +44,7 @@ export class Player {
     const at = el('span', {});
     this.time.append(at, el('span', { class: 'quiet' }, ` / ${position(this.durationMs)}`));
     this.timeAt = at;
-    const button = (words, click, spoken) => el('button', { type: 'button', class: 'button', 'aria-label': spoken && `${this.label}: ${spoken}`, click }, words);
+    const button = (words, click) => el('button', { type: 'button', class: 'button', 'aria-label': `${words} on ${this.label}`, click }, words);
     this.offlineSwitch = toggle(`Take the ${label(this)} offline`, (on) => this.setOffline(on), { danger: true });
     this.viewers = el('span', { class: 'quiet' });
     this.partySwitch = toggle('Watch party', (on) => this.onParty?.(this, on));
@@ -58,9 +58,9 @@ export class Player {
       el('div', { class: `screen ${this.kind}` }, this.video, this.veil, el('p', { class: 'tag' }, icon(this.kind), this.label)),
       el('div', { class: 'transport' }, this.playButton, el('div', { class: 'seek' }, this.marks, this.range), this.time),
       el('div', { class: 'row' },
-        button('−10 s', () => this.seek(this.video.currentTime * 1000 - STEP_BACK_S * 1000), 'ten seconds back'),
-        button('+90 s', () => this.seek(this.video.currentTime * 1000 + JUMP_S * 1000), 'ninety seconds on'),
-        button('Start over', () => this.startOver(), 'start over')),
+        button('−10 s', () => this.seek(this.video.currentTime * 1000 - STEP_BACK_S * 1000)),
+        button('+90 s', () => this.seek(this.video.currentTime * 1000 + JUMP_S * 1000)),
+        button('Start over', () => this.startOver())),
       el('div', { class: 'options' }, this.offlineSwitch, this.partySwitch,
         el('span', { class: 'clock' }, el('label', { for: id }, 'Its clock is'), this.clock)),
     );

@@ -1,0 +1,100 @@
+// A running demo, and what a test can read off a page of leftoff.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after } from 'node:test';
+import { emptyFolder, eventually, ROOT } from './support.mjs';
+
+const BINARY = process.env.LEFTOFF_BINARY ?? path.join(ROOT, 'target/debug/leftoff');
+/** Where pictures of the pages go, for people to look at. */
+export const PICTURES = path.join(ROOT, 'target/screenshots');
+
+/** `leftoff demo` without its pauses, its story told; it goes with the test file. */
+export async function startDemo() {
+  // The demo ends before its folder goes.
+  let end;
+  after(() => end?.());
+  const child = spawn(BINARY, ['demo', '--fast'], { env: { ...process.env, TMPDIR: emptyFolder() }, stdio: ['pipe', 'pipe', 'inherit'] });
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  end = async () => { child.kill('SIGTERM'); await gone; };
+  let told = '';
+  child.stdout.on('data', (text) => { told += text; });
+  await eventually('the story is told', () => told.includes('Your turn'), 90_000);
+  const url = /In a browser: (http:\S+)/.exec(told)[1];
+  return { url, told: () => told };
+}
+
+/** A page that is complete: its players have their film. Complaints of the browser are kept in `page.problems`. */
+export async function opened(browser, url, options) {
+  const page = await browser.page(null, options);
+  page.on('console', (message) => { if (message.type() === 'error') page.problems.push(`${message.text()} ${message.location()?.url ?? ''}`); });
+  await page.setViewport({ width: 1360, height: 1000 });
+  await page.goto(url, { waitUntil: 'domcontentloaded' });
+  await eventually('the players have their film', () => page.evaluate(() => {
+    const videos = [...document.querySelectorAll('video')];
+    return videos.length > 0 && videos.every((video) => video.readyState >= 2) && !document.querySelector('#overall').textContent.includes('connecting');
+  }));
+  return page;
+}
+
+/** Presses what has this accessible name. */
+export async function press(page, name) {
+  const handle = await page.waitForSelector(`aria/${name}`);
+  await handle.evaluate((element) => element.scrollIntoView({ block: 'center', behavior: 'instant' }));
+  await handle.click();
+}
+
+/** Which second the picture of a video shows, read from its pixels, and where the player says it is. */
+export function shown(page, selector) {
+  return page.$eval(selector, (video) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0);
+    let second = 0;
+    for (let bit = 8; bit >= 0; bit -= 1) {
+      const [red] = context.getImageData(612 - bit * 22 + 8, 28, 1, 1).data;
+      second = second * 2 + (red > 128 ? 1 : 0);
+    }
+    return { second, at: video.currentTime, paused: video.paused };
+  });
+}
+
+/** The video of one of the page's screens. */
+export const screen = (device) => `[data-device="page-${device}"] video`;
+
+/** Waits until the picture has come to the second that the player is at, and tells it. */
+export async function settled(page, selector) {
+  return eventually('the picture is of the second that the player is at', async () => {
+    const { second, at, paused } = await shown(page, selector);
+    return paused && Math.floor(at + 0.001) === second ? { second, at } : null;
+  });
+}
+
+/** A picture of the page for people. */
+export async function picture(page, name, { scheme = 'light', width = 1360 } = {}) {
+  mkdirSync(PICTURES, { recursive: true });
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+  await page.setViewport({ width, height: width < 600 ? 780 : 1000 });
+  await page.screenshot({ path: path.join(PICTURES, `${name}.png`), fullPage: true });
+}
+
+/** Nothing that the rules of axe call an obstacle, in light and in dark. */
+export async function assertAccessible(page) {
+  await page.evaluate(readFileSync(path.join(ROOT, 'tests/browser/node_modules/axe-core/axe.min.js'), 'utf8'));
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }, { name: 'prefers-reduced-motion', value: 'reduce' }]);
+    const found = await page.evaluate(async () => {
+      const { violations } = await globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] });
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
+    });
+    assert.deepEqual(found, [], scheme);
+  }
+}
+
+/** No part of the page is wider than a small phone. */
+export async function assertFits(page, width = 360) {
+  await page.setViewport({ width, height: 780 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, `no scrolling sideways at ${width}`);
+}

@@ -1,0 +1,269 @@
+// What viewers complain about elsewhere, and what must be true here: each told with a real browser, a real video and real nodes.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { test } from 'node:test';
+import { settled, shown } from './demo.mjs';
+import { emptyFolder, eventually, ROOT, startBrowser, startNode, startSite } from './support.mjs';
+
+const BINARY = process.env.LEFTOFF_BINARY ?? path.join(ROOT, 'target/debug/leftoff');
+const FOLDERS = [path.join(ROOT, 'tests/browser/pages'), path.join(ROOT, 'src/gateway/web/page')];
+const DURATION_MS = 300_000;
+
+const node = await startNode();
+const site = await startSite({ node, folders: FOLDERS });
+const browser = await startBrowser();
+let titles = 0;
+
+/** A title of its own for each story. */
+const title = () => `film-${(titles += 1)}`;
+
+async function player(from, query, where = site) {
+  const page = await from.page(`${where.url}/player.html?${new URLSearchParams(query)}`);
+  await eventually('the player is ready', () => page.evaluate(() => globalThis.ready && document.querySelector('video').readyState >= 2));
+  return page;
+}
+
+const play = (page) => page.$eval('video', (video) => video.play());
+const pause = (page) => page.$eval('video', (video) => video.pause());
+const seek = (page, second) => page.$eval('video', (video, at) => { video.currentTime = at; }, second);
+const at = async (page) => (await shown(page, 'video')).at;
+const plays = (page, until) => eventually(`it plays to ${until}`, async () => (await at(page)) >= until);
+const kept = (name, profile = 'ann') => node.progress(profile, name);
+const event = (name, device, kind, position_ms, more) => ({ profile_id: 'ann', title_id: name, device_id: device, kind, position_ms, duration_ms: DURATION_MS, ...more });
+
+test('a pause on one screen is resumed on another at the same second of the picture', async () => {
+  const name = title();
+  const tv = await player(browser, { title: name, device: 'tv' });
+  const laptop = await player(browser, { title: name, device: 'laptop' });
+  await seek(tv, 130);
+  await play(tv);
+  await plays(tv, 131.5);
+  await pause(tv);
+  const paused = await settled(tv, 'video');
+  await eventually('the laptop went along', async () => (await shown(laptop, 'video')).second === paused.second);
+  const late = await player(browser, { title: name, device: 'phone' });
+  assert.equal((await settled(late, 'video')).second, paused.second, 'also one that is opened later');
+  for (const page of [tv, laptop, late]) assert.deepEqual(page.problems, []);
+});
+
+test('H: a tab that is closed in mid-playback loses nothing', async () => {
+  const name = title();
+  const page = await player(browser, { title: name, device: 'tv' });
+  await play(page);
+  await plays(page, 3);
+  const last = await at(page);
+  await page.close({ runBeforeUnload: false });
+  const { position_ms, state } = await eventually('the position is kept', async () => {
+    const progress = await kept(name);
+    return progress.position_ms >= last * 1000 - 50 ? progress : null;
+  });
+  assert.ok(position_ms < last * 1000 + 3_000, `${position_ms} and ${last}`);
+  assert.notEqual(state, 'playing');
+});
+
+test('H: a browser that is killed without warning loses at most one heartbeat interval', async () => {
+  const name = title();
+  const own = await startBrowser();
+  const page = await player(own, { title: name, device: 'tv' });
+  await play(page);
+  await plays(page, 13);
+  const last = await at(page);
+  await own.kill();
+  const { position_ms } = await kept(name);
+  assert.ok(position_ms > last * 1000 - 11_000, `${position_ms} of ${last}`);
+});
+
+test('H: others see a change within a second', async () => {
+  const name = title();
+  const page = await player(browser, { title: name, device: 'tv' });
+  const begun = performance.now();
+  await node.record(event(name, 'phone', 'SEEK', 200_000));
+  await eventually('the television follows', async () => (await shown(page, 'video')).second === 200);
+  assert.ok(performance.now() - begun < 1_000, `${performance.now() - begun} ms`);
+});
+
+test('B: what was watched offline survives the end of the browser and goes out with its age', async () => {
+  const name = title();
+  const own = await startBrowser();
+  const page = await player(own, { title: name, device: 'tablet' });
+  await play(page);
+  await plays(page, 1);
+  site.cut();
+  try {
+    await seek(page, 120);
+    await plays(page, 122);
+    await pause(page);
+    const { at: last } = await settled(page, 'video');
+    assert.ok((await kept(name)).position_ms < 100_000, 'the node knows nothing of it');
+    await own.quit();
+    site.heal();
+    // Meanwhile somebody watched elsewhere, and less far.
+    await node.record(event(name, 'tv', 'PAUSE', 30_000));
+    const again = await startBrowser({ profile: own.profile });
+    await player(again, { title: name, device: 'tablet' });
+    const progress = await eventually('the jump of the train arrives', async () => {
+      const now = await kept(name);
+      return Math.abs(now.position_ms - last * 1000) < 500 ? now : null;
+    });
+    assert.ok(progress.places.some((place) => place.position_ms === 30_000), 'and what was watched elsewhere is the way back');
+  } finally {
+    site.heal();
+  }
+});
+
+test('A: an idle tab that wakes does not write its old position over the newer one', async () => {
+  const name = title();
+  const idle = await player(browser, { title: name, device: 'tv', follow: 'no' });
+  await play(idle);
+  await plays(idle, 2);
+  await pause(idle);
+  await eventually('it is kept', async () => (await kept(name)).state === 'paused');
+  await node.record(event(name, 'phone', 'SEEK', 180_000), event(name, 'phone', 'PAUSE', 181_000));
+  const before = await kept(name);
+  // To the background and back, as a laptop's lid does; then it is touched, and closed.
+  const other = await browser.page(`${site.url}/blank.html`);
+  await other.bringToFront();
+  await idle.bringToFront();
+  await pause(idle);
+  await play(idle);
+  await plays(idle, 4);
+  await pause(idle);
+  await idle.close({ runBeforeUnload: false });
+  const fresh = await player(browser, { title: name, device: 'laptop' });
+  assert.equal((await settled(fresh, 'video')).second, 181, 'the phone decided');
+  const after = await kept(name);
+  assert.deepEqual([after.version, after.position_ms], [before.version, before.position_ms]);
+});
+
+test('D: a failed start that reports 0 changes nothing', async () => {
+  const name = title();
+  await node.record(event(name, 'phone', 'PLAY', 0), event(name, 'phone', 'SEEK', 150_000), event(name, 'phone', 'PAUSE', 152_000));
+  const before = await kept(name);
+  const broken = await player(browser, { title: name, device: 'tv', resume: 'no', follow: 'no' });
+  await play(broken);
+  await eventually('it began at 0', async () => (await at(broken)) > 0.2);
+  await pause(broken);
+  await broken.close({ runBeforeUnload: false });
+  const after = await kept(name);
+  assert.deepEqual([after.version, after.position_ms], [before.version, before.position_ms]);
+});
+
+test('a rewatch begins at 0 and stays', async () => {
+  const name = title();
+  await node.record(event(name, 'phone', 'PLAY', 280_000), event(name, 'phone', 'END', DURATION_MS));
+  assert.equal((await kept(name)).completed, true);
+  const page = await player(browser, { title: name, device: 'tv' });
+  assert.ok((await at(page)) < 1, 'a finished film starts at its beginning');
+  await play(page);
+  await plays(page, 2);
+  await pause(page);
+  const progress = await eventually('the rewatch counts', async () => {
+    const now = await kept(name);
+    return now.position_ms < 10_000 ? now : null;
+  });
+  assert.equal(progress.completed, false);
+  assert.equal(progress.furthest_ms, DURATION_MS);
+});
+
+test('G: a device that switches profiles in mid-playback leaks nothing', async () => {
+  const name = title();
+  const page = await player(browser, { title: name, device: 'tv', profile: 'ann' });
+  await seek(page, 100);
+  await play(page);
+  await plays(page, 101.5);
+  await page.evaluate(async (titleId) => {
+    globalThis.sync.close();
+    const video = document.querySelector('video');
+    globalThis.sync = new globalThis.Leftoff({ url: location.origin, deviceId: 'tv', profileId: 'ben' });
+    globalThis.attached = globalThis.sync.attach(video, { titleId });
+    await globalThis.attached.ready;
+    video.pause();
+    video.currentTime = 0;
+  }, name);
+  await play(page);
+  await plays(page, 1.5);
+  await pause(page);
+  await eventually("ben's is kept", async () => (await kept(name, 'ben')).state === 'paused');
+  const [ann, ben] = [await kept(name, 'ann'), await kept(name, 'ben')];
+  assert.ok(ann.position_ms > 100_000 && ann.position_ms < 110_000, JSON.stringify(ann));
+  assert.ok(ben.places[0].position_ms < 10_000, JSON.stringify(ben));
+  const list = await node.get('/v1/profiles/ben/titles');
+  assert.deepEqual(list.body.items.map((item) => item.title_id), [name], 'nothing of ann came along');
+});
+
+test('G: a token for one profile sees nothing of another, by no request', async () => {
+  const folder = emptyFolder();
+  const leftoff = (...args) => execFileSync(BINARY, args, { encoding: 'utf8' }).trim();
+  leftoff('token', 'keys', '--dir', folder);
+  const token = (profile) => leftoff('token', 'sign', 'account', '--profile', profile, '--key', path.join(folder, 'tokens.key.pem'));
+  const closed = await startNode({ settings: { LEFTOFF_AUTH__KEY_FILES: path.join(folder, 'tokens.pub.pem') } });
+  const front = await startSite({ node: closed, folders: FOLDERS });
+  const bens = token('ben');
+  const answer = await fetch(`${closed.url}/v1/events`, {
+    method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${bens}` },
+    body: JSON.stringify({ events: [{ profile_id: 'ben', title_id: 'secret', device_id: 'tv', kind: 'PAUSE', position_ms: 77_000 }] }),
+  });
+  assert.equal(answer.status, 200);
+  const page = await browser.page(`${front.url}/blank.html`);
+  const tried = await page.evaluate(async (anns) => {
+    const ask = async (method, where, body) => {
+      const response = await fetch(where, { method, headers: { authorization: `Bearer ${anns}`, ...(body && { 'content-type': 'application/json' }) }, body: body && JSON.stringify(body) });
+      const text = (await response.text()).replace(/"request_id":"[^"]*"/, '');
+      return { status: response.status, text };
+    };
+    const found = {};
+    for (const profile of ['ben', 'nobody']) {
+      const event = { profile_id: profile, title_id: 'secret', device_id: 'x', kind: 'HEARTBEAT', position_ms: 1_000 };
+      const own = `/v1/profiles/${profile}`;
+      const answers = [
+        await ask('GET', `${own}/titles/secret`), await ask('GET', `${own}/titles`), await ask('GET', `${own}/continue-watching`),
+        await ask('GET', `${own}/changes?wait=0`), await ask('POST', `${own}/titles/secret/hide`), await ask('DELETE', own),
+        await ask('POST', '/v1/events', { events: [event] }), await ask('POST', '/v1/events?return=progress', { events: [event] }),
+        await ask('POST', '/v1/parties', { profile_id: profile, device_id: 'x', title_id: 'secret' }),
+        await ask('POST', '/v1/sessions', { profile_id: profile, device_id: 'x', title_id: 'secret' }),
+        await ask('POST', '/v1/events', { events: [{ ...event, profile_id: 'ann', title_id: 'own' }, event] }),
+      ];
+      const said = await new Promise((resolve) => {
+        const messages = [];
+        const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/v1/ws`, 'leftoff.v1');
+        socket.onopen = () => socket.send(JSON.stringify({ type: 'hello', token: anns, device_id: 'x', profiles: ['ann', profile] }));
+        socket.onmessage = ({ data }) => messages.push(data);
+        socket.onclose = ({ code }) => resolve([...messages, code]);
+      });
+      found[profile] = { answers, said };
+    }
+    return found;
+  }, token('ann'));
+  for (const [index, { status, text }] of tried.ben.answers.slice(0, -1).entries()) assert.equal(status, 403, `${index}: ${text}`);
+  assert.ok(!JSON.stringify(tried.ben).includes('77000'), 'nothing of it is told');
+  const told = (profile) => JSON.stringify(tried[profile]).replaceAll(profile, '*').replaceAll(/\d{13,}/g, '0');
+  assert.equal(told('ben'), told('nobody'), 'a profile that exists and one that does not are answered alike');
+  const still = await fetch(`${closed.url}/v1/profiles/ben/titles/secret`, { headers: { authorization: `Bearer ${bens}` } });
+  const { position_ms, places } = await still.json();
+  assert.deepEqual([position_ms, places.length], [77_000, 1], 'nor changed');
+});
+
+test('a page of another origin cannot open the socket, nor read, nor send', async () => {
+  const foreign = await startBrowser({ args: ['--host-resolver-rules=MAP evil.example 127.0.0.1'] });
+  const { port } = new URL(site.url);
+  const page = await foreign.page(`http://evil.example:${port}/blank.html`);
+  const tried = (from) => from.evaluate(async (url) => {
+    const socket = await new Promise((resolve) => {
+      const own = new WebSocket(`${url.replace('http', 'ws')}/v1/ws`, 'leftoff.v1');
+      own.onopen = () => resolve('open');
+      own.onclose = () => resolve('refused');
+    });
+    const read = await fetch(`${url}/v1/profiles/ann/titles`).then((answer) => answer.status, () => 'refused');
+    const sent = await fetch(`${url}/v1/events`, {
+      method: 'POST', mode: 'no-cors', headers: { 'content-type': 'text/plain' },
+      body: JSON.stringify({ events: [{ profile_id: 'eve', title_id: 'film', device_id: 'x', kind: 'PAUSE', position_ms: 1_000 }] }),
+    }).then(() => 'sent', () => 'refused');
+    return { socket, read, sent };
+  }, node.url);
+  const { socket, read } = await tried(page);
+  assert.deepEqual([socket, read], ['refused', 'refused']);
+  assert.equal((await kept('film', 'eve')).started, false, 'and what it sent unasked was not taken');
+  const own = await browser.page(`${site.url}/blank.html`);
+  assert.equal((await tried(own)).socket, 'open', 'a page of this machine is let in');
+});

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after } from 'node:test';
-import { emptyFolder, eventually, ROOT } from './support.mjs';
+import { emptyFolder, endWith, eventually, ROOT } from './support.mjs';
 
 const BINARY = process.env.LEFTOFF_BINARY ?? path.join(ROOT, 'target/debug/leftoff');
 /** Where pictures of the pages go, for people to look at. */
@@ -12,12 +11,10 @@ export const PICTURES = path.join(ROOT, 'target/screenshots');
 
 /** `leftoff demo` without its pauses, its story told; it goes with the test file. */
 export async function startDemo() {
-  // The demo ends before its folder goes.
-  let end;
-  after(() => end?.());
-  const child = spawn(BINARY, ['demo', '--fast'], { env: { ...process.env, TMPDIR: emptyFolder() }, stdio: ['pipe', 'pipe', 'inherit'] });
+  const folder = emptyFolder();
+  const child = spawn(BINARY, ['demo', '--fast'], { env: { ...process.env, TMPDIR: folder }, stdio: ['pipe', 'pipe', 'inherit'] });
   const gone = new Promise((resolve) => child.once('exit', resolve));
-  end = async () => { child.kill('SIGTERM'); await gone; };
+  endWith(folder, async () => { child.kill('SIGTERM'); await gone; });
   let told = '';
   child.stdout.on('data', (text) => { told += text; });
   await eventually('the story is told', () => told.includes('Your turn'), 90_000);

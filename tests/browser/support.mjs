@@ -41,11 +41,24 @@ export async function eventually(what, look, deadlineMs = DEADLINE_MS) {
   }
 }
 
-/** An empty folder that goes with the test file. */
+// Who still writes to a folder, as what ends them.
+const writers = new Map();
+
+/** An empty folder that goes with the test file, after those who write to it. */
 export function emptyFolder() {
   const folder = mkdtempSync(path.join(tmpdir(), 'leftoff-browser-'));
-  after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+  writers.set(folder, []);
+  after(async () => {
+    await Promise.all(writers.get(folder).map((end) => end()));
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  });
   return folder;
+}
+
+/** Ends somebody with the test file, before the folder that they write to goes. */
+export function endWith(folder, end) {
+  writers.get(folder)?.push(end);
+  after(end);
 }
 
 async function gone(child) {
@@ -73,7 +86,7 @@ export async function startNode({ folder = emptyFolder(), settings = {}, args = 
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await gone(child);
   };
-  after(() => stop('SIGKILL'));
+  endWith(folder, () => stop('SIGKILL'));
   const serving = await eventually('the node serves', () => {
     if (child.exitCode !== null) throw new Error(`the node has ended: ${JSON.stringify(log.slice(-5))}`);
     return log.find((entry) => entry.gateway && entry.admin);
@@ -195,7 +208,7 @@ export async function startBrowser({ profile = emptyFolder(), args = [], deadlin
     if (child.exitCode === null && child.signalCode === null) await how();
     await gone(child);
   };
-  after(() => end(async () => child.kill('SIGKILL')));
+  endWith(profile, () => end(async () => child.kill('SIGKILL')));
   return {
     profile,
     puppeteer: browser,

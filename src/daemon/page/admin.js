@@ -38,7 +38,7 @@ class Tile {
 const tiles = {
   events: new Tile('Events kept', 'a second'),
   requests: new Tile('Requests', 'a second'),
-  latency: new Tile('99 of 100 answered within'),
+  latency: new Tile('Answered within, p99'),
   lag: new Tile('Furthest behind', 'records'),
   sockets: new Tile('Connected'),
   traffic: new Tile('Between nodes', 'a second'),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::checkers;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
-use crate::scenario::quantity::{show_bytes, show_count, show_duration, trimmed};
+use crate::scenario::quantity::{show_bytes, show_count, show_duration, show_ms, trimmed};
 
 /// Violations that a summary lists; the report and the JSON have all of them.
 const VIOLATIONS_SHOWN_MAX: usize = 10;
@@ -75,7 +75,7 @@ fn propagation(text: &mut String, outcome: &Outcome) {
     }
     let mut table = Table::new(&["propagation, in ms", "changes", "one way", "p50", "p99", "max"]);
     for pair in &outcome.propagation {
-        let ms = |value: f64| trimmed(value, 1);
+        let ms = show_ms;
         let name = format!("{} → {}", pair.from, pair.to);
         table.row([name, show_count(pair.count), ms(pair.one_way_ms), ms(pair.p50_ms), ms(pair.p99_ms), ms(pair.max_ms)]);
     }

@@ -81,7 +81,7 @@ pub(super) fn short(value: f64) -> String {
         1e6.. => format!("{}M", trimmed(value / 1e6, 1)),
         1e4.. => format!("{}k", trimmed(value / 1e3, 1)),
         1e3.. => show_count(value as u64),
-        _ => trimmed(value, 2),
+        _ => trimmed(value, 3),
     }
 }
 

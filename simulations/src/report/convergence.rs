@@ -9,6 +9,8 @@ const LEFT: f64 = 320.0;
 const RIGHT: f64 = WIDTH - 90.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 10.0;
+/// Shorter times, in seconds, are drawn as this.
+const LEAST_S: f64 = 0.01;
 /// Letters of a fault's name that fit before the axis.
 const NAME_CHARS_MAX: usize = 50;
 
@@ -36,7 +38,7 @@ pub(super) fn section(number: usize, outcome: &Outcome) -> Option<String> {
 fn drawing(outcome: &Outcome) -> String {
     let bottom = TOP + ROW * outcome.faults.len() as f64;
     let mut drawing = Drawing::new(bottom + 44.0, "Seconds from the end of each fault until all nodes were equal, on a logarithmic axis");
-    let seconds = || outcome.faults.iter().filter_map(|fault| fault.converged).map(|converged| converged.as_secs_f64().max(0.001));
+    let seconds = || outcome.faults.iter().filter_map(|fault| fault.converged).map(|converged| converged.as_secs_f64().max(LEAST_S));
     let least = seconds().fold(f64::INFINITY, f64::min);
     let least = if least.is_finite() { least.min(0.1) } else { 0.1 };
     let x = Scale::log(least * 0.8, seconds().fold(1.0, f64::max) * 1.25, LEFT, RIGHT);
@@ -50,7 +52,7 @@ fn drawing(outcome: &Outcome) -> String {
         drawing.text("small", (LEFT - 8.0, middle + 4.0), "end", &name);
         match fault.converged {
             Some(converged) => {
-                let end = x.place(converged.as_secs_f64().max(0.001));
+                let end = x.place(converged.as_secs_f64().max(LEAST_S));
                 drawing.line("mark2", (LEFT, middle), (end, middle));
                 drawing.dot("c2", (end, middle), 5.0);
                 drawing.text("small strong", (end + 10.0, middle + 4.0), "start", &show_duration(converged));

@@ -12,6 +12,7 @@ mod propagation;
 mod timeline;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
@@ -72,10 +73,10 @@ fn head(page: &mut String, scenario: &Scenario, outcome: &Outcome, checked: &[Ch
     let facts = [
         ("seed", outcome.seed.to_string(), format!("commit {}", outcome.commit)),
         ("virtual time", show_duration(outcome.virtual_time), format!("in {} of real time", show_duration(outcome.real_time))),
-        ("slowest convergence", slowest.map_or("–".into(), show_duration), format!("after {} faults", outcome.faults.len())),
+        ("slowest convergence", slowest.map_or("–".into(), show_duration), format!("of {} faults", outcome.faults.len())),
         (
             "worst p99 of propagation",
-            worst.map_or("–".into(), |pair| format!("{} ms", trimmed(pair.p99_ms, 1))),
+            worst.map_or("–".into(), |pair| show_duration(Duration::from_secs_f64(pair.p99_ms / 1e3))),
             worst.map_or_else(String::new, |pair| format!("{} → {}", pair.from, pair.to)),
         ),
         ("updates", show_count(outcome.updates), format!("{} reports, {} joins", show_count(outcome.reports), show_count(outcome.joins))),

@@ -3,7 +3,7 @@
 use super::axis::{Drawing, Scale, WIDTH};
 use super::html::{figure, table};
 use crate::outcome::{Outcome, Propagation};
-use crate::scenario::quantity::{show_count, trimmed};
+use crate::scenario::quantity::{show_count, show_ms, trimmed};
 
 const LEFT: f64 = 236.0;
 const RIGHT: f64 = WIDTH - 20.0;
@@ -15,12 +15,12 @@ const PAIRS_COUNT_MAX: usize = 30;
 pub(super) fn section(number: usize, outcome: &Outcome) -> String {
     let says = "From a change made durable in one region until it is durable in another. Shade: how many changes took so long. \
                 Changes made while the pair was cut wait for the cut's end, and are in here too.";
-    let ms = |value: f64| trimmed(value, 1);
+    let ms = show_ms;
     let rows: Vec<Vec<String>> = outcome
         .propagation
         .iter()
         .map(|pair| {
-            let over = trimmed(pair.p99_ms - pair.one_way_ms, 1);
+            let over = show_ms(pair.p99_ms - pair.one_way_ms);
             vec![name(pair), show_count(pair.count), ms(pair.one_way_ms), ms(pair.p50_ms), ms(pair.p99_ms), over, ms(pair.max_ms)]
         })
         .collect();

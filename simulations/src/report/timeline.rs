@@ -64,7 +64,7 @@ fn drawing(scenario: &Scenario, outcome: &Outcome, most: u64) -> String {
         if clear {
             drawing.text("small", (place, at + LANE - 9.0), anchor, &fault.what);
         } else {
-            drawing.text("small", (LEFT + 4.0, at + LANE - 9.0), "start", &fault.what);
+            drawing.text("small onbar", (begin.max(LEFT) + 6.0, at + LANE - 9.0), "start", &fault.what);
         }
     }
     let points: Vec<(f64, f64)> =

@@ -189,6 +189,11 @@ pub fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// Milliseconds for people, without their unit: decimals only where they matter.
+pub fn show_ms(millis: f64) -> String {
+    if millis >= 1_000.0 { show_count(millis.round() as u64) } else { trimmed(millis, 1) }
+}
+
 /// Bytes for people: `1.3 MB`.
 pub fn show_bytes(bytes: u64) -> String {
     let value = bytes as f64;
@@ -271,5 +276,6 @@ mod tests {
         assert_eq!(show_duration(Duration::from_micros(16_660)), "16.7 ms");
         assert_eq!(show_bytes(1_340_000), "1.3 MB");
         assert_eq!(show_count(1_234_567), "1,234,567");
+        assert_eq!((show_ms(13_094.22).as_str(), show_ms(44.25).as_str()), ("13,094", "44.2"));
     }
 }

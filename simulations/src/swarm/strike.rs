@@ -45,7 +45,7 @@ fn strike(dice: &mut Dice, scenario: &Scenario, kind: &str, at: Duration) -> Opt
         "degrade" => FaultKind::Degrade { hosts, to, quality: draw::quality(dice, 0.4), slower: dice.between(1, 8) as f64 },
         "stuck" => FaultKind::Stuck { hosts },
         "clock" => {
-            let most = [1_000, 60_000, 86_400_000, 864_000_000][dice.between(0, 3) as usize];
+            let most = [1_000, 60_000, 3_600_000, 86_400_000][dice.between(0, 3) as usize];
             let sign = if dice.chance(0.5) { 1 } else { -1 };
             let drift_ppm = if dice.chance(0.5) { sign * dice.between(1, 50_000).cast_signed() } else { 0 };
             FaultKind::Clock { hosts, offset_ms: sign * dice.between(1, most).cast_signed(), drift_ppm }
@@ -103,6 +103,22 @@ pub(super) fn mend(scenario: &mut Scenario) {
     });
     faults.sort_by_key(|fault| fault.at);
     scenario.faults = faults;
+}
+
+/// The longest time to settle that a scenario file may give.
+const SETTLE_MAX: Duration = Duration::from_hours(30 * 24);
+
+/// How long a world may need to settle: what a clock ahead of the others has stamped, they rightly refuse until their own clocks are there.
+pub(super) fn patience(scenario: &Scenario) -> Duration {
+    let ahead_ms = |kind: &FaultKind, lasts: Duration| match kind {
+        FaultKind::Clock { offset_ms, drift_ppm, .. } => {
+            let drifted = lasts.as_secs_f64() * 1e3 * (*drift_ppm as f64 / 1e6);
+            (*offset_ms as f64 + drifted).max(0.0)
+        }
+        _ => 0.0,
+    };
+    let furthest = scenario.faults.iter().map(|fault| ahead_ms(&fault.kind, fault.lasts)).sum::<f64>();
+    (Duration::from_mins(20) + Duration::from_secs((furthest / 1e3).ceil() as u64)).min(SETTLE_MAX)
 }
 
 /// Whether every selector of the fault still means somebody.

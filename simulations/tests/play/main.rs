@@ -2,6 +2,8 @@
 #![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
+mod command;
+mod docs;
 mod example;
 mod latencies;
 mod mistakes;

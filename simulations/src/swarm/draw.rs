@@ -43,7 +43,6 @@ pub fn draw(seed: u64) -> Scenario {
         },
     };
     scenario.faults = strike::timeline(&mut dice, &scenario, FAULTS_COUNT_MAX);
-    scenario.settle = strike::patience(&scenario);
     scenario
 }
 
@@ -87,7 +86,6 @@ pub fn vary(scenario: &Scenario, seed: u64) -> Scenario {
         varied.checks.bytes_per_update_max = None;
     }
     strike::mend(&mut varied);
-    varied.settle = scenario.settle.max(strike::patience(&varied));
     varied
 }
 

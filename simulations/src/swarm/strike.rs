@@ -105,22 +105,6 @@ pub(super) fn mend(scenario: &mut Scenario) {
     scenario.faults = faults;
 }
 
-/// The longest time to settle that a scenario file may give.
-const SETTLE_MAX: Duration = Duration::from_hours(30 * 24);
-
-/// How long a world may need to settle: what a clock ahead of the others has stamped, they rightly refuse until their own clocks are there.
-pub(super) fn patience(scenario: &Scenario) -> Duration {
-    let ahead_ms = |kind: &FaultKind, lasts: Duration| match kind {
-        FaultKind::Clock { offset_ms, drift_ppm, .. } => {
-            let drifted = lasts.as_secs_f64() * 1e3 * (*drift_ppm as f64 / 1e6);
-            (*offset_ms as f64 + drifted).max(0.0)
-        }
-        _ => 0.0,
-    };
-    let furthest = scenario.faults.iter().map(|fault| ahead_ms(&fault.kind, fault.lasts)).sum::<f64>();
-    (Duration::from_mins(20) + Duration::from_secs((furthest / 1e3).ceil() as u64)).min(SETTLE_MAX)
-}
-
 /// Whether every selector of the fault still means somebody.
 fn strikes(scenario: &Scenario, kind: &FaultKind) -> bool {
     let known = |selector: &Selector| scenario.select(selector).is_some_and(|hosts| !hosts.is_empty());

@@ -50,7 +50,8 @@ export function emptyFolder() {
   writers.set(folder, []);
   after(async () => {
     await Promise.all(writers.get(folder).map((end) => end()));
-    rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+    // Their children may still be writing for a moment.
+    await eventually('the folder can go', () => rmSync(folder, { recursive: true, force: true }) ?? true);
   });
   return folder;
 }
@@ -119,12 +120,13 @@ export async function startNode({ folder = emptyFolder(), settings = {}, args = 
 /**
  * A site: files of `folders` (the first that has it), `/npm/PACKAGE/...` from the packages of the tests, `/leftoff.js` as it is in the source
  * unless `bundled`, and everything else passed on to `node`. `cut()` makes the node unreachable, at once and for connections that are open;
- * `heal()` mends it. `held(ms)` makes the node slow.
+ * `heal()` mends it. `held(ms)` makes the node slow; `withoutSockets()` lets no WebSocket through.
  */
 export async function startSite({ node, folders = [path.join(ROOT, 'tests/browser/pages')], bundled = true } = {}) {
   const open = new Set();
   let isCut = false;
   let heldMs = 0;
+  let sockets = true;
   const requests = [];
   const found = (pathname) => {
     const name = decodeURIComponent(pathname);
@@ -167,7 +169,7 @@ export async function startSite({ node, folders = [path.join(ROOT, 'tests/browse
   });
   server.on('upgrade', (request, socket, head) => {
     requests.push({ method: 'UPGRADE', path: request.url, body: '', at: Date.now() });
-    if (isCut || !node) return socket.destroy();
+    if (isCut || !node || !sockets) return socket.destroy();
     const { hostname, port } = target();
     const onward = net.connect(Number(port), hostname, () => {
       const lines = [`${request.method} ${request.url} HTTP/1.1`];
@@ -188,6 +190,8 @@ export async function startSite({ node, folders = [path.join(ROOT, 'tests/browse
     cut: () => { isCut = true; for (const socket of open) socket.destroy(); open.clear(); },
     heal: () => { isCut = false; },
     held: (ms) => { heldMs = ms; },
+    /** Lets no WebSocket through, as some proxies do. */
+    withoutSockets: () => { sockets = false; },
   };
 }
 

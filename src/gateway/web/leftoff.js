@@ -767,12 +767,11 @@ export class Leftoff {
 
   /** Where to resume. Never fails. */
   async resume(titleId, { policy = 'continue' } = {}) {
-    const within = (ms, answer) => Promise.race([answer, new Promise((resolve) => this.env.setTimeout(resolve, ms))]);
     const asked = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`);
-    const known = asked.then((shown) => (policy === 'continue' ? this._learn(shown) : shown)).catch(() => {});
-    const shown = await within(800, known);
-    await within(200, this._ready);
-    return this.view(titleId, policy, policy === 'continue' ? undefined : shown);
+    let other;
+    const known = asked.then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
+    await Promise.race([Promise.all([known, this._ready]), new Promise((resolve) => this.env.setTimeout(resolve, 800))]);
+    return this.view(titleId, policy, other);
   }
 
   /** Moves an app's positions in. */
@@ -1038,6 +1037,7 @@ export class Leftoff {
     for (const { shown } of await this._store.all('titles')) {
       if (shown.profile_id === this.profileId) this._title(shown.title_id).shown ??= shown;
     }
+    for (const attachment of this._attached) attachment.elsewhere(this.view(attachment.titleId));
     if (records.length) this.flush();
   }
 

@@ -173,13 +173,14 @@ test('G: a device that switches profiles in mid-playback leaks nothing', async (
   await play(page);
   await plays(page, 101.5);
   await page.evaluate(async (titleId) => {
-    globalThis.sync.close();
     const video = document.querySelector('video');
+    // The app leaves the film as it is and comes back to it as another viewer.
+    globalThis.sync.close();
+    video.pause();
+    video.load();
     globalThis.sync = new globalThis.Leftoff({ url: location.origin, deviceId: 'tv', profileId: 'ben' });
     globalThis.attached = globalThis.sync.attach(video, { titleId });
     await globalThis.attached.ready;
-    video.pause();
-    video.currentTime = 0;
   }, name);
   await play(page);
   await plays(page, 1.5);

@@ -212,7 +212,9 @@ export async function startBrowser({ profile = emptyFolder(), args = [], deadlin
     if (child.exitCode === null && child.signalCode === null) await how();
     await gone(child);
   };
-  endWith(profile, () => end(async () => child.kill('SIGKILL')));
+  // Its helpers too, which are of its process group: what one of them still writes would be in the way of who removes the folder.
+  const killAll = async () => { try { process.kill(-child.pid, 'SIGKILL'); } catch { child.kill('SIGKILL'); } };
+  endWith(profile, () => end(killAll));
   return {
     profile,
     puppeteer: browser,
@@ -229,6 +231,6 @@ export async function startBrowser({ profile = emptyFolder(), args = [], deadlin
     /** A separate storage, as another device would have. */
     device: () => browser.createBrowserContext(),
     quit: () => end(() => browser.close()),
-    kill: () => end(async () => child.kill('SIGKILL')),
+    kill: () => end(killAll),
   };
 }

@@ -6,9 +6,14 @@
 
 mod company;
 mod dialects;
+mod hostile;
 #[path = "../gateway/issuer.rs"]
 mod issuer;
+#[path = "../support/mod.rs"]
+mod processes;
+mod regions;
 mod resuming;
+mod slow;
 mod socket;
 mod streams;
 #[path = "../gateway/support.rs"]

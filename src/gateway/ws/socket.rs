@@ -139,7 +139,7 @@ impl Socket {
     async fn serve(&mut self) -> End {
         let mut timer = Box::pin(tokio::time::sleep_until(self.next_deadline()));
         loop {
-            let has_room = self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX;
+            let has_room = self.has_room();
             let woken = tokio::select! {
                 delivery = self.reader.next() => Woken::Delivery(delivery),
                 frame = self.connection.next(), if has_room => Woken::Frame(frame),
@@ -155,6 +155,11 @@ impl Socket {
                 return end;
             }
         }
+    }
+
+    /// Whether more may be read from the client.
+    const fn has_room(&self) -> bool {
+        self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
     }
 
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
@@ -191,15 +196,16 @@ impl Socket {
     /// Takes the frames that are there. What they report goes to be recorded together.
     async fn take_turn(&mut self, first: Option<Result<Frame, axum::Error>>, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
         self.heard = Instant::now();
-        let mut next = Some(first);
+        let mut frame = first;
         let mut done = Ok(());
-        for _ in 0..FRAMES_PER_TURN_COUNT {
-            let Some(frame) = next else { break };
+        for left in (0..FRAMES_PER_TURN_COUNT).rev() {
             done = self.take(frame, timer).await;
-            if done.is_err() || self.in_flight_count >= SOCKET_IN_FLIGHT_COUNT_MAX || self.in_flight_bytes >= SOCKET_IN_FLIGHT_BYTES_MAX {
+            // A frame is only read if it will be taken here: what is read and then left is lost.
+            if done.is_err() || left == 0 || !self.has_room() {
                 break;
             }
-            next = self.connection.next().now_or_never();
+            let Some(next) = self.connection.next().now_or_never() else { break };
+            frame = next;
         }
         if !self.submissions.is_empty() {
             self.state.recorder().submit(&mut self.submissions);

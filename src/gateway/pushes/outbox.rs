@@ -224,3 +224,71 @@ impl Outbox {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::progress::ProfileId;
+
+    fn push(topic: &Arc<Topic>, title: &str, seq: u64) -> Push {
+        let title = Some(TitleId::new(title).unwrap());
+        Push { topic: Arc::clone(topic), title, kind: PushKind::Progress, seq: Seq(seq), arrived: Seq(seq), text: seq.to_string().into() }
+    }
+
+    fn take(outbox: &Outbox) -> (Vec<u64>, bool) {
+        let mut delivery = Delivery::default();
+        let behind = outbox.poll_take(&Context::from_waker(Waker::noop()), true, &mut delivery);
+        (delivery.pushes.iter().map(|push| push.seq.0).collect(), behind == Poll::Ready(true))
+    }
+
+    fn topic(profile: &str) -> Arc<Topic> {
+        Arc::new(Topic::new(ProfileId::new(profile).unwrap()))
+    }
+
+    #[test]
+    fn a_reader_is_told_the_newest_of_each_title_in_the_order_of_the_numbers() {
+        let (outbox, ada, bob) = (Outbox::new(OutboxId(1)), topic("ada"), topic("bob"));
+        for (topic, title, seq) in [(&ada, "a", 1), (&ada, "b", 2), (&bob, "a", 3), (&ada, "a", 4)] {
+            outbox.push(&push(topic, title, seq), false);
+        }
+        assert_eq!(take(&outbox), (vec![2, 3, 4], false));
+        assert_eq!(take(&outbox), (vec![], false));
+    }
+
+    #[test]
+    fn who_made_a_change_only_has_replaced_what_waits() {
+        let (outbox, ada) = (Outbox::new(OutboxId(1)), topic("ada"));
+        outbox.push(&push(&ada, "a", 1), true);
+        assert_eq!(take(&outbox), (vec![], false));
+        outbox.push(&push(&ada, "a", 2), false);
+        outbox.push(&push(&ada, "a", 3), true);
+        assert_eq!(take(&outbox), (vec![3], false));
+    }
+
+    #[test]
+    fn a_reader_too_slow_for_its_outbox_is_told_from_the_store_until_it_has_caught_up() {
+        let (outbox, ada) = (Outbox::new(OutboxId(1)), topic("ada"));
+        for seq in 0..=PUSHES_WAITING_COUNT_MAX as u64 {
+            outbox.push(&push(&ada, &format!("t{seq}"), seq), false);
+        }
+        assert_eq!(take(&outbox), (vec![], true), "nothing is held for it any more");
+        outbox.push(&push(&ada, "a", 100), false);
+        assert_eq!(take(&outbox), (vec![], true));
+        outbox.go_live();
+        outbox.push(&push(&ada, "a", 101), false);
+        outbox.push(&push(&ada, "b", 102), false);
+        outbox.drop_shown(&[push(&ada, "a", 101), push(&ada, "b", 90)]);
+        assert_eq!(take(&outbox), (vec![102], false), "what the store has shown already is not told again");
+    }
+
+    #[test]
+    fn an_erasure_takes_what_waits_of_its_profile_along() {
+        let (outbox, ada, bob) = (Outbox::new(OutboxId(1)), topic("ada"), topic("bob"));
+        outbox.push(&push(&ada, "a", 1), false);
+        outbox.push(&push(&bob, "a", 2), false);
+        outbox.push(&Push { kind: PushKind::Erased, title: None, ..push(&ada, "a", 3) }, false);
+        assert_eq!(take(&outbox), (vec![2, 3], false));
+    }
+}

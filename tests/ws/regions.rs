@@ -8,7 +8,7 @@ use crate::processes::cluster::Cluster;
 use crate::processes::dice::Dice;
 use crate::processes::relay::Weather;
 use crate::socket::Socket;
-use crate::support::{Client, event, eventually, with};
+use crate::support::{Client, event, eventually};
 
 fn http(cluster: &Cluster, index: usize) -> Client {
     Client::new(cluster.nodes[index].addresses().http)
@@ -80,33 +80,6 @@ fn a_node_with_many_sockets_of_which_some_do_not_read_stops_in_time() {
     waits.sort_unstable();
     waits.dedup();
     assert!(waits.len() > 50, "they do not come back together: {waits:?}");
-}
-
-#[test]
-fn streams_over_the_limit_in_two_regions_are_ended_by_bye_when_they_meet() {
-    let mut dice = Dice::of_this_run("streams that meet");
-    let mut cluster = Cluster::prepare(&mut dice, 2, |_, _| true);
-    for node in &mut cluster.nodes {
-        node.setup.quic.push_str("\n[limits]\nstreams_max = 1");
-    }
-    cluster.start_all();
-    cluster.set_line(0, 1, &Weather::CUT);
-    let start = |index: usize, device: &str| {
-        let answer = http(&cluster, index).post("/v1/sessions", &json!({"profile_id": "ada", "title_id": "film", "device_id": device}));
-        assert_eq!(answer.status, 201, "{answer:?}");
-        let id = answer.json()["session_id"].clone();
-        let mut socket = follow(&cluster, index, device);
-        socket.report(1, &[with(event("ada", "film", device, "HEARTBEAT", 1_000), "session_id", id.clone())]);
-        while socket.next()["type"] != "ack" {}
-        (id, socket)
-    };
-    let (_, mut first) = start(0, "tv");
-    let (later, mut second) = start(1, "phone");
-    cluster.heal();
-    let (bye, close) = second.goodbye();
-    assert_eq!((&bye["code"], &bye["session_id"], close), (&json!("too_many_streams"), &later, 1008));
-    first.send(&json!({"type": "ping"}));
-    while first.next()["type"] != "pong" {}
 }
 
 /// Clients that come, report, are told and go, some of them without a word: what the node holds does not grow with how many there were.

@@ -150,7 +150,9 @@ impl Socket {
     #[track_caller]
     pub fn goodbye(&mut self) -> (Value, u16) {
         let mut bye = Value::Null;
+        let begun = leftoff::time::system::monotonic_now();
         loop {
+            assert!(leftoff::time::system::monotonic_now().saturating_since(begun) < 2 * DEADLINE, "the node does not say goodbye");
             match self.inner.read() {
                 Ok(Message::Text(text)) => {
                     let message: Value = serde_json::from_str(&text).unwrap();

@@ -557,7 +557,8 @@ class Attachment {
     this.still('STOP', this.position);
   }
 
-  report(kind, positionMs = this.now, restart) {
+  // Paused to be moved, it stood where it was.
+  report(kind, positionMs = this.media.seeking && kind !== 'SEEK' ? this.position : this.now, restart) {
     this.position = positionMs;
     this.reported = this.env.mono();
     if (this.held || this.muted) return;

@@ -11,7 +11,8 @@ use super::{Changes, ReplicaConfig};
 use crate::progress::{DeviceId, PlaybackEvent, PlaybackState, Policy, ProfileId, Refusal, ResumePoint, SeriesId, TitleId};
 use crate::replica::{Answer, Core, NotDurable, RecordError};
 use crate::store::{CloseError, OpenError, OpenReport, ReadError, Seq, Store};
-use crate::time::system::wall_now;
+use crate::time::system::{monotonic_now, wall_now};
+use crate::time::{StepMeter, WallTime};
 
 /// Progress in one title, as the replica that was asked knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -98,6 +99,7 @@ pub struct Replica {
     folder: PathBuf,
     device: DeviceId,
     report: OpenReport,
+    steps: Mutex<StepMeter>,
 }
 
 impl Replica {
@@ -124,7 +126,7 @@ impl Replica {
         let core = Arc::new(Core::new(store, config.core));
         core.set_clock_offset_ms(identity::clock_offset_ms(&folder));
         let threads = Mutex::new(Threads::start(&core)?);
-        Ok(Self { core, threads, folder, device: config.device, report })
+        Ok(Self { core, threads, folder, device: config.device, report, steps: Mutex::default() })
     }
 
     /// The replica beneath, for what this facade does not show.
@@ -158,7 +160,7 @@ impl Replica {
 
     /// Records events, each by itself, and waits until those that count are durable.
     pub fn record_batch(&self, events: &[PlaybackEvent]) -> Result<Vec<Result<(), Refusal>>, RecordError> {
-        let now = wall_now();
+        let now = self.now();
         let recorded = self.core.record(now, Some(now), events)?;
         if let Some(last) = recorded.last {
             self.wait(last)?;
@@ -184,12 +186,12 @@ impl Replica {
 
     /// Removes a title from the continue-watching row, until it is watched again. Durable on return.
     pub fn hide(&self, profile: &ProfileId, title: &TitleId) -> Result<(), RecordError> {
-        self.wait(self.core.hide(wall_now(), profile, title)?)
+        self.wait(self.core.hide(self.now(), profile, title)?)
     }
 
     /// Erases a profile, here and everywhere it reaches. Durable on return; nothing brings it back.
     pub fn erase(&self, profile: &ProfileId) -> Result<(), RecordError> {
-        self.wait(self.core.erase(wall_now(), profile)?)
+        self.wait(self.core.erase(self.now(), profile)?)
     }
 
     /// The changes of a profile from now on, whoever made them.
@@ -215,6 +217,16 @@ impl Replica {
 
     fn stop(&self) {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    }
+
+    /// The machine's clock. If it was set meanwhile, what was known of it is not true any more: what is recorded from here on is kept apart until it
+    /// has been compared with a peer's again.
+    fn now(&self) -> WallTime {
+        let now = wall_now();
+        if self.steps.lock().unwrap_or_else(PoisonError::into_inner).stepped(now, monotonic_now()) {
+            self.core.stop_sharing();
+        }
+        now
     }
 
     fn wait(&self, seq: Seq) -> Result<(), RecordError> {

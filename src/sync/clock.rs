@@ -20,7 +20,6 @@ pub struct Comparison {
 struct Asked {
     token: u64,
     mono: MonotonicTime,
-    wall: WallTime,
 }
 
 /// The questions and answers about a peer's clock. One question is open at a time.
@@ -32,10 +31,10 @@ pub(super) struct ClockMeter {
 }
 
 impl ClockMeter {
-    /// Begins a question at our (corrected) wall time; its number.
-    pub(super) fn ask(&mut self, wall: WallTime, mono: MonotonicTime) -> u64 {
+    /// Begins a question; its number.
+    pub(super) fn ask(&mut self, mono: MonotonicTime) -> u64 {
         self.next += 1;
-        self.asked = Some(Asked { token: self.next, mono, wall });
+        self.asked = Some(Asked { token: self.next, mono });
         self.next
     }
 
@@ -44,12 +43,14 @@ impl ClockMeter {
         self.asked.map(|asked| asked.mono)
     }
 
-    /// What an answer shows; `None` if nothing was asked, or something else.
-    pub(super) fn compare(&self, mono: MonotonicTime, pong: Pong) -> Option<Comparison> {
+    /// What an answer shows that arrived at our (corrected) wall time `now`; `None` if nothing was asked, or something else.
+    ///
+    /// By the clock as it is now: it may have been set since the question was asked.
+    pub(super) fn compare(&self, now: WallTime, mono: MonotonicTime, pong: Pong) -> Option<Comparison> {
         let asked = self.asked.filter(|asked| asked.token == pong.token)?;
         let rtt = mono.saturating_since(asked.mono);
         let half_ms = i64::try_from(rtt.as_millis() / 2).unwrap_or(i64::MAX);
-        Some(Comparison { offset_ms: pong.clock.millis_since(asked.wall.shifted(half_ms)), rtt })
+        Some(Comparison { offset_ms: pong.clock.millis_since(now.shifted(-half_ms)), rtt })
     }
 
     /// Takes the answer as given.
@@ -72,12 +73,13 @@ mod tests {
     fn the_answer_belongs_to_the_middle_of_the_round_trip() {
         let mut meter = ClockMeter::default();
         let at = |ms| MonotonicTime::from_start(Duration::from_millis(ms));
-        let token = meter.ask(WallTime::from_millis(1_000_000), at(0));
+        let token = meter.ask(at(0));
+        let now = WallTime::from_millis(1_000_100);
         let pong = Pong { token, clock: WallTime::from_millis(1_060_050) };
-        let comparison = meter.compare(at(100), pong).unwrap();
+        let comparison = meter.compare(now, at(100), pong).unwrap();
         assert_eq!(comparison, Comparison { offset_ms: 60_000, rtt: Duration::from_millis(100) });
-        assert_eq!(meter.compare(at(100), Pong { token: 9, clock: WallTime::ZERO }), None);
+        assert_eq!(meter.compare(now, at(100), Pong { token: 9, clock: WallTime::ZERO }), None);
         meter.close(comparison);
-        assert_eq!(meter.compare(at(100), pong), None, "an answer counts once");
+        assert_eq!(meter.compare(now, at(100), pong), None, "an answer counts once");
     }
 }

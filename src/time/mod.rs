@@ -3,8 +3,10 @@
 //! Nothing here reads a clock but `system`; everything else is handed the time. That is what lets a simulation run the same code.
 
 mod hlc;
+mod steps;
 pub mod system;
 mod wall;
 
 pub use hlc::{ClockError, Hlc, HybridClock};
+pub use steps::StepMeter;
 pub use wall::{MonotonicTime, WallTime};

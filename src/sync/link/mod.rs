@@ -445,7 +445,8 @@ impl Link {
         pong: Pong,
         observe: &mut dyn FnMut(&Applied<'_>),
     ) -> Result<(), LinkError> {
-        let comparison = self.clock.compare(mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
+        let comparison =
+            self.clock.compare(core.corrected(now), mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
         // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again.
         if core.keeps_apart() {
             let shared = core.share_unshared_observed(now, comparison.offset_ms, observe);
@@ -575,7 +576,7 @@ impl Link {
     }
 
     fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {
-        let token = self.clock.ask(core.corrected(now), mono);
+        let token = self.clock.ask(mono);
         let mut body = Vec::new();
         Ping { token }.encode(&mut body);
         self.queue(FrameType::Ping, &body);

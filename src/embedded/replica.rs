@@ -11,8 +11,8 @@ use super::{Changes, ReplicaConfig};
 use crate::progress::{DeviceId, PlaybackEvent, PlaybackState, Policy, ProfileId, Refusal, ResumePoint, SeriesId, TitleId};
 use crate::replica::{Answer, Core, NotDurable, RecordError};
 use crate::store::{CloseError, OpenError, OpenReport, ReadError, Seq, Store};
+use crate::time::WallTime;
 use crate::time::system::{monotonic_now, wall_now};
-use crate::time::{StepMeter, WallTime};
 
 /// Progress in one title, as the replica that was asked knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -99,7 +99,6 @@ pub struct Replica {
     folder: PathBuf,
     device: DeviceId,
     report: OpenReport,
-    steps: Mutex<StepMeter>,
 }
 
 impl Replica {
@@ -126,7 +125,7 @@ impl Replica {
         let core = Arc::new(Core::new(store, config.core));
         core.set_clock_offset_ms(identity::clock_offset_ms(&folder));
         let threads = Mutex::new(Threads::start(&core)?);
-        Ok(Self { core, threads, folder, device: config.device, report, steps: Mutex::default() })
+        Ok(Self { core, threads, folder, device: config.device, report })
     }
 
     /// The replica beneath, for what this facade does not show.
@@ -219,13 +218,10 @@ impl Replica {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).stop();
     }
 
-    /// The machine's clock. If it was set meanwhile, what was known of it is not true any more: what is recorded from here on is kept apart until it
-    /// has been compared with a peer's again.
+    /// The machine's clock, which may have been set meanwhile.
     fn now(&self) -> WallTime {
         let now = wall_now();
-        if self.steps.lock().unwrap_or_else(PoisonError::into_inner).stepped(now, monotonic_now()) {
-            self.core.stop_sharing();
-        }
+        self.core.note_clock(now, monotonic_now());
         now
     }
 

@@ -39,7 +39,7 @@ use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId, Version
 use crate::store::{
     Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, StoredProfile,
 };
-use crate::time::{Hlc, WallTime};
+use crate::time::{Hlc, StepMeter, WallTime};
 
 /// How a replica behaves. Checked by whoever reads it from outside; every value is a sound one.
 #[derive(Clone, Debug)]
@@ -90,6 +90,7 @@ pub struct Core {
     store: Store,
     options: CoreOptions,
     clock: SharedClock,
+    steps: Mutex<StepMeter>,
     playheads: Playheads,
     offsets: Offsets,
     neighbours: Neighbours,
@@ -150,6 +151,7 @@ impl Core {
         Self {
             clock: SharedClock::resuming_after(store.highest_stamp().max(unshared)),
             playheads: Playheads::new(options.playheads_count_max),
+            steps: Mutex::default(),
             offsets: Offsets::new(options.offsets_count_max),
             neighbours: Neighbours::default(),
             waiters: Waiters::new(options.ack, store.durable()),

@@ -10,7 +10,7 @@ use super::{Change, Core, RecordError};
 use crate::limits::PLACES_COUNT_MAX;
 use crate::progress::{Places, Progress, Version};
 use crate::store::{Applied, Batch, RegisterKey};
-use crate::time::{Hlc, WallTime};
+use crate::time::{Hlc, MonotonicTime, WallTime};
 
 /// Clocks that agree this well are not moved: the measurement itself is not better.
 const OFFSET_IGNORED_MS: i64 = 250;
@@ -25,6 +25,16 @@ impl Core {
     pub fn stop_sharing(&self) {
         if self.options.keeps_unshared {
             *self.sharing.write().unwrap_or_else(PoisonError::into_inner) = false;
+        }
+    }
+
+    /// Looks whether this machine's clock was set since this was last called. What was known of it is not true any more then: what is recorded
+    /// from here on is kept apart until it has been compared with a peer's again, if this replica does so at all.
+    ///
+    /// To be called before anything is recorded; links call it with each comparison.
+    pub fn note_clock(&self, now: WallTime, mono: MonotonicTime) {
+        if self.options.keeps_unshared && self.steps.lock().unwrap_or_else(PoisonError::into_inner).stepped(now, mono) {
+            self.stop_sharing();
         }
     }
 

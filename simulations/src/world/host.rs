@@ -9,7 +9,6 @@ use leftoff::progress::ProfileId;
 use leftoff::replica::Core;
 use leftoff::store::{ReplicaId, Seq};
 use leftoff::sync::{Backoff, Clocks};
-use leftoff::time::StepMeter;
 
 use super::clock::HostClock;
 use super::disk::Disk;
@@ -82,8 +81,6 @@ pub(super) struct Host {
     pub(super) kind: Kind,
     pub(super) disk: Disk,
     pub(super) clock: HostClock,
-    /// Notices when it is set, as the shell of a device does.
-    pub(super) steps: StepMeter,
     pub(super) core: Option<Box<Core>>,
     pub(super) up: Up,
     /// Counts the starts of its process: what was planned for an earlier life means nothing.
@@ -133,7 +130,6 @@ impl Host {
     /// Forgets what only a running process knows.
     pub(super) fn forget_process(&mut self) {
         self.core = None;
-        self.steps = StepMeter::default();
         self.syncing = false;
         self.fold_planned = false;
         self.deferred.clear();

@@ -329,7 +329,6 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             kind,
             disk: Disk::new(&scenario.replicas, is_device, Random::of(seed, "disk", number)),
             clock,
-            steps: leftoff::time::StepMeter::default(),
             core: None,
             up: Up::No,
             life: 0,

@@ -165,12 +165,9 @@ impl World<'_> {
         for (event, report) in self.events.iter_mut().zip(reports) {
             write_event(event, profile, report, self.audience.length_ms(report.title));
         }
-        let at = &mut self.stage.hosts[host];
-        let stepped = at.steps.stepped(at.clock.wall(now), super::clock::monotonic(now));
+        let at = &self.stage.hosts[host];
         let Some(core) = at.core.as_deref() else { return false };
-        if stepped {
-            core.stop_sharing();
-        }
+        core.note_clock(at.clock.wall(now), super::clock::monotonic(now));
         let events = &self.events[..reports.len()];
         let recorded = core.record(at.clock.wall(now), Some(sent_at), events);
         self.watch.measure.reports += events.len() as u64;

@@ -447,6 +447,7 @@ impl Link {
     ) -> Result<(), LinkError> {
         let comparison =
             self.clock.compare(core.corrected(now), mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
+        core.note_clock(now, mono);
         // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again.
         if core.keeps_apart() {
             let shared = core.share_unshared_observed(now, comparison.offset_ms, observe);

@@ -158,13 +158,11 @@ fn words(kind: &str, change: &Value) -> String {
         "reset" => format!("{profile}: everything that is known follows"),
         _ => {
             let of = change["duration_ms"].as_u64().map(|_| format!(" of {}", output::position(change, "duration_ms"))).unwrap_or_default();
-            let marks: String = ["completed", "hidden"]
-                .into_iter()
-                .filter(|mark| change[*mark].as_bool() == Some(true))
-                .map(|mark| format!(", {mark}"))
-                .collect();
+            let is = |mark: &str| change[mark].as_bool() == Some(true);
+            let completed = if is("completed") { ", completed" } else { "" };
+            let hidden = if is("hidden") { ", hidden" } else { "" };
             format!(
-                "{}  {}  {}{of}  {} on {}{marks}",
+                "{}  {}  {}{of}  {} on {}{completed}{hidden}",
                 output::date(output::number(change, "at_ms")),
                 output::text(change, "title_id"),
                 output::position(change, "position_ms"),

@@ -59,6 +59,7 @@ const FULL: &str = r#"{"type":"urn:leftoff:problem:overloaded","title":"Not now"
 
 impl Listener {
     /// Binds, within a tokio runtime. Port 0 takes a free one; see [`Listener::local_addr`].
+    #[expect(clippy::unused_async, reason = "a socket of tokio is bound within its runtime, and awaiting says so")]
     pub async fn bind(address: SocketAddr, options: ListenerOptions) -> std::io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;

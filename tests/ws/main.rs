@@ -1,7 +1,12 @@
 //! Pushes from outside: real nodes on loopback, real WebSockets, event streams and polls.
 #![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says so, and says its seed first"
+)]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "nobody links against a test, and each area uses its part of what they share")]
 
 mod company;

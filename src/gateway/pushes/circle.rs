@@ -36,11 +36,11 @@ pub(super) struct Circle {
 #[derive(Serialize)]
 struct Devices<'a> {
     profile_id: &'a str,
-    devices: Vec<Device<'a>>,
+    devices: Vec<Shown<'a>>,
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+struct Shown<'a> {
     device_id: &'a str,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ impl About {
         match self {
             Self::Devices(profile) => {
                 let present = core.ephemeral().devices(now, profile);
-                let devices = present.iter().map(|present| Device {
+                let devices = present.iter().map(|present| Shown {
                     device_id: present.device.as_str(),
                     state: present.state.as_str(),
                     title_id: present.title.as_ref().map(AsRef::as_ref),

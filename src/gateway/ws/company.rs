@@ -254,8 +254,8 @@ impl Company {
     }
 
     /// Joins a party.
-    pub(super) fn join(&mut self, bearer: &Bearer, frame: PartyFrame) -> Result<About, Problem> {
-        let (party, profile, device) = self.viewer(bearer, &frame)?;
+    pub(super) fn join(&mut self, bearer: &Bearer, frame: &PartyFrame) -> Result<About, Problem> {
+        let (party, profile, device) = self.viewer(bearer, frame)?;
         let about = About::Party(party.clone());
         let is_known = self.joined.iter().any(|joined| joined.party == party && joined.profile == profile && joined.device == device);
         if !is_known && self.joined.len() >= PARTIES_PER_SOCKET_COUNT_MAX {

@@ -247,7 +247,7 @@ impl Socket {
             }
             Ok(Message::Join(id, frame)) => {
                 let bearer = self.bearer.as_ref().ok_or_else(missing_token)?;
-                let joined = self.company.join(bearer, frame);
+                let joined = self.company.join(bearer, &frame);
                 self.answer_party(&id, joined.map(|about| about.text(self.state.core()))).await?;
             }
             Ok(Message::Leave(id, frame)) => {

@@ -39,7 +39,8 @@ pub(super) struct Present {
     pub(super) table: Table,
     pub(super) forgetting: Forgetting,
     pub(super) ring: Ring,
-    origins: RwLock<Vec<ReplicaId>>,
+    /// Peers that something has come from, each with its number.
+    origins: RwLock<BTreeMap<ReplicaId, OriginIndex>>,
     cursors: Mutex<BTreeMap<ReplicaId, PeerCursor>>,
     unshared: Mutex<Unshared>,
     has_unshared: AtomicBool,
@@ -250,15 +251,13 @@ impl Present {
         let mut origins = self.origins.write().unwrap_or_else(PoisonError::into_inner);
         // Beyond what an index can name, a peer counts as nobody in particular: it is sent its own changes back, which do nothing.
         let Ok(index) = u16::try_from(origins.len() + 1) else { return OriginIndex::LOCAL };
-        origins.push(peer);
-        OriginIndex(index)
+        *origins.entry(peer).or_insert(OriginIndex(index))
     }
 
     /// The index of a peer that something has come from.
     pub(super) fn origin_of(&self, peer: ReplicaId) -> Option<OriginIndex> {
         let origins = self.origins.read().unwrap_or_else(PoisonError::into_inner);
-        let index = origins.iter().position(|known| *known == peer)?;
-        u16::try_from(index + 1).ok().map(OriginIndex)
+        origins.get(&peer).copied()
     }
 
     pub(super) fn cursors(&self) -> MutexGuard<'_, BTreeMap<ReplicaId, PeerCursor>> {

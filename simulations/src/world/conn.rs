@@ -21,6 +21,8 @@ pub(super) struct Side {
     pub(super) busy_until: Option<Micros>,
     pub(super) began: Micros,
     pub(super) opened: bool,
+    /// It has taken records that a flush is to acknowledge.
+    pub(super) owes: bool,
     pub(super) role: Option<Role>,
     pub(super) peer: Option<ReplicaId>,
     pub(super) run: Option<u64>,
@@ -31,7 +33,7 @@ pub(super) struct Side {
 impl Side {
     pub(super) const fn new(host: usize, life: u32) -> Self {
         let (link, timer, busy_until, role, peer, run) = (None, None, None, None, None, None);
-        Self { host, life, link, timer, busy_until, began: 0, opened: false, role, peer, run, silence: 0 }
+        Self { host, life, link, timer, busy_until, began: 0, opened: false, owes: false, role, peer, run, silence: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use leftoff::replica::{Core, CoreOptions};
 use leftoff::store::engine::MemoryEngine;
 use leftoff::store::log::MemoryFiles;
-use leftoff::store::{Batch, Epoch, Fresh, KeyRange, OpenError, OpenReport, Record, ReplicaId, Store, StoreOptions};
+use leftoff::store::{Batch, Epoch, Fresh, KeyHasher, KeyRange, OpenError, OpenReport, Record, ReplicaId, Store, StoreOptions};
 
 use super::queue::Micros;
 use super::random::Random;
@@ -14,6 +14,11 @@ use crate::scenario::Replicas;
 
 /// The cluster's secret of the key hash: any will do, but the same one.
 const CLUSTER_SECRET: [u8; 16] = *b"leftoff-simulate";
+
+/// The hash of the nodes' keys.
+pub(super) const fn cluster_hasher() -> KeyHasher {
+    KeyHasher::new(CLUSTER_SECRET)
+}
 
 /// What a backup holds: the records, as `leftoff backup` writes them.
 pub(super) struct Backup {

@@ -174,7 +174,7 @@ impl World<'_> {
         let now = self.stage.now();
         let at = &mut self.stage.hosts[host];
         at.hostile = true;
-        let (Some(core), Kind::Device { profile }) = (at.core.as_deref(), &at.kind) else { return };
+        let (Some(core), Kind::Device { profile, .. }) = (at.core.as_deref(), &at.kind) else { return };
         let ahead = at.clock.wall(now).shifted(ahead_ms.cast_signed());
         for title in 0..3 {
             let event = PlaybackEvent::new(profile.as_str(), super::workload::title_name(title), "hostile", EventKind::Seek, 600_000);

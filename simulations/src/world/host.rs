@@ -23,7 +23,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fro
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Node,
-    Device { profile: ProfileId },
+    /// With the hash of its profile in the nodes' key space.
+    Device {
+        profile: ProfileId,
+        profile_hash: u64,
+    },
 }
 
 /// Whether its process runs.
@@ -101,6 +105,15 @@ pub(super) struct Host {
     pub(super) fold_planned: bool,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) links: Vec<u32>,
+    /// Links with nodes, of all that there are.
+    pub(super) node_links: Vec<u32>,
+    /// Links with devices, by the hash of the profile that they hold.
+    pub(super) by_profile: BTreeMap<u64, Vec<u32>>,
+    /// Links that have taken records since the last flush: they have something to acknowledge after it.
+    pub(super) owing: Vec<u32>,
+    /// Links that the flush under way concerns.
+    pub(super) concerned: Vec<u32>,
+    pub(super) poll_planned: bool,
     pub(super) by_peer: BTreeMap<ReplicaId, u32>,
     pub(super) unsettled: BTreeSet<ReplicaId>,
     pub(super) clocks: Clocks,
@@ -127,6 +140,29 @@ impl Host {
         self.woken.swap(false, Ordering::Relaxed)
     }
 
+    /// Enters a link, with a node or with a device that holds a profile of this hash.
+    pub(super) fn enter_link(&mut self, index: u32, profile_hash: Option<u64>) {
+        self.links.push(index);
+        match profile_hash {
+            None => self.node_links.push(index),
+            Some(hash) => self.by_profile.entry(hash).or_default().push(index),
+        }
+    }
+
+    /// Takes a link out.
+    pub(super) fn remove_link(&mut self, index: u32) {
+        self.links.retain(|link| *link != index);
+        self.owing.retain(|link| *link != index);
+        let before = self.node_links.len();
+        self.node_links.retain(|link| *link != index);
+        if self.node_links.len() == before {
+            self.by_profile.retain(|_, links| {
+                links.retain(|link| *link != index);
+                !links.is_empty()
+            });
+        }
+    }
+
     /// Forgets what only a running process knows.
     pub(super) fn forget_process(&mut self) {
         self.core = None;
@@ -134,6 +170,10 @@ impl Host {
         self.fold_planned = false;
         self.deferred.clear();
         self.links.clear();
+        self.node_links.clear();
+        self.by_profile.clear();
+        self.owing.clear();
+        self.poll_planned = false;
         self.by_peer.clear();
         self.unsettled.clear();
         self.clocks = Clocks::default();

@@ -91,13 +91,17 @@ impl World<'_> {
             return;
         }
         let now = self.stage.now();
+        let profile_hashes = hosts.map(|host| match &self.stage.hosts[host].kind {
+            Kind::Node => None,
+            Kind::Device { profile_hash, .. } => Some(*profile_hash),
+        });
         for side in 0..2 {
             let config = self.link_config(hosts[side], hosts[1 - side], side == 0);
             let host = &mut self.stage.hosts[hosts[side]];
             let Some(core) = host.core.as_deref() else { continue };
             conn.sides[side].link = Some(Link::new(host.clock.wall(now), monotonic(now), core, config));
             conn.sides[side].began = now;
-            host.links.push(index);
+            host.enter_link(index, profile_hashes[1 - side]);
             let condition = self.condition(hosts[side], hosts[1 - side]);
             conn.wires[side].condition = condition;
             let (host, peer) = (HostId(hosts[side] as u32), HostId(hosts[1 - side] as u32));
@@ -117,7 +121,7 @@ impl World<'_> {
         let at = &mut self.stage.hosts[host];
         let (role, token) = match &at.kind {
             Kind::Node => (Role::Node, String::new()),
-            Kind::Device { profile } => (Role::Device, profile.as_str().to_owned()),
+            Kind::Device { profile, .. } => (Role::Device, profile.as_str().to_owned()),
         };
         LinkConfig {
             role,
@@ -262,7 +266,7 @@ impl World<'_> {
         let host = end.host;
         let lived = self.stage.now() - end.began;
         let at = &mut self.stage.hosts[host];
-        at.links.retain(|link| *link != index);
+        at.remove_link(index);
         if let Some(peer) = end.peer {
             if unsettled {
                 at.unsettled.insert(peer);

@@ -90,28 +90,23 @@ impl Measure {
         }
         let place = found.place;
         // From here, or from a device: its changes are news of this region.
-        let from_peer = match applied.origin {
-            Origin::Local => false,
-            Origin::Peer(peer) => {
-                stage.hosts[..stage.nodes].iter().any(|node| node.core.as_ref().is_some_and(|core| core.store().id() == peer))
-            }
-        };
+        let from_peer = matches!(applied.origin, Origin::Peer(peer) if stage.node_ids.contains(&peer));
         if !wants && from_peer && !self.propagation.awaits(key, place) {
             return;
         }
         let Ok(Record::Register { profile, title, state }) = applied.record() else { return };
         if measures {
-            self.note_propagation(stage, key, place, from_peer, local, state);
+            self.note_propagation(stage, key, place, from_peer, state);
         }
         if wants {
             self.divergence.note(key, profile, title);
         }
     }
 
-    fn note_propagation(&mut self, stage: &Stage, key: RegisterKey, place: usize, from_peer: bool, local: bool, state: Progress) {
+    fn note_propagation(&mut self, stage: &Stage, key: RegisterKey, place: usize, from_peer: bool, state: Progress) {
         if from_peer {
             self.propagation.arrive(key, stage.now(), place, &state);
-        } else if local {
+        } else {
             self.propagation.begin(key, stage.now(), place, state);
         }
     }

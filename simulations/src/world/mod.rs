@@ -149,7 +149,7 @@ impl<'a> World<'a> {
             scenario,
             seed,
             duration,
-            stage: Stage { queue: Queue::default(), hosts, conns: Conns::default(), nodes },
+            stage: Stage { queue: Queue::default(), hosts, conns: Conns::default(), nodes, node_ids: std::collections::BTreeSet::new() },
             watch,
             paths,
             weather: Random::of(seed, "weather", 0),
@@ -215,6 +215,7 @@ impl<'a> World<'a> {
             Event::Synced { host, life } => self.synced(host, life),
             Event::Fold { host, life } => self.fold(host, life),
             Event::Expire { host, life } => self.expire(host, life),
+            Event::Poll { host, life } => self.poll_late(host, life),
             Event::Start { host, life } => self.start_again(host, life),
             Event::Strike { host, life } => self.strike(host, life),
             Event::Fault { step } => self.step(step),
@@ -262,6 +263,7 @@ const fn name_of(event: &Event) -> (u8, &'static str) {
         Event::Synced { .. } => (8, "flushes, and links polled after them"),
         Event::Fold { .. } => (9, "folds"),
         Event::Expire { .. } => (10, "folds"),
+        Event::Poll { .. } => (17, "flushes, and links polled after them"),
         Event::Start { .. } => (11, "faults"),
         Event::Strike { .. } => (12, "faults"),
         Event::Fault { .. } => (13, "faults"),
@@ -315,7 +317,8 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
                 let nearest = people::nearest(&latencies, &node_places, place, index);
                 // Names of profiles are valid ids.
                 let Ok(profile) = ProfileId::new(profile_name(viewer.profile)) else { continue };
-                (place, Kind::Device { profile }, vec![Dialer::new(nearest)])
+                let profile_hash = disk::cluster_hasher().profile(&profile);
+                (place, Kind::Device { profile, profile_hash }, vec![Dialer::new(nearest)])
             }
         };
         let is_device = device.is_some();
@@ -342,6 +345,11 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             fold_planned: false,
             waiting: std::collections::VecDeque::new(),
             links: Vec::new(),
+            node_links: Vec::new(),
+            by_profile: std::collections::BTreeMap::new(),
+            owing: Vec::new(),
+            concerned: Vec::new(),
+            poll_planned: false,
             by_peer: std::collections::BTreeMap::new(),
             unsettled: std::collections::BTreeSet::new(),
             clocks: leftoff::sync::Clocks::default(),

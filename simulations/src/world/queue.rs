@@ -29,6 +29,8 @@ pub(super) enum Event {
     Synced { host: u32, life: u32 },
     /// The fold goes on.
     Fold { host: u32, life: u32 },
+    /// Links are polled that a flush did not concern.
+    Poll { host: u32, life: u32 },
     /// The expiry floor is looked at.
     Expire { host: u32, life: u32 },
     /// A host comes up again.

@@ -78,7 +78,7 @@ impl World<'_> {
         }
         let unlevel = hosts.iter().filter(|host| !host.hostile).find(|host| match &host.kind {
             Kind::Node => false,
-            Kind::Device { profile } => !is_level(first, host, profile),
+            Kind::Device { profile, .. } => !is_level(first, host, profile),
         });
         unlevel.map(|device| {
             let unshared = device.core.as_deref().map_or(0, |core| core.store().figures().unshared_count);

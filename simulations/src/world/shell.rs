@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use leftoff::store::{FoldBudget, FoldStep, Seq};
+use leftoff::store::{FoldBudget, FoldStep, Origin, Seq};
 
 use super::World;
 use super::host::{Dialing, Up};
@@ -13,6 +13,8 @@ use crate::observation::{DiskFault, HostId, Observation, Stop};
 
 /// How long an idle fold waits before it looks again whether there is something to fold.
 const FOLD_IDLE_US: Micros = 500_000;
+/// After a flush, links that it does not concern are polled so much later.
+const POLL_LATE_US: Micros = 100_000;
 /// Between two steps of a fold.
 const FOLD_STEP_US: Micros = 20_000;
 /// Slots folded in one step.
@@ -51,6 +53,10 @@ impl World<'_> {
         }
         let damage = damage.join("; ");
         let replica = core.store().id();
+        if at.is_node() {
+            self.stage.node_ids.insert(replica);
+        }
+        let at = &mut self.stage.hosts[host];
         if at.is_node() && core.store().needs_reconciliation() {
             if self.stage.nodes > 1 {
                 core.set_not_ready("reconciliation", "waiting to reconcile with a peer".to_owned());
@@ -104,11 +110,21 @@ impl World<'_> {
             return;
         }
         at.syncing = false;
+        let mut concerned = std::mem::take(&mut at.concerned);
+        concerned.clear();
+        concerned.append(&mut at.owing);
         let at = &self.stage.hosts[number];
         let Some(core) = at.core.as_deref() else { return };
-        let flushed = core.finish_flush_observed(&mut |applied| self.watch.applied(&self.stage, number, applied));
+        let mut news = !at.is_node();
+        let flushed = core.finish_flush_observed(&mut |applied| {
+            self.watch.applied(&self.stage, number, applied);
+            if let Some(links) = at.by_profile.get(&applied.key.profile_hash()) {
+                concerned.extend(links);
+            }
+            news |= !matches!(applied.origin, Origin::Peer(peer) if self.stage.node_ids.contains(&peer));
+        });
         match flushed {
-            Ok(_) => self.flushed(number),
+            Ok(_) => self.flushed(number, news, concerned),
             Err(_) if self.stage.hosts[number].disk.files.has_crashed() => self.crash(number, None),
             Err(_) => {
                 self.see(&Observation::Disk { host: HostId(host), fault: DiskFault::FailedSync });
@@ -117,10 +133,25 @@ impl World<'_> {
         }
     }
 
-    /// What follows a flush.
-    fn flushed(&mut self, host: usize) {
+    /// What follows a flush. `news`: something was made here, or came from a device, which all nodes want; `concerned`: links that have something to
+    /// acknowledge or whose profile has changed.
+    fn flushed(&mut self, host: usize, news: bool, mut concerned: Vec<u32>) {
         self.acknowledge(host);
-        self.poll_links(host);
+        let at = &mut self.stage.hosts[host];
+        if news {
+            concerned.extend(&at.node_links);
+        }
+        concerned.sort_unstable();
+        concerned.dedup();
+        if concerned.len() < at.links.len() && !at.poll_planned {
+            at.poll_planned = true;
+            let event = Event::Poll { host: host as u32, life: at.life };
+            self.stage.queue.after(POLL_LATE_US, event);
+        }
+        for index in &concerned {
+            self.poll_link(host, *index);
+        }
+        self.stage.hosts[host].concerned = concerned;
         self.flush_if_woken(host);
         let at = &mut self.stage.hosts[host];
         if !at.fold_planned {
@@ -143,6 +174,26 @@ impl World<'_> {
         }
         if let Some(seq) = told {
             self.see(&Observation::Acknowledged { host: HostId(host as u32), seq });
+        }
+    }
+
+    fn poll_link(&mut self, host: usize, index: u32) {
+        self.with_any_conn(index, |world, conn| {
+            let side = usize::from(conn.sides[0].host != host);
+            world.turn(index, conn, side);
+        });
+    }
+
+    /// Polls all links with nodes: a flush that brought nothing but what other nodes had sent has left them alone, for most of it is never passed
+    /// on. Links with devices whose profile did not change have nothing to say until their next timer.
+    pub(super) fn poll_late(&mut self, host: u32, life: u32) {
+        let at = &mut self.stage.hosts[host as usize];
+        if at.life != life || at.up == Up::No {
+            return;
+        }
+        at.poll_planned = false;
+        for index in at.node_links.clone() {
+            self.poll_link(host as usize, index);
         }
     }
 

@@ -1,7 +1,10 @@
 //! Everything there is at one moment: what checkers look at.
 
+use std::collections::BTreeSet;
+
 use leftoff::progress::ProfileId;
 use leftoff::replica::Core;
+use leftoff::store::ReplicaId;
 use leftoff::sync::LinkFigures;
 use leftoff::time::Hlc;
 
@@ -17,6 +20,8 @@ pub(super) struct Stage {
     pub(super) hosts: Vec<Host>,
     pub(super) conns: Conns,
     pub(super) nodes: usize,
+    /// The identities that nodes have, or have had.
+    pub(super) node_ids: BTreeSet<ReplicaId>,
 }
 
 impl Stage {

@@ -107,6 +107,12 @@ impl World<'_> {
         }
         if conn.sides[to].link.is_some() {
             self.turn(index, conn, to);
+            if std::mem::take(&mut conn.sides[to].owes) {
+                let owing = &mut self.stage.hosts[host].owing;
+                if owing.last() != Some(&index) {
+                    owing.push(index);
+                }
+            }
         }
         self.flush_if_woken(host);
     }
@@ -169,8 +175,11 @@ impl World<'_> {
         let at = &self.stage.hosts[conn.sides[to].host];
         let (Some(core), Some(link)) = (at.core.as_deref(), conn.sides[to].link.as_mut()) else { return Ok((Handled::Done, found.bytes)) };
         let (wall, mono) = (at.clock.wall(now), monotonic(now));
+        let takes_records = number == FrameType::Records as u8;
         if number != FrameType::Pong as u8 || !core.keeps_apart() {
-            return Ok((link.handle_frame(wall, mono, core, number, body)?, found.bytes));
+            let handled = link.handle_frame(wall, mono, core, number, body)?;
+            conn.sides[to].owes |= takes_records;
+            return Ok((handled, found.bytes));
         }
         // A device learns of its node's clock: it moves its work to right time and shares it.
         let appended = core.store().appended();

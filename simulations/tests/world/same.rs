@@ -18,3 +18,24 @@ fn a_world_without_faults_settles() {
     assert!(outcome.registers > 10);
     assert!(outcome.joins > outcome.updates);
 }
+
+fn history() -> String {
+    run(&with(FaultKind::LoseDisk { hosts: vec!["west/1".into()] }), 3).trace_hash
+}
+
+/// Says it on the standard output, for the other process below.
+#[test]
+fn the_hash_of_a_history() {
+    println!("hash {}", history());
+}
+
+#[test]
+fn two_processes_see_the_same_history() {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["same::the_hash_of_a_history", "--exact", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let hash = history();
+    assert!(text.contains(&format!("hash {hash}")), "{hash} is not in {text}");
+}

@@ -51,9 +51,10 @@ impl SharedClock {
         self.last.fetch_max(stamp.as_u64(), Ordering::Relaxed);
     }
 
-    /// Moves the clock: only with the stamps it made and has shared with nobody. Never behind a stamp from elsewhere.
-    pub(super) fn shift(&self, offset_ms: i64) {
-        let last = Hlc::from_u64(self.last.load(Ordering::Relaxed)).shifted(offset_ms);
+    /// Moves the clock: only with the stamps it made and has shared with nobody. Never behind a stamp from elsewhere, and never beyond `latest`:
+    /// its last stamp may have been made before the machine's clock went wrong.
+    pub(super) fn shift(&self, offset_ms: i64, latest: Hlc) {
+        let last = Hlc::from_u64(self.last.load(Ordering::Relaxed)).shifted(offset_ms).min(latest);
         self.last.store(last.as_u64().max(self.observed.load(Ordering::Relaxed)), Ordering::Relaxed);
         self.offset_ms.fetch_add(offset_ms, Ordering::Relaxed);
     }

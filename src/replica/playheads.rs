@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::index::Index;
 use crate::progress::{Playhead, Version};
 use crate::store::RegisterKey;
+use crate::time::Hlc;
 
 const SHARD_COUNT: usize = 256;
 const NONE: u32 = u32::MAX;
@@ -78,12 +79,12 @@ impl Playheads {
         self.shards.iter().map(|shard| lock(shard).count()).sum()
     }
 
-    /// Moves the stamps of all playheads with their device's clock.
-    pub(super) fn restamp(&self, offset_ms: i64, own: impl Fn(RegisterKey, Version) -> bool) {
+    /// Moves the stamps of all playheads with their device's clock: each by what `offset_ms` says of its register.
+    pub(super) fn restamp(&self, offset_ms: impl Fn(RegisterKey) -> i64, latest: Hlc, own: impl Fn(RegisterKey, Version) -> bool) {
         for shard in &self.shards {
             for entry in lock(shard).entries.iter_mut().flatten() {
                 let key = RegisterKey(u128::from(entry.label.key[0]) << 64 | u128::from(entry.label.key[1]));
-                entry.playhead.restamp(offset_ms, |version| own(key, version));
+                entry.playhead.restamp(offset_ms(key), latest, |version| own(key, version));
             }
         }
     }

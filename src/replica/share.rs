@@ -79,18 +79,21 @@ impl Core {
         let own = |key: RegisterKey, version: Version| known.get(&key).is_some_and(|places| is_own(places, version));
         let latest = Hlc::from_wall(self.corrected(now).shifted(offset_ms));
         let mut batch = Batch::local();
+        let mut offsets = BTreeMap::new();
         for (profile, title, delta) in &unshared {
             let key = hasher.register(profile, title);
+            let offset_ms = not_after(latest, delta, offset_ms);
+            offsets.insert(key, offset_ms);
             let moved = if offset_ms == 0 { delta.clone() } else { delta.restamped(offset_ms, |version| own(key, version)) };
-            batch.register(profile, title, &not_after(moved, latest, |version| own(key, version)));
+            batch.register(profile, title, &moved);
         }
         if !unshared.is_empty() {
             self.store.share(batch)?;
             self.flush_observed(observe).map_err(failed)?;
         }
         if offset_ms != 0 {
-            self.playheads.restamp(offset_ms, own);
-            self.clock.shift(offset_ms);
+            self.playheads.restamp(|key| offsets.get(&key).copied().unwrap_or(offset_ms), latest, own);
+            self.clock.shift(offset_ms, latest);
             self.watchers.notify_all(&Change::Reset);
         }
         *sharing = true;
@@ -107,11 +110,9 @@ fn is_own(shared: &Places, version: Version) -> bool {
     version != Version::FIRST && !fell_out && shared.find(version).is_none()
 }
 
-/// The same delta with nothing of this device's in the future: a clock that was put right between two recordings moves some stamps too far.
-fn not_after(delta: Progress, latest: Hlc, own: impl Fn(Version) -> bool) -> Progress {
-    if delta.highest_stamp() <= latest {
-        return delta;
-    }
-    let ahead_ms = delta.highest_stamp().wall().millis_since(latest.wall());
-    delta.restamped(-ahead_ms, own)
+/// By how much a delta moves so that nothing of it is in the future: a clock that was put right between two recordings, or went wrong between
+/// them, would move some stamps too far.
+fn not_after(latest: Hlc, delta: &Progress, offset_ms: i64) -> i64 {
+    let highest = delta.highest_stamp().shifted(offset_ms);
+    if highest <= latest { offset_ms } else { offset_ms - highest.wall().millis_since(latest.wall()) }
 }

@@ -145,8 +145,11 @@ impl Playhead {
         size_of::<Self>() + self.recent.bytes() + self.trail.bytes()
     }
 
-    /// The same playhead by a clock that is `offset_ms` ahead of its own; versions that `own` says its device made move too.
-    pub fn restamp(&mut self, offset_ms: i64, own: impl Fn(Version) -> bool) {
+    /// The same playhead by a clock that is `offset_ms` ahead of its own; versions that `own` says its device made move too. Its last stamp does
+    /// not move beyond `latest`: it may have been made before its device's clock went wrong.
+    pub fn restamp(&mut self, offset_ms: i64, latest: Hlc, own: impl Fn(Version) -> bool) {
+        let room_ms = self.last.as_ref().map_or(offset_ms, |last| latest.wall().millis_since(last.stamp.wall()));
+        let offset_ms = offset_ms.min(room_ms);
         let moved = |version: Version| if own(version) { Version::from_u64(version.as_hlc().shifted(offset_ms).as_u64()) } else { version };
         self.version = moved(self.version);
         self.newest = moved(self.newest);

@@ -103,9 +103,9 @@ pub(crate) fn with_page(routes: Router, world: World) -> Router {
 /// HTML, with what it may load and reach: its own origin, and these besides.
 pub(crate) fn html(text: &'static str, connect: &[String]) -> Response {
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self'{}; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src {}; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        connect.iter().map(|origin| format!(" {origin}")).collect::<String>(),
+        ["'self'"].into_iter().chain(connect.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
     );
     let headers = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),

@@ -130,9 +130,8 @@ async fn send(control: Arc<Control>, mut states: watch::Receiver<Arc<State>>, se
         if sender.send(Bytes::from(format!("data: {json}\n\n"))).await.is_err() {
             return;
         }
-        match tokio::time::timeout(BEAT, states.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(BEAT, states.changed()).await {
+            return;
         }
     }
 }

@@ -49,7 +49,7 @@ impl Ledger {
             let before = [&self.last[one.index()], &self.last[other.index()]].map(|belief| known(belief, &self.key));
             *pair = pair.after(before, now);
         }
-        self.last = beliefs.clone();
+        self.last.clone_from(beliefs);
     }
 }
 

@@ -17,8 +17,6 @@ pub enum Planted {
     OlderPlacesDropped,
     /// A heartbeat counts in the newest place instead of its playhead's own.
     HeartbeatInNewestPlace,
-    /// A merge joins states of different erasures.
-    ErasuresJoined,
     /// A peer's cursor is in the log before the records that it covers.
     CursorBeforeRecords,
     /// After a crash sequence numbers go on where the log ends.
@@ -41,20 +39,19 @@ pub enum Planted {
     TombstoneNotReconciled,
     /// A record that a peer refused for now is never offered again.
     RefusedNotOffered,
-    /// A feed counts a change as covered that it has put off for a later one of the same register.
+    /// A feed counts everything durable as covered, also what had no room in the frame.
     CoveredBeforeSent,
-    /// What is left out because a peer gets it elsewhere counts as covered before the peer has it.
-    LeftOutCovered,
+    /// Damage in the log is passed over, and what it held is asked of nobody.
+    DamageIgnored,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::LastWriteWins,
         Self::PlainMax,
         Self::OlderPlacesDropped,
         Self::HeartbeatInNewestPlace,
-        Self::ErasuresJoined,
         Self::CursorBeforeRecords,
         Self::NumberReused,
         Self::FilterForgetsProfile,
@@ -67,7 +64,7 @@ impl Planted {
         Self::TombstoneNotReconciled,
         Self::RefusedNotOffered,
         Self::CoveredBeforeSent,
-        Self::LeftOutCovered,
+        Self::DamageIgnored,
     ];
 
     /// Its name on the command line.
@@ -77,7 +74,6 @@ impl Planted {
             Self::PlainMax => "plain-max",
             Self::OlderPlacesDropped => "older-places-dropped",
             Self::HeartbeatInNewestPlace => "heartbeat-in-newest-place",
-            Self::ErasuresJoined => "erasures-joined",
             Self::CursorBeforeRecords => "cursor-before-records",
             Self::NumberReused => "number-reused",
             Self::FilterForgetsProfile => "filter-forgets-profile",
@@ -90,7 +86,7 @@ impl Planted {
             Self::TombstoneNotReconciled => "tombstone-not-reconciled",
             Self::RefusedNotOffered => "refused-not-offered",
             Self::CoveredBeforeSent => "covered-before-sent",
-            Self::LeftOutCovered => "left-out-covered",
+            Self::DamageIgnored => "damage-ignored",
         }
     }
 }

@@ -5,11 +5,6 @@ use crate::planted::{Planted, is_on};
 
 /// Joins in a wrong way, if one is switched on; whether that was all.
 pub(super) fn join_wrongly(own: &mut Progress, other: &Progress) -> bool {
-    if is_on(Planted::ErasuresJoined) && own.epoch != other.epoch {
-        own.epoch = own.epoch.max(other.epoch);
-        own.join(&Progress { epoch: own.epoch, ..other.clone() });
-        return true;
-    }
     let wins = is_on(Planted::LastWriteWins) && own.epoch == other.epoch;
     if wins && other.newest_stamp() > own.newest_stamp() {
         own.clone_from(other);

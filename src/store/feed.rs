@@ -81,10 +81,6 @@ impl Feed {
         if self.owed.is_some_and(|owed| owed.until <= self.position) {
             self.owed = None;
         }
-        #[cfg(leftoff_planted)]
-        if crate::planted::is_on(crate::planted::Planted::CoveredBeforeSent) {
-            return self.position;
-        }
         self.owed.map_or(self.position, |owed| Seq(owed.from.0.saturating_sub(1)))
     }
 }
@@ -237,6 +233,10 @@ impl Store {
         }
         let more = feed.position < self.durable();
         let own = all_own.then_some(feed.position);
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::CoveredBeforeSent) {
+            return Ok(FeedStep { count: output.count, own, covers: Some(durable), more });
+        }
         Ok(FeedStep { count: output.count, own, covers: Some(feed.covered()), more })
     }
 

@@ -78,10 +78,6 @@ impl Elsewhere {
 
     /// The first change that the peer is not known to have, if one was left out.
     pub(super) fn first(&self) -> Option<Seq> {
-        #[cfg(leftoff_planted)]
-        if crate::planted::is_on(crate::planted::Planted::LeftOutCovered) {
-            return None;
-        }
         self.left_out.iter().filter_map(LeftOut::first).min()
     }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leftoff::planted::{Planted, switch_to};
+use leftoff::time::system::monotonic_now;
 use leftoff_simulations::checkers::{Kinds, Panel, all};
 use leftoff_simulations::outcome::Outcome;
 use leftoff_simulations::scenario::Scenario;
@@ -22,7 +23,9 @@ use table::TABLE;
 
 fn run(scenario: &Scenario, seed: u64, bug: Option<Planted>) -> Outcome {
     switch_to(bug);
-    let outcome = world::run(scenario, seed, Options::default());
+    let begun = monotonic_now();
+    let mut outcome = world::run(scenario, seed, Options::default());
+    outcome.real_time = monotonic_now().saturating_since(begun);
     switch_to(None);
     outcome
 }
@@ -69,7 +72,13 @@ fn every_planted_bug_is_caught_by_the_checker_named_for_it() {
             let outcome = run(&scenario, seed, Some(row.bug));
             let checkers: BTreeSet<String> = checkers_of(&outcome).into_iter().map(str::to_owned).collect();
             if checkers.contains(row.checker) {
-                println!("{:<28} caught by {:<26} in {:<10} at seed {seed}, with {checkers:?}", row.bug.name(), row.checker, row.story);
+                println!(
+                    "{:<28} caught by {:<26} in {:<10} at seed {seed} in {:.1} s, with {checkers:?}",
+                    row.bug.name(),
+                    row.checker,
+                    row.story,
+                    outcome.real_time.as_secs_f64()
+                );
                 return;
             }
             seen.extend(checkers);
@@ -93,6 +102,7 @@ fn without_a_bug_every_story_is_told_in_silence() {
     on_all_cores(stories.len(), |index| {
         let (story, seed) = stories[index];
         let outcome = run(&stories::scenario(story), seed, None);
+        println!("{story:<10} seed {seed}: silent in {:.1} s", outcome.real_time.as_secs_f64());
         if !outcome.violations.is_empty() || !outcome.settled {
             found.lock().unwrap().push(format!("{story}, seed {seed}: settled {}, {:#?}", outcome.settled, outcome.violations));
         }

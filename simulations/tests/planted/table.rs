@@ -20,7 +20,6 @@ pub(crate) const TABLE: &[Row] = &[
     row(Planted::PlainMax, "values-have-an-origin", "evening", 1),
     row(Planted::OlderPlacesDropped, "reads-are-durable", "evening", 1),
     row(Planted::HeartbeatInNewestPlace, "own-place", "evening", 1),
-    row(Planted::ErasuresJoined, "converged", "erasures", 3),
     row(Planted::CursorBeforeRecords, "converged", "storm", 3),
     row(Planted::NumberReused, "numbers-are-used-once", "flips", 3),
     row(Planted::FilterForgetsProfile, "only-entitled-hosts", "evening", 1),
@@ -33,5 +32,5 @@ pub(crate) const TABLE: &[Row] = &[
     row(Planted::TombstoneNotReconciled, "converged", "backup", 3),
     row(Planted::RefusedNotOffered, "converged", "skew", 2),
     row(Planted::CoveredBeforeSent, "converged", "flapping", 3),
-    row(Planted::LeftOutCovered, "converged", "flapping", 3),
+    row(Planted::DamageIgnored, "converged", "flips", 1),
 ];

@@ -39,15 +39,11 @@ pub enum Planted {
     TombstoneNotReconciled,
     /// A record that a peer refused for now is never offered again.
     RefusedNotOffered,
-    /// A feed counts everything durable as covered, also what had no room in the frame.
-    CoveredBeforeSent,
-    /// Damage in the log is passed over, and what it held is asked of nobody.
-    DamageIgnored,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 15] = [
         Self::LastWriteWins,
         Self::PlainMax,
         Self::OlderPlacesDropped,
@@ -63,8 +59,6 @@ impl Planted {
         Self::TombstoneForgotten,
         Self::TombstoneNotReconciled,
         Self::RefusedNotOffered,
-        Self::CoveredBeforeSent,
-        Self::DamageIgnored,
     ];
 
     /// Its name on the command line.
@@ -85,8 +79,6 @@ impl Planted {
             Self::TombstoneForgotten => "tombstone-forgotten",
             Self::TombstoneNotReconciled => "tombstone-not-reconciled",
             Self::RefusedNotOffered => "refused-not-offered",
-            Self::CoveredBeforeSent => "covered-before-sent",
-            Self::DamageIgnored => "damage-ignored",
         }
     }
 }

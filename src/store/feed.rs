@@ -233,10 +233,6 @@ impl Store {
         }
         let more = feed.position < self.durable();
         let own = all_own.then_some(feed.position);
-        #[cfg(leftoff_planted)]
-        if crate::planted::is_on(crate::planted::Planted::CoveredBeforeSent) {
-            return Ok(FeedStep { count: output.count, own, covers: Some(durable), more });
-        }
         Ok(FeedStep { count: output.count, own, covers: Some(feed.covered()), more })
     }
 

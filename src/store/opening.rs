@@ -77,8 +77,6 @@ pub(super) fn open(
     let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
 
     let damaged = !report.damage.is_empty();
-    #[cfg(leftoff_planted)]
-    let damaged = damaged && !crate::planted::is_on(crate::planted::Planted::DamageIgnored);
     report.clean = !damaged && !engine_lost && remembered.clean.is_some_and(|clean| clean == last) && report.torn_bytes == 0;
     report.skipped = if report.clean || report.created { 0 } else { SKIPPED };
     #[cfg(leftoff_planted)]

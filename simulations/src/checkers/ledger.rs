@@ -141,8 +141,12 @@ pub struct Ledger {
 
 impl Ledger {
     fn new(scenario: &Scenario) -> Self {
-        let tampers =
-            |kind: &FaultKind| matches!(kind, FaultKind::LoseDisk { .. } | FaultKind::RestoreBackup { .. } | FaultKind::FlipBits { .. });
+        let tampers = |kind: &FaultKind| {
+            matches!(
+                kind,
+                FaultKind::LoseDisk { .. } | FaultKind::RestoreBackup { .. } | FaultKind::FlipBits { .. } | FaultKind::Poison { .. }
+            )
+        };
         Self {
             one_in: u64::from(scenario.checks.one_profile_in.max(1)),
             apart: scenario.faults.iter().any(|fault| tampers(&fault.kind)),
@@ -574,7 +578,14 @@ impl Checker for Bookkeeper {
         self.book.0.borrow_mut().note(seen, view);
     }
 
-    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, _view: &dyn View, _found: &mut Vec<Violation>) {}
+    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, view: &dyn View, _found: &mut Vec<Violation>) {
+        let mut ledger = self.book.0.borrow_mut();
+        for host in view.hosts().into_iter().filter(|host| view.is_hostile(*host)) {
+            // What a hostile host alone holds was written by nobody.
+            let alone = std::mem::take(&mut ledger.host_mut(host).held);
+            ledger.lose(&alone);
+        }
+    }
 }
 
 /// The expiry floor of a host that is up.

@@ -3,6 +3,8 @@
 //! After section 4 of the semantics: between a device's deliberate moves its reports at one node count where its last one counted, or open a
 //! place that was not there before (a take-over, the first step of a rewatch). What came late is not judged here.
 
+use std::collections::BTreeSet;
+
 use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, ProfileId, TitleId, Version};
 use leftoff::store::Record;
 
@@ -14,21 +16,33 @@ use crate::observation::{HostId, Observation, View, VirtualTime};
 struct Head {
     version: u64,
     at_ms: Option<u64>,
+    /// What the host's clock showed: one that is set back makes late what it takes until it is there again.
+    taken_ms: u64,
 }
 
 type Key = (HostId, RegisterNo, DeviceId);
+
+/// When and where a report was taken.
+#[derive(Clone, Copy)]
+struct Moment<'a> {
+    at: VirtualTime,
+    host: HostId,
+    view: &'a dyn View,
+}
 
 /// See the module's head.
 #[derive(Debug)]
 pub struct OwnPlace {
     book: Book,
     heads: Map<Key, Head>,
+    /// Where a profile was ever erased: reports of before that are accepted and are nothing.
+    erased: BTreeSet<(HostId, ProfileNo)>,
 }
 
 impl OwnPlace {
     /// Looks things up in this ledger.
     pub fn new(book: Book) -> Self {
-        Self { book, heads: Map::default() }
+        Self { book, heads: Map::default(), erased: BTreeSet::new() }
     }
 
     fn key(&self, host: HostId, event: &PlaybackEvent) -> Option<Key> {
@@ -37,9 +51,15 @@ impl OwnPlace {
         Some((host, register, DeviceId::new(&event.device_id).ok()?))
     }
 
-    fn reported(&mut self, at: VirtualTime, host: HostId, event: &PlaybackEvent, version: Version, found: &mut Vec<Violation>) {
+    fn reported(&mut self, moment: Moment<'_>, event: &PlaybackEvent, version: Version, found: &mut Vec<Violation>) {
+        let Moment { at, host, view } = moment;
         let Some(key) = self.key(host, event) else { return };
-        let now = Head { version: version.as_u64(), at_ms: event.at_ms };
+        if version == Version::FIRST && self.erased.contains(&(host, self.book.read().profile_of(key.1))) {
+            self.heads.remove(&key);
+            return;
+        }
+        let taken_ms = view.true_stamp().wall().shifted(view.clock_error_ms(host)).as_millis();
+        let now = Head { version: version.as_u64(), at_ms: event.at_ms, taken_ms };
         if let Some(named) = event.version
             && named != now.version
         {
@@ -53,6 +73,7 @@ impl OwnPlace {
             // One with a time of its own beside one without: their order is not told by what is seen here.
             _ => true,
         });
+        let is_late = is_late || before.is_some_and(|before| taken_ms < before.taken_ms);
         if is_late && event.kind != EventKind::Play && event.kind != EventKind::Seek {
             return;
         }
@@ -79,6 +100,12 @@ impl OwnPlace {
         self.heads.retain(|key, _| !gone(key));
     }
 
+    fn erase(&mut self, host: HostId, profile: &ProfileId) {
+        let Some(profile) = self.book.profile_no(profile) else { return };
+        self.erased.insert((host, profile));
+        self.forget_profile(host, Some(profile));
+    }
+
     fn forget_profile(&mut self, host: HostId, profile: Option<ProfileNo>) {
         let book = self.book.clone();
         let ledger = book.read();
@@ -99,19 +126,15 @@ impl Checker for OwnPlace {
         Kinds::REPORTED.and(Kinds::ERASED).and(Kinds::APPLIED).and(Kinds::RESTAMPED).and(Kinds::LIVES)
     }
 
-    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, _view: &dyn View, found: &mut Vec<Violation>) {
+    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Reported { host, event, outcome: Ok(version), .. } => self.reported(at, *host, event, *version, found),
+            Observation::Reported { host, event, outcome: Ok(version), .. } => {
+                self.reported(Moment { at, host: *host, view }, event, *version, found);
+            }
             // Playheads are remembered in memory only, and forgotten with their profile.
             Observation::Started { host, .. } | Observation::Restamped { host, .. } => self.forget(|key| key.0 == *host),
-            Observation::Erased { host, profile } => {
-                let profile = self.book.profile_no(profile);
-                self.forget_profile(*host, profile);
-            }
-            Observation::Applied { host, record: Record::Erased { profile, .. }, .. } => {
-                let profile = self.book.profile_no(profile);
-                self.forget_profile(*host, profile);
-            }
+            Observation::Erased { host, profile } => self.erase(*host, profile),
+            Observation::Applied { host, record: Record::Erased { profile, .. }, .. } => self.erase(*host, profile),
             _ => {}
         }
     }

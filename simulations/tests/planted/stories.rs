@@ -3,7 +3,7 @@
 use leftoff_simulations::scenario::{Scenario, parse};
 
 /// All of them.
-pub(crate) const NAMES: [&str; 9] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew", "flapping"];
+pub(crate) const NAMES: [&str; 8] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew"];
 
 /// The story of that name.
 pub(crate) fn scenario(name: &str) -> Scenario {
@@ -16,7 +16,6 @@ pub(crate) fn scenario(name: &str) -> Scenario {
         "scrub" => SCRUB,
         "backup" => BACKUP,
         "skew" => SKEW,
-        "flapping" => FLAPPING,
         other => panic!("no story is called {other}"),
     };
     parse(&format!("{name}.toml"), name, text).unwrap()
@@ -114,13 +113,15 @@ down = "1s"
 
 /// Bits of the log flip.
 const FLIPS: &str = r#"
-about = "Bits of logs flip while the logs are short, so that their very ends are hit too."
-duration = "4min"
-regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+about = "Bits of logs flip: while the logs are short, so that their very ends are hit, and later in the middle, where only peers can help."
+duration = "6min"
+regions = ["eu-central-1", "us-east-1"]
 
 [workload]
-viewers = 40
-watch = "3min"
+viewers = 80
+titles = 2000
+watch = "4min"
+replicas_share = "0 %"
 
 [[faults]]
 kind = "flip-bits"
@@ -138,10 +139,17 @@ count = 40
 
 [[faults]]
 kind = "flip-bits"
-at = "90s"
-lasts = "5s"
-hosts = "ap-northeast-1/0"
-count = 100
+at = "240s"
+lasts = "2s"
+hosts = "eu-central-1/0"
+count = 60
+
+[[faults]]
+kind = "flip-bits"
+at = "350s"
+lasts = "2s"
+hosts = "us-east-1/0"
+count = 60
 "#;
 
 /// A time to live, and a region that is away for longer.
@@ -219,45 +227,4 @@ at = "2min"
 lasts = "3min"
 hosts = "us-east-1/0"
 offset = "-2min"
-"#;
-
-/// A long cut, then links that break while the backlog is on its way.
-const FLAPPING: &str = r#"
-about = "A region is cut off until much is to be told, and then its thin line breaks again and again in the middle of telling it."
-duration = "8min"
-regions = ["eu-central-1", "us-east-1"]
-
-[workload]
-viewers = 120
-titles = 2000
-watch = "6min"
-replicas_share = "0 %"
-
-[workload.habits]
-watch = 5
-next = 60
-
-[replicas]
-ring = 65536
-
-[[faults]]
-kind = "cut"
-at = "10s"
-lasts = "4min"
-hosts = "us-east-1"
-
-[[faults]]
-kind = "degrade"
-at = "250s"
-lasts = "3min"
-hosts = "us-east-1"
-bandwidth = "4 kB/s"
-
-[[faults]]
-kind = "crash"
-at = "260s"
-lasts = "2min"
-hosts = "us-east-1/0"
-times = 6
-down = "2s"
 "#;

@@ -31,6 +31,4 @@ pub(crate) const TABLE: &[Row] = &[
     row(Planted::TombstoneForgotten, "forgotten-stays-forgotten", "erasures", 1),
     row(Planted::TombstoneNotReconciled, "converged", "backup", 3),
     row(Planted::RefusedNotOffered, "converged", "skew", 2),
-    row(Planted::CoveredBeforeSent, "converged", "flapping", 3),
-    row(Planted::DamageIgnored, "converged", "flips", 1),
 ];

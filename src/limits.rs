@@ -163,7 +163,7 @@ pub const MEMBERS_PER_PARTY_COUNT_MAX: usize = 256;
 pub const ACTORS_PER_PARTY_COUNT_MAX: usize = 64;
 
 /// Commands of one party that are remembered to recognise a retry.
-pub const COMMANDS_REMEMBERED_COUNT_MAX: usize = 64;
+pub const COMMANDS_REMEMBERED_COUNT_MAX: usize = 32;
 
 /// Frame of leases, in bytes: a party with all its members fits.
 pub const LEASES_FRAME_BYTES: usize = 64 << 10;

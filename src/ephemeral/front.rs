@@ -1,5 +1,6 @@
 //! [`Ephemeral`]: all of it behind one lock that is held for moments, and never while anybody is told.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ macro_rules! turn {
     };
 }
 
+pub(super) use turn;
+
 /// Presence, sessions and watch parties of this node and of those it hears of.
 ///
 /// In memory, and gone when not renewed. Nothing here is needed to serve a resume point. Each operation is given the time; the shell calls
@@ -86,6 +89,8 @@ macro_rules! turn {
 #[derive(Debug)]
 pub struct Ephemeral {
     inner: Mutex<Inner>,
+    /// The last number of the order of changes, for those who only want to know whether there is news.
+    last_change: AtomicU64,
     watchers: Watchers,
 }
 
@@ -105,7 +110,7 @@ impl Ephemeral {
             own: None,
             own_seq: 0,
         };
-        Self { inner: Mutex::new(inner), watchers: Watchers::default() }
+        Self { inner: Mutex::new(inner), last_change: AtomicU64::new(0), watchers: Watchers::default() }
     }
 
     /// Takes other options from here on. Leases given keep their length.
@@ -116,6 +121,10 @@ impl Ephemeral {
     /// The options in force.
     pub fn options(&self) -> EphemeralOptions {
         self.lock().options
+    }
+
+    pub(super) fn last_change(&self) -> u64 {
+        self.last_change.load(Ordering::Acquire)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -134,7 +143,9 @@ impl Ephemeral {
             if inner.own.is_none() {
                 inner.renew_own(now, stamp);
             }
-            (result, inner.journal.last() != before)
+            let last = inner.journal.last();
+            self.last_change.store(last, Ordering::Release);
+            (result, last != before)
         };
         for (topic, change) in told.into_iter() {
             self.watchers.tell(&topic, &change);

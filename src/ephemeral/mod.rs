@@ -9,6 +9,7 @@
 mod deadlines;
 mod error;
 mod front;
+mod gossip;
 mod node;
 mod party;
 mod presence;
@@ -21,6 +22,7 @@ mod watchers;
 
 pub use error::{EphemeralError, PartyError};
 pub use front::{Ephemeral, EphemeralFigures, EphemeralOptions};
+pub use gossip::{GossipCursor, Joined};
 pub use node::NodeId;
 pub use party::{Anchor, Command, Control, Invite, NewParty, PartyView, SetAnchor, Viewer};
 pub use presence::{Presence, PresenceState, PresentDevice};

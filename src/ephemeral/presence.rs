@@ -168,7 +168,7 @@ impl Presences {
     }
 
     /// Brings what this node says of a device up to what its connections say. No news if that is the same.
-    fn say(&mut self, turn: &mut Turn<'_>, profile: &ProfileId, device: &DeviceId) {
+    pub(super) fn say(&mut self, turn: &mut Turn<'_>, profile: &ProfileId, device: &DeviceId) {
         let connections = self.connections.get(profile).and_then(|devices| devices.get(device));
         let liveliest = connections.into_iter().flat_map(BTreeMap::values).max_by_key(|connection| connection.state);
         let what = liveliest.map(|connection| (connection.state, connection.title.clone()));
@@ -227,11 +227,6 @@ impl Presences {
         true
     }
 
-    /// Whether any connection here speaks for this device.
-    pub(super) fn is_held(&self, profile: &ProfileId, device: &DeviceId) -> bool {
-        self.connections.get(profile).is_some_and(|devices| devices.contains_key(device))
-    }
-
     /// Forgets a device that has gone, if nothing was said of it since.
     pub(super) fn forget(&mut self, turn: &mut Turn<'_>, profile: &ProfileId, device: &DeviceId, node: NodeId, seq: u64) {
         if self.find(profile, device, &node).is_some_and(|slot| slot.seq == seq) {
@@ -266,6 +261,20 @@ impl Presences {
     pub(super) fn tell_of_node(&self, turn: &mut Turn<'_>, node: NodeId) {
         for (profile, devices) in &self.profiles {
             if devices.keys().any(|(_, own)| *own == node) {
+                turn.tell(Topic::Profile(profile.clone()), EphemeralChange::Devices);
+            }
+        }
+    }
+
+    /// Says anew what a node said that is heard of again.
+    pub(super) fn rise(&mut self, turn: &mut Turn<'_>, node: NodeId) {
+        for (profile, devices) in &mut self.profiles {
+            for ((device, own), slot) in devices.iter_mut().filter(|((_, own), _)| *own == node) {
+                let key = Key::Presence(profile.clone(), device.clone(), *own);
+                turn.journal.note(&mut slot.seq, key.clone());
+                if slot.value.what.is_none() {
+                    turn.deadlines.set(turn.forget_at(), Due::Forget(key, slot.seq));
+                }
                 turn.tell(Topic::Profile(profile.clone()), EphemeralChange::Devices);
             }
         }

@@ -373,6 +373,17 @@ impl Sessions {
         }
     }
 
+    /// Says anew what a node said that is heard of again.
+    pub(super) fn rise(&mut self, turn: &mut Turn<'_>, node: NodeId) {
+        for (id, slot) in self.sessions.iter_mut().filter(|(_, slot)| slot.value.node == node) {
+            turn.journal.note(&mut slot.seq, Key::Session(id.clone()));
+            if slot.value.ended.is_some() {
+                turn.deadlines.set(turn.forget_at(), Due::Forget(Key::Session(id.clone()), slot.seq));
+            }
+            turn.tell(Topic::Profile(slot.value.profile.clone()), EphemeralChange::Devices);
+        }
+    }
+
     /// Every account that has a session.
     pub(super) fn accounts(&self) -> Vec<AccountId> {
         self.accounts.keys().cloned().collect()

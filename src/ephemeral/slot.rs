@@ -34,12 +34,14 @@ pub(super) struct Slot<V> {
     pub(super) from: Option<NodeId>,
 }
 
-impl<V: Join> Slot<V> {
+impl<V: Join + Clone + PartialEq> Slot<V> {
     /// Joins a value from a peer, or from here; whether it is news.
     pub(super) fn join(&mut self, value: V, from: Option<NodeId>) -> bool {
+        let heard = value.clone();
         let changed = self.value.join(value);
         if changed {
-            self.from = from;
+            // What the peer said and what was known may have become something that neither knew: the peer is told of that.
+            self.from = from.filter(|_| self.value == heard);
         }
         changed
     }

@@ -16,7 +16,8 @@ use super::origins::Provenance;
 use super::problem::Problem;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
-const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, if-none-match, last-event-id, x-request-id");
+const HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, if-none-match, last-event-id, leftoff-invite, x-request-id");
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, retry-after, x-request-id");
 /// Two hours: the longest that browsers keep an answer.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("7200");

@@ -15,6 +15,7 @@ use super::random::random_salt;
 use super::registry::{Entry, Greeting, Verdict};
 use super::status::{LinkStatus, NetTotals};
 use super::tls;
+use crate::ephemeral::Topic;
 use crate::store::ReplicaId;
 use crate::sync::message::{Bye, ByeCode, Role};
 use crate::sync::{Link, LinkConfig, LinkError, LinkEvent, LinkFigures, LinkState};
@@ -110,6 +111,8 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
     let wake = Arc::new(Notify::new());
     let ring = Arc::clone(&wake);
     let watch = shared.core.on_change(Arc::new(move || ring.notify_one()));
+    let ring = Arc::clone(&wake);
+    let lease_watch = shared.core.ephemeral().watch(Topic::Peers, Arc::new(move |_| ring.notify_one()));
     let mut driver = Driver {
         machine: Some(Machine::new(Arc::clone(&shared.core), link)),
         connection,
@@ -125,6 +128,7 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
     };
     let end = driver.drive().await;
     shared.core.unwatch(watch);
+    shared.core.ephemeral().unwatch(lease_watch);
     driver.finish(end).await
 }
 

@@ -7,6 +7,7 @@ mod apply;
 mod clock;
 mod grant;
 mod index;
+mod leases;
 mod neighbours;
 mod offsets;
 mod playheads;

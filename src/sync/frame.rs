@@ -50,6 +50,8 @@ pub enum FrameType {
     Sketch = 0x15,
     /// Addresses of other nodes.
     Peers = 0x80,
+    /// Leases, and what stands by them: presence, sessions, watch parties. Between nodes only.
+    Leases = 0x81,
     /// How far the sender has the changes of others.
     Heard = 0x82,
 }
@@ -73,6 +75,7 @@ impl FrameType {
             0x14 => Self::Turn,
             0x15 => Self::Sketch,
             0x80 => Self::Peers,
+            0x81 => Self::Leases,
             0x82 => Self::Heard,
             _ => return None,
         })

@@ -11,6 +11,7 @@ mod duplicates;
 mod elsewhere;
 pub mod frame;
 mod inbox;
+mod leases;
 mod link;
 pub mod message;
 mod offers;

@@ -1,7 +1,10 @@
 //! The anchor of a party: where everybody is to be. The last command wins, at every node alike.
 
+use std::collections::BTreeSet;
+
 use crate::ephemeral::node::NodeId;
 use crate::ephemeral::slot::Join;
+use crate::limits::COMMANDS_REMEMBERED_COUNT_MAX;
 use crate::progress::{DeviceId, Position, Speed, TitleId};
 use crate::time::Hlc;
 
@@ -47,5 +50,42 @@ impl Join for SetAnchor {
             *self = other;
         }
         newer
+    }
+}
+
+/// The anchor, and the commands that are known: a command that was lost to a later one is remembered too, at every node, so that it changes
+/// nothing when its device repeats it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::ephemeral) struct Steering {
+    pub(in crate::ephemeral) set: SetAnchor,
+    /// The latest commands that had a number of their own. The latest of a union: joining is associative.
+    pub(in crate::ephemeral) commands: BTreeSet<(Hlc, DeviceId, u64)>,
+}
+
+impl Steering {
+    pub(in crate::ephemeral) fn new(set: SetAnchor) -> Self {
+        let commands = set.nonce.map(|nonce| (set.stamp, set.device.clone(), nonce)).into_iter().collect();
+        Self { set, commands }
+    }
+
+    pub(in crate::ephemeral) fn remembers(&self, device: &DeviceId, nonce: u64) -> bool {
+        self.commands.iter().any(|(_, known, number)| known == device && *number == nonce)
+    }
+
+    /// The highest stamp in it.
+    pub(in crate::ephemeral) fn highest_stamp(&self) -> Hlc {
+        self.commands.last().map_or(Hlc::ZERO, |(stamp, ..)| *stamp).max(self.set.stamp)
+    }
+}
+
+impl Join for Steering {
+    fn join(&mut self, other: Self) -> bool {
+        let moved = self.set.join(other.set);
+        let before = self.commands.clone();
+        self.commands.extend(other.commands);
+        while self.commands.len() > COMMANDS_REMEMBERED_COUNT_MAX {
+            self.commands.pop_first();
+        }
+        moved || self.commands != before
     }
 }

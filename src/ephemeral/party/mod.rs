@@ -4,15 +4,18 @@
 //! at every node alike, and a host whom a cut had hidden is the host again when it is healed.
 
 mod anchor;
+#[cfg(test)]
+mod laws;
 mod record;
 mod seats;
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+pub(super) use anchor::Steering;
 pub use anchor::{Anchor, SetAnchor};
-pub(super) use record::{Actor, Record};
+pub(super) use record::{Actor, Dots, Record};
 pub use record::{Control, Invite};
 pub(super) use seats::Seats;
 pub use seats::Viewer;
@@ -24,7 +27,7 @@ use super::node::NodeId;
 use super::slot::{Key, Slot};
 use super::turn::Turn;
 use super::watchers::{EphemeralChange, Topic};
-use crate::limits::{COMMANDS_REMEMBERED_COUNT_MAX, PARTIES_COUNT_MAX, POSITION_MS_MAX, VIEWERS_COUNT_MAX, VIEWERS_PER_PARTY_COUNT_MAX};
+use crate::limits::{PARTIES_COUNT_MAX, POSITION_MS_MAX, VIEWERS_COUNT_MAX, VIEWERS_PER_PARTY_COUNT_MAX};
 use crate::progress::{DeviceId, PartyId, ProfileId};
 use crate::time::{Hlc, MonotonicTime};
 
@@ -83,13 +86,12 @@ pub struct PartyView {
 #[derive(Debug, Default)]
 struct Party {
     record: Option<Slot<Record>>,
-    anchor: Option<Slot<SetAnchor>>,
+    anchor: Option<Slot<Steering>>,
     /// When the anchor's command was given, by this node's monotonic clock; before its start, if it is older.
     set_at: MonotonicTime,
     set_before: Duration,
     seats: BTreeMap<NodeId, Slot<Seats>>,
     viewers: Viewers,
-    commands: VecDeque<(DeviceId, u64)>,
     told_at: Option<MonotonicTime>,
     to_be_told: bool,
     /// Nobody was there when it was last looked at.
@@ -111,17 +113,7 @@ impl Party {
     }
 
     fn remembers(&self, device: &DeviceId, nonce: u64) -> bool {
-        let in_force = self.anchor.as_ref().map(|slot| &slot.value);
-        in_force.is_some_and(|set| set.device == *device && set.nonce == Some(nonce))
-            || self.commands.iter().any(|(known, number)| known == device && *number == nonce)
-    }
-
-    fn remember(&mut self, device: &DeviceId, nonce: Option<u64>) {
-        let Some(nonce) = nonce else { return };
-        if self.commands.len() >= COMMANDS_REMEMBERED_COUNT_MAX {
-            self.commands.pop_front();
-        }
-        self.commands.push_back((device.clone(), nonce));
+        self.anchor.as_ref().is_some_and(|slot| slot.value.remembers(device, nonce))
     }
 
     /// Brings what this node says of its viewers up to who they are.
@@ -231,7 +223,7 @@ impl Parties {
             return Err(PartyError::Full { what: "parties" });
         }
         let set = SetAnchor { stamp: turn.stamp, node: turn.me, device: device.clone(), nonce: None, anchor };
-        self.join_anchor(turn, &id, set, Duration::ZERO, None);
+        self.join_anchor(turn, &id, Steering::new(set), Duration::ZERO, None);
         self.join(turn, &id, &profile, &device, Some(&invite))
     }
 
@@ -326,9 +318,9 @@ impl Parties {
         }
         if !nonce.is_some_and(|nonce| party.remembers(&device, nonce)) {
             // Above what this node has heard: who sees an anchor and moves it on wins, whatever the clocks say.
-            let last = party.anchor.as_ref().map_or(Hlc::ZERO, |slot| slot.value.stamp);
+            let last = party.anchor.as_ref().map_or(Hlc::ZERO, |slot| slot.value.set.stamp);
             let set = SetAnchor { stamp: turn.stamp_after(last), node: turn.me, device, nonce, anchor };
-            self.join_anchor(turn, id, set, Duration::ZERO, None);
+            self.join_anchor(turn, id, Steering::new(set), Duration::ZERO, None);
         }
         self.view(turn, id).ok_or(PartyError::NotInvited)
     }
@@ -385,7 +377,7 @@ impl Parties {
             control: record.control.1,
             viewers: party.present(turn).fold(0, |sum, seats| sum.saturating_add(seats.count)),
             members: record.names().into_iter().collect(),
-            anchor: party.anchor.as_ref().map(|slot| slot.value.clone()),
+            anchor: party.anchor.as_ref().map(|slot| slot.value.set.clone()),
             anchor_age: party.age(turn.now),
         })
     }
@@ -423,23 +415,32 @@ impl Parties {
         true
     }
 
-    /// Joins a command, given `age` ago. Whether it is news.
-    pub(super) fn join_anchor(&mut self, turn: &mut Turn<'_>, id: &PartyId, set: SetAnchor, age: Duration, from: Option<NodeId>) -> bool {
+    /// Joins commands, the last of them given `age` ago. Whether any is news.
+    pub(super) fn join_anchor(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &PartyId,
+        steering: Steering,
+        age: Duration,
+        from: Option<NodeId>,
+    ) -> bool {
         let Some(party) = self.party(turn, id) else { return false };
-        let (device, nonce) = (set.device.clone(), set.nonce);
+        let before = party.anchor.as_ref().map(|slot| slot.value.set.stamp);
+        let set = steering.set.clone();
         let slot = match &mut party.anchor {
             Some(slot) => {
-                if !slot.join(set, from) {
+                if !slot.join(steering, from) {
                     return false;
                 }
                 slot
             }
-            none => none.insert(Slot { value: set, seq: 0, from }),
+            none => none.insert(Slot { value: steering, seq: 0, from }),
         };
         turn.journal.note(&mut slot.seq, Key::Anchor(id.clone()));
-        party.remember(&device, nonce);
-        party.set_age(turn.now, age);
-        party.tell(turn, id);
+        if slot.value.set == set && before != Some(set.stamp) {
+            party.set_age(turn.now, age);
+            party.tell(turn, id);
+        }
         true
     }
 
@@ -514,11 +515,25 @@ impl Parties {
         }
     }
 
+    /// Says anew what a node said that is heard of again.
+    pub(super) fn rise(&mut self, turn: &mut Turn<'_>, node: NodeId) {
+        for (id, party) in &mut self.parties {
+            if let Some(slot) = party.seats.get_mut(&node) {
+                let key = Key::Seats(id.clone(), node);
+                turn.journal.note(&mut slot.seq, key.clone());
+                if slot.value.count == 0 {
+                    turn.deadlines.set(turn.forget_at(), Due::Forget(key, slot.seq));
+                }
+                party.tell_soon(turn, id);
+            }
+        }
+    }
+
     pub(super) fn record(&self, id: &PartyId) -> Option<&Slot<Record>> {
         self.parties.get(id)?.record.as_ref()
     }
 
-    pub(super) fn anchor(&self, now: MonotonicTime, id: &PartyId) -> Option<(&Slot<SetAnchor>, Duration)> {
+    pub(super) fn anchor(&self, now: MonotonicTime, id: &PartyId) -> Option<(&Slot<Steering>, Duration)> {
         let party = self.parties.get(id)?;
         Some((party.anchor.as_ref()?, party.age(now)))
     }

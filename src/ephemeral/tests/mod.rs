@@ -1,5 +1,7 @@
 //! Tests of the layer: one node in virtual time, then several that gossip.
 
+mod gossip;
+mod laws;
 mod parties;
 mod presences;
 mod sessions;

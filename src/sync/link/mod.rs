@@ -4,7 +4,8 @@
 //! then [`Link::poll_frame`] until there is nothing, [`Link::poll_event`] until there is none. It wants to be polled again after each flush of
 //! its replica. `docs/protocol.md` has the state machine.
 //!
-//! Frames leave in this order: greeting and answers, acknowledgements, reconciliation, records refused earlier and now due, the feed.
+//! Frames leave in this order: greeting and answers, acknowledgements, leases that have waited long, reconciliation, records refused
+//! earlier and now due, the feed, leases.
 
 mod config;
 mod error;
@@ -27,6 +28,7 @@ use super::clock::ClockMeter;
 use super::elsewhere::Telling;
 use super::frame::{self, FrameType};
 use super::inbox::Inbox;
+use super::leases;
 use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role, Says};
 use super::outbox::Outbox;
 use crate::progress::ProfileId;
@@ -66,6 +68,8 @@ pub struct Link {
     inbox: Inbox,
     outbox: Outbox,
     telling: Telling,
+    /// Between nodes, once the link is open.
+    leases: Option<leases::Telling>,
     reconciler: Reconciler,
     clock: ClockMeter,
     next_ping: MonotonicTime,
@@ -93,6 +97,7 @@ impl Link {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             telling: Telling::default(),
+            leases: None,
             reconciler: Reconciler::new(None, false, 0, None, None),
             clock: ClockMeter::default(),
             expires: None,
@@ -173,10 +178,9 @@ impl Link {
         let greeting = (self.state != LinkState::Open).then_some(self.greeting_due);
         let answer = self.clock.open_since().map(|asked| asked + self.config.patience);
         let ping = self.clock.open_since().is_none().then_some(self.next_ping);
-        [greeting, answer, ping, self.expires, self.outbox.next_timeout(), self.telling.next_timeout(), self.reconciler.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let leases = self.leases.as_ref().and_then(leases::Telling::next_timeout);
+        let feeds = [self.outbox.next_timeout(), self.telling.next_timeout(), leases, self.reconciler.next_timeout()];
+        [greeting, answer, ping, self.expires].into_iter().chain(feeds).flatten().min()
     }
 
     /// Notes that time has passed.
@@ -308,6 +312,15 @@ impl Link {
                 }
                 Ok(())
             }
+            FrameType::Leases => {
+                in_order(self.state == LinkState::Open)?;
+                match &self.peer {
+                    Some(peer) if self.leases.is_some() => core.join_leases(now, mono, peer.id, body).map(|_| ()).map_err(message),
+                    // A device has no part in what is ephemeral: it is sent none, takes none, and may not send any.
+                    Some(peer) if peer.role == Role::Device => in_order(false),
+                    _ => Ok(()),
+                }
+            }
             FrameType::Heard => {
                 in_order(self.state != LinkState::Greeting)?;
                 let heard = Heard::decode(body).map_err(message)?;
@@ -430,6 +443,7 @@ impl Link {
         }
         if self.is_to_node() {
             self.outbox.set_to_node();
+            self.leases = Some(leases::Telling::new(mono, core));
         }
         self.state = LinkState::Open;
         // The neighbour may have synced what it could not acknowledge before the last link broke.
@@ -542,6 +556,9 @@ impl Link {
         if !self.may_send {
             return Ok(false);
         }
+        if self.tell_leases(mono, core, true, out) {
+            return Ok(true);
+        }
         let (polled, event) = self.reconciler.poll(mono, store, &self.inbox, &mut self.outbox, out)?;
         if let Some(event) = event {
             self.settled(mono, event);
@@ -556,7 +573,12 @@ impl Link {
             return Ok(true);
         }
         let to = peer.id;
-        Ok(self.is_to_node() && self.tell(mono, core, to, out))
+        Ok(self.is_to_node() && (self.tell(mono, core, to, out) || self.tell_leases(mono, core, false, out)))
+    }
+
+    fn tell_leases(&mut self, mono: MonotonicTime, core: &Core, before_records: bool, out: &mut Vec<u8>) -> bool {
+        let (Some(leases), Some(peer)) = (&mut self.leases, &self.peer) else { return false };
+        leases.poll(mono, core, peer.id, before_records, out)
     }
 
     /// Whether both sides are nodes.

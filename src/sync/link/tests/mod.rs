@@ -2,5 +2,6 @@
 
 mod device;
 mod hostile;
+mod leases;
 mod settle;
 mod world;

@@ -29,6 +29,7 @@ fn a_node_under_another_authority_learns_nothing_and_teaches_nothing() {
             gateway: String::new(),
             cluster: String::new(),
             quic: String::new(),
+            limits: String::new(),
             store: String::new(),
         },
     );

@@ -23,6 +23,7 @@ pub(crate) fn alone(folder: &Path) -> Node {
         gateway: String::new(),
         cluster: String::new(),
         quic: String::new(),
+        limits: String::new(),
         store: SMALL_STORE.to_owned(),
     };
     Node::new(&folder.join("eu"), setup)

@@ -61,6 +61,7 @@ impl Cluster {
                 gateway: String::new(),
                 cluster: String::new(),
                 quic: IMPATIENT.to_owned(),
+                limits: String::new(),
                 store: SMALL_STORE.to_owned(),
             };
             Node::new(&folder.path().join(REGIONS[index]), setup)

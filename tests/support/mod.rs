@@ -15,3 +15,6 @@ pub(crate) mod patience;
 pub(crate) mod process;
 pub(crate) mod relay;
 pub(crate) mod watcher;
+
+/// For what is shared with tests over nodes in their own process.
+pub(crate) use patience::SOON as DEADLINE;

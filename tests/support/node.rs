@@ -75,6 +75,8 @@ pub(crate) struct Setup {
     pub(crate) quic: String,
     /// Further lines of the section `[cluster]`.
     pub(crate) cluster: String,
+    /// Further lines of the section `[limits]`.
+    pub(crate) limits: String,
     /// Further lines of the section `[store]`.
     pub(crate) store: String,
 }
@@ -139,7 +141,7 @@ impl Node {
             "[node]\nname = {:?}\nregion = {:?}\ndata_dir = {:?}\ndrain_timeout_ms = 3000\n\
              [gateway]\nlisten = \"127.0.0.1:0\"\n{}\n[quic]\nlisten = \"127.0.0.1:0\"\n{advertise}{}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n{}\n\
-             {auth}[store]\n{}\n[log]\nfilter = \"info,leftoff=debug\"\n",
+             {auth}[limits]\n{}\n[store]\n{}\n[log]\nfilter = \"info,leftoff=debug\"\n",
             setup.name,
             setup.region,
             self.data_folder(),
@@ -150,6 +152,7 @@ impl Node {
             setup.tls.key,
             setup.secret,
             setup.cluster,
+            setup.limits,
             setup.store,
         );
         let path = self.folder.join("leftoff.toml");

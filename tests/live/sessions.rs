@@ -1,0 +1,75 @@
+//! The limit of streams over two regions: together, cut apart, and together again.
+
+use std::time::Duration;
+
+use crate::support::dice::Dice;
+use crate::support::http::Client;
+use crate::support::patience::{SOON, eventually, throughout};
+use crate::support::relay::Weather;
+use crate::viewer::{LEASE_MS, cluster, is_refused, renew, start};
+
+/// Players that report, and whether each still has its stream.
+struct Players<'a>(Vec<(&'a Client, String)>);
+
+impl Players<'_> {
+    /// Renews all; fails with whichever has lost its session.
+    fn keep(&self) -> Result<(), String> {
+        self.0.iter().try_for_each(|(client, session)| renew(client, session).map_err(|trouble| format!("{session}: {trouble}")))
+    }
+}
+
+#[test]
+fn the_limit_counts_all_regions_is_best_effort_while_they_are_cut_and_exact_again_after() {
+    let mut dice = Dice::of_this_run("streams of two regions");
+    let cluster = cluster(&mut dice, 2, 2);
+    let (eu, us) = (cluster.client_of(0, &["ann", "bob"]), cluster.client_of(1, &["ann", "bob"]));
+    let mut players = Players(vec![(&eu, start(&eu, "ann", "tv").unwrap())]);
+    eventually(SOON, "the other region hears of it", || renew(&us, &players.0[0].1));
+    // Renewed at the other node it is held there; its player goes on at the first.
+    eventually(SOON, "and gives it back", || players.keep());
+    players.0.push((&us, start(&us, "bob", "phone").unwrap()));
+    eventually(SOON, "both regions know that no stream is left", || {
+        players.keep()?;
+        let refused = [&eu, &us].map(|client| start(client, "ann", "laptop"));
+        if refused.iter().all(|answer| is_refused(answer, "too_many_streams")) {
+            return Ok(());
+        }
+        // It came before the news did; it is not needed.
+        for (client, session) in [&eu, &us].into_iter().zip(refused) {
+            if let Ok(session) = session {
+                let _ = client.send("DELETE", &format!("/v1/sessions/{session}"), None);
+            }
+        }
+        Err(String::from("one more was let in"))
+    });
+    let other = cluster.issuer.as_ref().unwrap().token("others", &["cid"]);
+    start(&us.with_token(&other), "cid", "tv").unwrap();
+
+    cluster.set_line(0, 1, &Weather::CUT);
+    // Each region counts what it hears of; what the other said lapses.
+    let late = [(&eu, "ann", "tablet"), (&us, "bob", "watch")].map(|(client, profile, device)| {
+        let session = eventually(SOON, "a stream is free where nothing is heard of the other region", || {
+            players.keep()?;
+            start(client, profile, device).map_err(|trouble| trouble.to_string())
+        });
+        players.0.push((client, session.clone()));
+        (client, session)
+    });
+    throughout(Duration::from_millis(LEASE_MS), "four play while the regions are cut", || players.keep());
+
+    cluster.heal();
+    players.0.truncate(2);
+    for (client, session) in &late {
+        eventually(SOON, "the later ones lose their stream", || {
+            players.keep()?;
+            match renew(client, session) {
+                Err(trouble) if trouble.code() == Some("too_many_streams") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+    throughout(Duration::from_secs(1), "the earlier ones keep theirs", || players.keep());
+    for client in [&eu, &us] {
+        assert!(is_refused(&start(client, "ann", "laptop"), "too_many_streams"));
+    }
+}

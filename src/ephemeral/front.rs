@@ -61,6 +61,8 @@ pub(super) struct Inner {
     pub(super) looked: MonotonicTime,
     /// This node's own lease: when it was last renewed, by its clock and by ours, and where it stands in the order.
     pub(super) own: Option<(Hlc, MonotonicTime)>,
+    /// The stamp of its first renewal: which run of the node this is.
+    pub(super) since: Hlc,
     pub(super) own_seq: u64,
 }
 
@@ -108,6 +110,7 @@ impl Ephemeral {
             parties: Parties::default(),
             looked: MonotonicTime::ZERO,
             own: None,
+            since: Hlc::ZERO,
             own_seq: 0,
         };
         Self { inner: Mutex::new(inner), last_change: AtomicU64::new(0), watchers: Watchers::default() }
@@ -347,7 +350,11 @@ impl Inner {
         let last = self.own.map_or(Hlc::ZERO, |(last, _)| last);
         let is_due = self.own.is_none_or(|(_, renewed)| renewed + self.options.lease / 3 <= now);
         if is_due && self.journal.last() > 0 {
-            self.own = Some((stamp.max(last.next()), now));
+            let renewed = stamp.max(last.next());
+            if self.own.is_none() {
+                self.since = renewed;
+            }
+            self.own = Some((renewed, now));
             self.journal.note(&mut self.own_seq, Key::Node(self.me));
         }
     }
@@ -377,10 +384,15 @@ impl Inner {
         self.looked = self.looked.max(now);
         for (node, lease) in self.nodes.forget(now, self.hidden()) {
             self.journal.remove(lease.seq);
-            let turn = &mut turn!(self, now, stamp, told);
-            self.presences.forget_node(turn, node);
-            self.sessions.forget_node(turn, node);
-            self.parties.forget_node(turn, node);
+            self.forget_words(now, stamp, told, node);
         }
+    }
+
+    /// Forgets what a node said.
+    pub(super) fn forget_words(&mut self, now: MonotonicTime, stamp: Hlc, told: &mut Told, node: NodeId) {
+        let turn = &mut turn!(self, now, stamp, told);
+        self.presences.forget_node(turn, node);
+        self.sessions.forget_node(turn, node);
+        self.parties.forget_node(turn, node);
     }
 }

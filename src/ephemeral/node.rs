@@ -29,12 +29,25 @@ impl fmt::Debug for NodeId {
 /// The lease of another node, as it is known here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodeLease {
+    /// Which of its runs: the stamp of the first thing that it said.
+    pub(super) since: Hlc,
     /// When it was last renewed, by its own clock.
     pub(super) stamp: Hlc,
     /// When it lapses, by ours.
     pub(super) deadline: MonotonicTime,
     pub(super) seq: u64,
     pub(super) from: Option<NodeId>,
+}
+
+/// What a renewal means for what the node said before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Renewed {
+    /// It stands, and stood all the time.
+    InTime,
+    /// It was hidden, and stands again.
+    Late,
+    /// It lapsed, and the node was started anew since, or nothing is known of it.
+    Anew,
 }
 
 /// The leases of the other nodes.
@@ -61,19 +74,23 @@ impl Nodes {
         self.leases.len()
     }
 
-    /// Takes what a peer says of a node's lease. Whether that was news, and whether the node was not alive before.
+    /// Takes what a peer says of a node's lease; none if it is no news.
     ///
     /// The same renewal heard again, by another way, changes nothing: going round, a lease would grow with each round.
-    pub(super) fn renew(&mut self, now: MonotonicTime, node: NodeId, stamp: Hlc, left: Duration) -> Option<bool> {
+    pub(super) fn renew(&mut self, now: MonotonicTime, node: NodeId, (since, stamp): (Hlc, Hlc), left: Duration) -> Option<Renewed> {
         let known = self.leases.get(&node);
         if known.is_some_and(|known| known.stamp >= stamp) || (known.is_none() && self.leases.len() >= NODES_COUNT_MAX) {
             return None;
         }
-        let rose = known.is_none_or(|known| known.deadline <= now);
+        let renewed = match known {
+            Some(known) if known.deadline > now => Renewed::InTime,
+            Some(known) if known.since == since => Renewed::Late,
+            _ => Renewed::Anew,
+        };
         let deadline = now + left.min(Duration::from_millis(LEASE_MS_MAX));
         let seq = known.map_or(0, |known| known.seq);
-        self.leases.insert(node, NodeLease { stamp, deadline, seq, from: None });
-        Some(rose)
+        self.leases.insert(node, NodeLease { since, stamp, deadline, seq, from: None });
+        Some(renewed)
     }
 
     /// The nodes whose lease lapsed at least `hidden` ago; they are forgotten.

@@ -277,7 +277,9 @@ impl Sessions {
     pub(super) fn end(&mut self, turn: &mut Turn<'_>, id: &SessionId, reason: EndReason) -> bool {
         self.let_go(turn, id);
         let Some(known) = self.sessions.get(id).map(|slot| &slot.value).filter(|session| session.ended.is_none()) else { return false };
-        let ended = Session { stamp: turn.stamp_after(known.stamp), node: turn.me, ended: Some(reason), ..known.clone() };
+        // That a player was silent here is no word against one that was heard elsewhere since.
+        let stamp = if reason == EndReason::Expired { known.stamp.next() } else { turn.stamp_after(known.stamp) };
+        let ended = Session { stamp, node: turn.me, ended: Some(reason), ..known.clone() };
         self.join(turn, id, ended, None)
     }
 
@@ -301,6 +303,9 @@ impl Sessions {
 
     /// Joins what a node says of a session. Whether it is news.
     pub(super) fn join(&mut self, turn: &mut Turn<'_>, id: &SessionId, session: Session, from: Option<NodeId>) -> bool {
+        if let Some(held) = self.held_against(turn, id, &session) {
+            return self.join(turn, id, held, None);
+        }
         let (ended, profile, account) = (session.ended, session.profile.clone(), session.account.clone());
         let is_mine = session.node == turn.me;
         if let Some(slot) = self.sessions.get_mut(id) {
@@ -329,6 +334,14 @@ impl Sessions {
         }
         turn.tell(Topic::Profile(profile), EphemeralChange::Devices);
         true
+    }
+
+    /// What is said when another node lets a session lapse whose player is heard here: two nodes may each have thought that they held it.
+    fn held_against(&self, turn: &Turn<'_>, id: &SessionId, lapsed: &Session) -> Option<Session> {
+        let known = self.sessions.get(id).map(|slot| &slot.value)?;
+        let is_held = self.held.contains_key(id) && known.ended.is_none();
+        let is_lapsed = lapsed.ended == Some(EndReason::Expired) && lapsed.node != turn.me && lapsed.stamp > known.stamp;
+        (is_held && is_lapsed).then(|| Session { stamp: turn.stamp_after(lapsed.stamp), node: turn.me, ..known.clone() })
     }
 
     /// Takes up a session that this node held in an earlier run: its player is given the time of a lease to be heard.

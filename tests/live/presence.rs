@@ -8,7 +8,7 @@ use tungstenite::Message;
 use crate::socket::Socket;
 use crate::support::dice::Dice;
 use crate::support::patience::{SOON, eventually};
-use crate::viewer::{cluster, is_refused, renew, start};
+use crate::viewer::{Player, cluster, is_refused, renew, start};
 
 #[test]
 fn a_killed_node_takes_its_devices_and_streams_with_it() {
@@ -30,6 +30,7 @@ fn a_killed_node_takes_its_devices_and_streams_with_it() {
 
     let lost = start(&eu, "ann", "console").unwrap();
     let kept = start(&us, "ann", "phone").unwrap();
+    let _player = Player::of(&us, &kept);
     eventually(SOON, "no stream is left at the other node", || match start(&us, "ann", "laptop") {
         answer if is_refused(&answer, "too_many_streams") => Ok(()),
         answer => {
@@ -41,36 +42,21 @@ fn a_killed_node_takes_its_devices_and_streams_with_it() {
     });
     cluster.nodes[0].kill();
     phone.set_patience(Duration::from_millis(200));
-    eventually(SOON, "its devices are gone when its lease has ended", || {
-        renew(&us, &kept).map_err(|trouble| trouble.to_string())?;
-        match phone.inner.read() {
-            Ok(Message::Text(text)) => {
-                let message: Value = serde_json::from_str(&text).unwrap();
-                let devices = message["devices"].as_array().cloned().unwrap_or_default();
-                let only_phone = !devices.is_empty() && devices.iter().all(|device| device["device_id"] == "phone");
-                if message["type"] == "presence" && only_phone { Ok(()) } else { Err(message.to_string()) }
-            }
-            other => Err(format!("{other:?}")),
+    eventually(SOON, "its devices are gone when its lease has ended", || match phone.inner.read() {
+        Ok(Message::Text(text)) => {
+            let message: Value = serde_json::from_str(&text).unwrap();
+            let devices = message["devices"].as_array().cloned().unwrap_or_default();
+            let only_phone = !devices.is_empty() && devices.iter().all(|device| device["device_id"] == "phone");
+            if message["type"] == "presence" && only_phone { Ok(()) } else { Err(message.to_string()) }
         }
+        other => Err(format!("{other:?}")),
     });
-    eventually(SOON, "its stream is free", || {
-        renew(&us, &kept)?;
-        start(&us, "ann", "laptop")
-    });
-    // Started again, it knows nothing of them, and brings nothing of them back.
+    let second = eventually(SOON, "its stream is free", || start(&us, "ann", "laptop"));
+    let _other_player = Player::of(&us, &second);
+    // Started again, it knows nothing of them, and hears what there is.
     cluster.start(0);
     let eu = cluster.client_of(0, &["ann"]);
-    eventually(SOON, "it hears of the streams that there are", || {
-        renew(&us, &kept).map_err(|trouble| trouble.to_string())?;
-        match start(&eu, "ann", "tv") {
-            answer if is_refused(&answer, "too_many_streams") => Ok(()),
-            answer => {
-                if let Ok(session) = &answer {
-                    let _ = eu.send("DELETE", &format!("/v1/sessions/{session}"), None);
-                }
-                Err(format!("{answer:?}"))
-            }
-        }
-    });
+    eventually(SOON, "the streams that there are can be renewed where the lost ones were", || renew(&eu, &kept).and(renew(&eu, &second)));
+    assert!(is_refused(&start(&eu, "ann", "tv"), "too_many_streams"));
     assert!(is_refused(&renew(&eu, &lost), "session_gone"));
 }

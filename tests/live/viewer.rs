@@ -1,11 +1,17 @@
 //! Viewers as clients of nodes: what they ask, and how they stay.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::cluster::Cluster;
 use crate::support::dice::Dice;
 use crate::support::http::{Client, Trouble};
 use crate::support::issuer::Issuer;
+use crate::support::patience::pause;
 
 /// Short enough for a test, long enough for a machine that is busy with everything else.
 pub const LEASE_MS: u64 = 6_000;
@@ -55,4 +61,34 @@ pub fn look(client: &Client, party: &str) -> Result<Value, Trouble> {
 /// Refused with this code: the streams are taken, or there is no such thing here.
 pub fn is_refused<T>(answer: &Result<T, Trouble>, code: &str) -> bool {
     answer.as_ref().is_err_and(|trouble| trouble.code() == Some(code))
+}
+
+/// A player that stays: it renews its session until it is dropped.
+pub struct Player {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Player {
+    pub fn of(client: &Client, session: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (client, session, stopped) = (client.clone(), session.to_owned(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Acquire) {
+                // What is lost is found by the test that looks for it.
+                let _ = renew(&client, &session);
+                pause(Duration::from_millis(100));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::time::Hlc;
 const NODE: NodeId = NodeId([7; 16]);
 
 fn leases() -> Vec<Lease> {
-    vec![Lease { node: NODE, stamp: Hlc::from_u64(300), left: Duration::from_millis(30_000) }]
+    vec![Lease { node: NODE, since: Hlc::from_u64(2), stamp: Hlc::from_u64(300), left: Duration::from_millis(30_000) }]
 }
 
 fn profile() -> ProfileId {
@@ -51,7 +51,7 @@ fn check(word: &Word, golden: &[&[u8]]) {
 fn the_bytes_of_leases_are_fixed() {
     let mut bytes = Vec::new();
     put_leases(&mut bytes, &leases());
-    assert_eq!(bytes, [&[1][..], &[7; 16], &[0xac, 0x02], &[0xb0, 0xea, 0x01]].concat());
+    assert_eq!(bytes, [&[1][..], &[7; 16], &[2], &[0xac, 0x02], &[0xb0, 0xea, 0x01]].concat());
     assert_eq!(read_leases(&mut Reader::new(&bytes)), Ok(leases()));
     let mut none = Vec::new();
     put_leases(&mut none, &[]);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use self::word::{Lease, Leases, Word};
 use super::front::{Ephemeral, Inner, turn};
-use super::node::NodeId;
+use super::node::{NodeId, Renewed};
 use super::slot::Key;
 use super::turn::{Told, Turn};
 use crate::limits::LEASES_FRAME_BYTES;
@@ -96,7 +96,7 @@ impl Ephemeral {
         Ok(self.act(now, stamp, |inner, told| {
             let mut joined = Joined::default();
             for lease in leases {
-                if lease.stamp > stamp_max {
+                if lease.stamp.max(lease.since) > stamp_max {
                     joined.refused += 1;
                     continue;
                 }
@@ -120,24 +120,24 @@ impl Ephemeral {
     }
 }
 
-/// A lease in a frame: node, stamp, time left.
-const LEASE_BYTES_MAX: usize = 16 + 8 + 5;
+/// A lease in a frame: node, two stamps, time left.
+const LEASE_BYTES_MAX: usize = 16 + 8 + 8 + 5;
 
 impl Inner {
     /// The lease of a node that lives.
     fn lease(&self, now: MonotonicTime, node: NodeId) -> Option<Lease> {
         if node == self.me {
             let (stamp, renewed) = self.own?;
-            return Some(Lease { node, stamp, left: self.options.lease.saturating_sub(now.saturating_since(renewed)) });
+            return Some(Lease { node, since: self.since, stamp, left: self.options.lease.saturating_sub(now.saturating_since(renewed)) });
         }
         let known = self.nodes.find(&node).filter(|known| known.deadline > now)?;
-        Some(Lease { node, stamp: known.stamp, left: known.deadline.saturating_since(now) })
+        Some(Lease { node, since: known.since, stamp: known.stamp, left: known.deadline.saturating_since(now) })
     }
 
     /// A place holder for a lease that ended between two looks.
     const fn lapsed(&self, node: NodeId) -> Lease {
         let _ = self;
-        Lease { node, stamp: Hlc::ZERO, left: Duration::ZERO }
+        Lease { node, since: Hlc::ZERO, stamp: Hlc::ZERO, left: Duration::ZERO }
     }
 
     /// What is to be said of a thing, and the peer that said it. Nothing of a node that does not live.
@@ -174,20 +174,24 @@ impl Inner {
         if lease.node == self.me {
             return;
         }
-        let was_known = self.nodes.find(&lease.node).is_some();
-        let Some(rose) = self.nodes.renew(now, lease.node, lease.stamp, lease.left) else { return };
+        let Some(renewed) = self.nodes.renew(now, lease.node, (lease.since, lease.stamp), lease.left) else { return };
         if let Some(known) = self.nodes.find_mut(&lease.node) {
             known.from = Some(from);
             self.journal.note(&mut known.seq, Key::Node(lease.node));
         }
-        if rose && was_known {
-            // What it said was hidden, and those who came meanwhile were not told of it.
-            let turn = &mut turn!(self, now, stamp, told);
-            self.presences.rise(turn, lease.node);
-            self.sessions.rise(turn, lease.node);
-            self.parties.rise(turn, lease.node);
-            let accounts = self.sessions.accounts();
-            self.enforce(now, stamp, told, &accounts);
+        match renewed {
+            Renewed::InTime => {}
+            Renewed::Late => {
+                // What it said was hidden, and those who came meanwhile were not told of it.
+                let turn = &mut turn!(self, now, stamp, told);
+                self.presences.rise(turn, lease.node);
+                self.sessions.rise(turn, lease.node);
+                self.parties.rise(turn, lease.node);
+                let accounts = self.sessions.accounts();
+                self.enforce(now, stamp, told, &accounts);
+            }
+            // Its players had the time of a lease to be heard, and were not.
+            Renewed::Anew => self.forget_words(now, stamp, told, lease.node),
         }
     }
 

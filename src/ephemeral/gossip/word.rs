@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! frame      count varint, at most 1,024; so many leases; words until the end
-//! lease      node [16], stamp varint, left varint (milliseconds, rounded up)
+//! lease      node [16], since varint, stamp varint, left varint (milliseconds, rounded up)
 //! word       kind u8, length varint, body; a kind that is not known is skipped
 //!
 //! 1 presence profile id, device id, lease varint (which of the leases above), stamp varint, state u8 (0 gone, 1 background, 2 paused,
@@ -37,6 +37,8 @@ use crate::time::Hlc;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lease {
     pub(super) node: NodeId,
+    /// The node's run: the stamp of the first thing it said.
+    pub(super) since: Hlc,
     pub(super) stamp: Hlc,
     pub(super) left: Duration,
 }
@@ -284,6 +286,7 @@ pub(super) fn put_leases(out: &mut Vec<u8>, leases: &[Lease]) {
     put_varint(out, leases.len() as u64);
     for lease in leases {
         out.extend_from_slice(&lease.node.0);
+        put_varint(out, lease.since.as_u64());
         put_varint(out, lease.stamp.as_u64());
         put_varint(out, millis(lease.left));
     }
@@ -292,10 +295,11 @@ pub(super) fn put_leases(out: &mut Vec<u8>, leases: &[Lease]) {
 /// Reads them.
 pub(super) fn read_leases(reader: &mut Reader<'_>) -> Result<Vec<Lease>, DecodeError> {
     let count = reader.length(NODES_COUNT_MAX, "leases")?;
-    let mut leases = Vec::with_capacity(count.min(reader.remaining() / 18));
+    let mut leases = Vec::with_capacity(count.min(reader.remaining() / 19));
     for _ in 0..count {
         let node = NodeId(reader.array("node")?);
-        leases.push(Lease { node, stamp: stamp(reader, "stamp")?, left: Duration::from_millis(reader.varint("left")?) });
+        let (since, stamp) = (stamp(reader, "since")?, stamp(reader, "stamp")?);
+        leases.push(Lease { node, since, stamp, left: Duration::from_millis(reader.varint("left")?) });
     }
     Ok(leases)
 }

@@ -117,7 +117,7 @@ fn an_idle_cluster_exchanges_a_lease_and_nothing_else() {
         nodes[0].present("ada", &format!("d{device}"), 1, Paused);
     }
     let frame = line.poll(&nodes[0], &nodes[1]).unwrap();
-    assert!(frame.len() <= 1 + 16 + 8 + 3, "{} bytes", frame.len());
+    assert!(frame.len() <= 1 + 16 + 8 + 8 + 3, "{} bytes", frame.len());
     assert!(line.poll(&nodes[0], &nodes[1]).is_none());
 }
 
@@ -403,4 +403,54 @@ fn everything_is_told_in_frames_with_a_bound() {
     }
     assert!(frames > 1);
     assert_eq!(nodes[1].ephemeral.figures().devices, 3_000);
+}
+
+// Found over real regions: a player was heard once at the other node, a cut came, and what lapsed there ended the session that had been
+// renewed here all the time.
+#[test]
+fn a_session_that_is_heard_at_one_node_does_not_end_because_it_lapsed_at_another() {
+    for told in [false, true] {
+        let nodes = nodes(2);
+        let mut lines = Lines::new(&nodes, &[(0, 1)]);
+        nodes[0].start("a", "family", "tv").unwrap();
+        lines.settle(&nodes);
+        nodes[1].renew("a").unwrap();
+        if told {
+            lines.settle(&nodes);
+        }
+        let ended = nodes[0].count(Topic::Session(SessionId::new("a").unwrap()));
+        for _ in 0..8 {
+            nodes[0].renew("a").unwrap();
+            nodes.iter().for_each(|node| node.pass(secs(5)));
+        }
+        assert_eq!(nodes[1].ended("a"), Some(EndReason::Expired));
+        let mut lines = Lines::new(&nodes, &[(0, 1)]);
+        lines.settle(&nodes);
+        assert!(nodes.iter().all(|node| node.ended("a").is_none()));
+        assert_eq!(ended.load(Ordering::Relaxed), 0, "and its player is told nothing");
+        nodes[0].renew("a").unwrap();
+        lines.pass(&nodes, secs(31));
+        assert!(nodes.iter().all(|node| node.ended("a") == Some(EndReason::Expired)), "silent, it lapses everywhere");
+    }
+}
+
+#[test]
+fn what_a_node_said_before_it_was_lost_takes_no_stream_when_it_is_started_again() {
+    let options = EphemeralOptions { streams_count_max: 1, ..EphemeralOptions::default() };
+    let mut nodes = [1, 2].map(|number| Node::with(number, 0, options));
+    let mut lines = Lines::new(&nodes, &[(0, 1)]);
+    nodes[0].start("lost", "family", "tv").unwrap();
+    nodes[0].present("ada", "tablet", 1, Paused);
+    lines.settle(&nodes);
+    nodes.iter().for_each(|node| node.pass(secs(40)));
+    nodes[1].start("new", "family", "phone").unwrap();
+    let elapsed = nodes[0].mono().since_start();
+    nodes[0] = Node::with(1, 0, options);
+    *nodes[0].elapsed.lock().unwrap() = elapsed;
+    nodes[0].present("ada", "laptop", 1, Paused);
+    Lines::new(&nodes, &[(0, 1)]).settle(&nodes);
+    for node in &nodes {
+        assert_eq!(node.ended("new"), None);
+        assert_eq!(node.devices("ada"), [("laptop".to_owned(), Paused), ("phone".to_owned(), Paused)]);
+    }
 }

@@ -151,10 +151,10 @@ impl Ephemeral {
             (result, last != before)
         };
         for (topic, change) in told.into_iter() {
-            self.watchers.tell(&topic, &change);
+            self.watchers.tell(&topic, change);
         }
         if news {
-            self.watchers.tell(&Topic::Peers, &EphemeralChange::News);
+            self.watchers.tell(&Topic::Peers, EphemeralChange::News);
         }
         result
     }

@@ -174,7 +174,7 @@ pub struct SessionGone {
 /// All that is known of sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    sessions: BTreeMap<SessionId, Slot<Session>>,
+    known: BTreeMap<SessionId, Slot<Session>>,
     accounts: BTreeMap<AccountId, BTreeSet<SessionId>>,
     profiles: BTreeMap<ProfileId, BTreeSet<SessionId>>,
     /// The leases that this node holds.
@@ -183,11 +183,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn count(&self) -> usize {
-        self.sessions.len()
+        self.known.len()
     }
 
     pub(super) fn find(&self, id: &SessionId) -> Option<&Slot<Session>> {
-        self.sessions.get(id)
+        self.known.get(id)
     }
 
     pub(super) fn is_live(&self, turn: &Turn<'_>, session: &Session, id: &SessionId) -> bool {
@@ -197,7 +197,7 @@ impl Sessions {
     /// The sessions of an account that live, the earliest first.
     fn live(&self, turn: &Turn<'_>, account: &AccountId) -> Vec<(Hlc, SessionId)> {
         let ids = self.accounts.get(account).into_iter().flatten();
-        let known = ids.filter_map(|id| self.sessions.get(id).map(|slot| (id, &slot.value)));
+        let known = ids.filter_map(|id| self.known.get(id).map(|slot| (id, &slot.value)));
         let mut live: Vec<_> =
             known.filter(|(id, session)| self.is_live(turn, session, id)).map(|(id, session)| (session.started, id.clone())).collect();
         live.sort_unstable();
@@ -205,7 +205,7 @@ impl Sessions {
     }
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, new: NewSession, limit: usize) -> Result<Session, StartSessionError> {
-        if let Some(known) = self.sessions.get(&new.id).map(|slot| slot.value.clone()) {
+        if let Some(known) = self.known.get(&new.id).map(|slot| slot.value.clone()) {
             // Asked again, after an answer that was lost.
             let same = known.profile == new.profile && known.device == new.device && known.account == new.account;
             if !same || !self.is_live(turn, &known, &new.id) {
@@ -229,7 +229,7 @@ impl Sessions {
     }
 
     fn has_room(&self, account: &AccountId) -> bool {
-        self.sessions.len() < SESSIONS_COUNT_MAX && self.accounts.get(account).is_none_or(|own| own.len() < SESSIONS_PER_ACCOUNT_COUNT_MAX)
+        self.known.len() < SESSIONS_COUNT_MAX && self.accounts.get(account).is_none_or(|own| own.len() < SESSIONS_PER_ACCOUNT_COUNT_MAX)
     }
 
     /// Takes or moves the lease of a session to its full length.
@@ -256,7 +256,7 @@ impl Sessions {
         title: Option<TitleId>,
         state: Option<SessionState>,
     ) -> Result<Session, SessionGone> {
-        let known = self.sessions.get(id).map(|slot| &slot.value).filter(|session| session.profile == *profile);
+        let known = self.known.get(id).map(|slot| &slot.value).filter(|session| session.profile == *profile);
         let known = known.cloned().ok_or(SessionGone { reason: None })?;
         if !self.is_live(turn, &known, id) {
             return Err(SessionGone { reason: known.ended });
@@ -276,7 +276,7 @@ impl Sessions {
     /// Ends a session, whoever holds it. An end repeated is no news.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>, id: &SessionId, reason: EndReason) -> bool {
         self.let_go(turn, id);
-        let Some(known) = self.sessions.get(id).map(|slot| &slot.value).filter(|session| session.ended.is_none()) else { return false };
+        let Some(known) = self.known.get(id).map(|slot| &slot.value).filter(|session| session.ended.is_none()) else { return false };
         // That a player was silent here is no word against one that was heard elsewhere since.
         let stamp = if reason == EndReason::Expired { known.stamp.next() } else { turn.stamp_after(known.stamp) };
         let ended = Session { stamp, node: turn.me, ended: Some(reason), ..known.clone() };
@@ -308,7 +308,7 @@ impl Sessions {
         }
         let (ended, profile, account) = (session.ended, session.profile.clone(), session.account.clone());
         let is_mine = session.node == turn.me;
-        if let Some(slot) = self.sessions.get_mut(id) {
+        if let Some(slot) = self.known.get_mut(id) {
             // Who watches is settled when a session starts; another's word with the same id is not about it.
             if slot.value.profile != profile || slot.value.account != account || !slot.join(session, from) {
                 return false;
@@ -320,13 +320,13 @@ impl Sessions {
             }
             let mut slot = Slot { value: session, seq: 0, from };
             turn.journal.note(&mut slot.seq, Key::Session(id.clone()));
-            self.sessions.insert(id.clone(), slot);
+            self.known.insert(id.clone(), slot);
             self.accounts.entry(account).or_default().insert(id.clone());
             self.profiles.entry(profile.clone()).or_default().insert(id.clone());
         }
         if let Some(reason) = ended {
             self.let_go(turn, id);
-            let seq = self.sessions.get(id).map_or(0, |slot| slot.seq);
+            let seq = self.known.get(id).map_or(0, |slot| slot.seq);
             turn.deadlines.set(turn.forget_at(), Due::Forget(Key::Session(id.clone()), seq));
             turn.tell(Topic::Session(id.clone()), EphemeralChange::SessionEnded(reason));
         } else if !is_mine {
@@ -338,7 +338,7 @@ impl Sessions {
 
     /// What is said when another node lets a session lapse whose player is heard here: two nodes may each have thought that they held it.
     fn held_against(&self, turn: &Turn<'_>, id: &SessionId, lapsed: &Session) -> Option<Session> {
-        let known = self.sessions.get(id).map(|slot| &slot.value)?;
+        let known = self.known.get(id).map(|slot| &slot.value)?;
         let is_held = self.held.contains_key(id) && known.ended.is_none();
         let is_lapsed = lapsed.ended == Some(EndReason::Expired) && lapsed.node != turn.me && lapsed.stamp > known.stamp;
         (is_held && is_lapsed).then(|| Session { stamp: turn.stamp_after(lapsed.stamp), node: turn.me, ..known.clone() })
@@ -359,13 +359,13 @@ impl Sessions {
 
     /// Forgets a session that ended, if nothing was said of it since.
     pub(super) fn forget(&mut self, turn: &mut Turn<'_>, id: &SessionId, seq: u64) {
-        if self.sessions.get(id).is_some_and(|slot| slot.seq == seq) {
+        if self.known.get(id).is_some_and(|slot| slot.seq == seq) {
             self.remove(turn, id);
         }
     }
 
     fn remove(&mut self, turn: &mut Turn<'_>, id: &SessionId) {
-        let Some(slot) = self.sessions.remove(id) else { return };
+        let Some(slot) = self.known.remove(id) else { return };
         turn.journal.remove(slot.seq);
         remove_from(&mut self.accounts, &slot.value.account, id);
         remove_from(&mut self.profiles, &slot.value.profile, id);
@@ -373,7 +373,7 @@ impl Sessions {
 
     /// Forgets the sessions that a node held.
     pub(super) fn forget_node(&mut self, turn: &mut Turn<'_>, node: NodeId) {
-        let gone: Vec<_> = self.sessions.iter().filter(|(_, slot)| slot.value.node == node).map(|(id, _)| id.clone()).collect();
+        let gone: Vec<_> = self.known.iter().filter(|(_, slot)| slot.value.node == node).map(|(id, _)| id.clone()).collect();
         for id in gone {
             self.remove(turn, &id);
         }
@@ -381,14 +381,14 @@ impl Sessions {
 
     /// Tells the watchers of every profile that a node holds a session of.
     pub(super) fn tell_of_node(&self, turn: &mut Turn<'_>, node: NodeId) {
-        for slot in self.sessions.values().filter(|slot| slot.value.node == node && slot.value.ended.is_none()) {
+        for slot in self.known.values().filter(|slot| slot.value.node == node && slot.value.ended.is_none()) {
             turn.tell(Topic::Profile(slot.value.profile.clone()), EphemeralChange::Devices);
         }
     }
 
     /// Says anew what a node said that is heard of again.
     pub(super) fn rise(&mut self, turn: &mut Turn<'_>, node: NodeId) {
-        for (id, slot) in self.sessions.iter_mut().filter(|(_, slot)| slot.value.node == node) {
+        for (id, slot) in self.known.iter_mut().filter(|(_, slot)| slot.value.node == node) {
             turn.journal.note(&mut slot.seq, Key::Session(id.clone()));
             if slot.value.ended.is_some() {
                 turn.deadlines.set(turn.forget_at(), Due::Forget(Key::Session(id.clone()), slot.seq));
@@ -405,7 +405,7 @@ impl Sessions {
     /// What the sessions of a profile show of its devices.
     pub(super) fn devices(&self, turn: &Turn<'_>, profile: &ProfileId) -> Vec<PresentDevice> {
         let ids = self.profiles.get(profile).into_iter().flatten();
-        let known = ids.filter_map(|id| self.sessions.get(id).map(|slot| (id, &slot.value)));
+        let known = ids.filter_map(|id| self.known.get(id).map(|slot| (id, &slot.value)));
         let live = known.filter(|(id, session)| self.is_live(turn, session, id));
         live.map(|(_, session)| PresentDevice {
             device: session.device.clone(),

@@ -81,14 +81,14 @@ impl Watchers {
         }
     }
 
-    pub(super) fn tell(&self, topic: &Topic, change: &EphemeralChange) {
+    pub(super) fn tell(&self, topic: &Topic, change: EphemeralChange) {
         // Copied out, so that whoever is told may watch and unwatch.
         let told: Vec<EphemeralNotify> = {
             let watches = self.watches.read().unwrap_or_else(PoisonError::into_inner);
             watches.by_topic.get(topic).into_iter().flat_map(BTreeMap::values).cloned().collect()
         };
         for notify in told {
-            notify(change);
+            notify(&change);
         }
     }
 }

@@ -132,23 +132,26 @@ impl Problem {
             | Self::BadPath { .. }
             | Self::BadQuery { .. }
             | Self::BodyBroken
-            | Self::UnknownType { .. } => StatusCode::BAD_REQUEST,
+            | Self::UnknownType { .. }
+            | Self::Party(PartyError::Position { .. }) => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ProfileNotInToken
+            | Self::ScopeMissing { .. }
+            | Self::ForeignHost
+            | Self::ForeignOrigin
+            | Self::Party(PartyError::NotInvited | PartyError::NotHost) => StatusCode::FORBIDDEN,
+            Self::NotFound | Self::SessionGone => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyStreams { .. } | Self::StreamTaken | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::SessionGone => StatusCode::NOT_FOUND,
-            Self::Party(PartyError::Position { .. }) => StatusCode::BAD_REQUEST,
-            Self::Party(PartyError::NotInvited | PartyError::NotHost) => StatusCode::FORBIDDEN,
-            Self::Party(PartyError::Full { .. }) | Self::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TooManyTitles | Self::SessionTaken | Self::Party(_) => StatusCode::CONFLICT,
+            Self::TooManyTitles | Self::SessionTaken | Self::Party(PartyError::NotJoined | PartyError::Taken) => StatusCode::CONFLICT,
             Self::UpgradeRequired { .. } => StatusCode::UPGRADE_REQUIRED,
             Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::Failed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded { .. } | Self::NotReady { .. } | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded { .. } | Self::NotReady { .. } | Self::Timeout | Self::Party(PartyError::Full { .. }) | Self::Full { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -203,7 +206,8 @@ impl Problem {
             | Self::BadPath { .. }
             | Self::BadQuery { .. }
             | Self::BodyBroken
-            | Self::UnknownType { .. } => "The request cannot be understood",
+            | Self::UnknownType { .. }
+            | Self::Party(PartyError::Position { .. }) => "The request cannot be understood",
             Self::TokenMissing | Self::Token(_) => "A valid token is needed",
             Self::ProfileNotInToken | Self::ScopeMissing { .. } | Self::ForeignHost | Self::ForeignOrigin => "Not allowed",
             Self::NotFound => "Not found",
@@ -212,14 +216,17 @@ impl Problem {
             Self::TooManyTitles => "The profile is full",
             Self::TooManyStreams { .. } | Self::StreamTaken => "Too many streams",
             Self::SessionTaken | Self::SessionGone => "No such session",
-            Self::Party(PartyError::Position { .. }) => "The request cannot be understood",
-            Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "Not now",
-            Self::Party(_) => "Not in this party",
+            Self::Party(PartyError::NotInvited | PartyError::NotHost | PartyError::NotJoined | PartyError::Taken) => "Not in this party",
             Self::UpgradeRequired { .. } => "A WebSocket is spoken here",
             Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => "Too much at once",
             Self::MediaType => "Unsupported media type",
             Self::Internal | Self::Failed { .. } => "The node failed",
-            Self::Overloaded { .. } | Self::RateLimited { .. } | Self::NotReady { .. } | Self::Timeout => "Not now",
+            Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::NotReady { .. }
+            | Self::Timeout
+            | Self::Party(PartyError::Full { .. })
+            | Self::Full { .. } => "Not now",
         }
     }
 

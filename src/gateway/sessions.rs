@@ -26,6 +26,7 @@ use crate::time::{WallTime, system};
 const LIVE_MS: u64 = 60_000;
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the fields are called so")]
 struct Asked {
     profile_id: String,
     title_id: String,

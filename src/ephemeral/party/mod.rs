@@ -188,7 +188,7 @@ impl Party {
 /// All that is known of parties.
 #[derive(Debug, Default)]
 pub(super) struct Parties {
-    parties: BTreeMap<PartyId, Party>,
+    known: BTreeMap<PartyId, Party>,
     viewers_count: usize,
     /// This node's own name among those who change members: its id, and the stamp of its first change.
     since: Option<Hlc>,
@@ -196,7 +196,7 @@ pub(super) struct Parties {
 
 impl Parties {
     pub(super) fn count(&self) -> usize {
-        self.parties.len()
+        self.known.len()
     }
 
     pub(super) const fn viewers_count(&self) -> usize {
@@ -209,7 +209,7 @@ impl Parties {
 
     pub(super) fn create(&mut self, turn: &mut Turn<'_>, new: NewParty) -> Result<PartyView, PartyError> {
         check(&new.anchor)?;
-        if let Some(known) = self.parties.get(&new.id) {
+        if let Some(known) = self.known.get(&new.id) {
             // Asked again, after an answer that was lost.
             let same = known.record.as_ref().is_some_and(|slot| slot.value.invite.matches(&new.invite));
             return if same { self.join(turn, &new.id, &new.profile, &new.device, Some(&new.invite)) } else { Err(PartyError::Taken) };
@@ -236,7 +236,7 @@ impl Parties {
         invite: Option<&Invite>,
     ) -> Result<PartyView, PartyError> {
         let actor = self.actor(turn);
-        let party = self.parties.get_mut(id).filter(|party| party.admits(profile, invite)).ok_or(PartyError::NotInvited)?;
+        let party = self.known.get_mut(id).filter(|party| party.admits(profile, invite)).ok_or(PartyError::NotInvited)?;
         let deadline = turn.lease_end();
         let due = Due::Viewer(id.clone(), profile.clone(), device.clone());
         if let Some(earlier) = party.viewers.renew(profile, device, deadline) {
@@ -266,7 +266,7 @@ impl Parties {
     /// Renews a viewer's lease. Whether there was one.
     pub(super) fn renew(&mut self, turn: &mut Turn<'_>, id: &PartyId, profile: &ProfileId, device: &DeviceId) -> bool {
         let deadline = turn.lease_end();
-        let earlier = self.parties.get_mut(id).and_then(|party| party.viewers.renew(profile, device, deadline));
+        let earlier = self.known.get_mut(id).and_then(|party| party.viewers.renew(profile, device, deadline));
         if let Some(earlier) = earlier {
             let due = Due::Viewer(id.clone(), profile.clone(), device.clone());
             turn.deadlines.cancel(earlier, due.clone());
@@ -278,7 +278,7 @@ impl Parties {
     /// Takes a device out, and its profile's name when no other device of it is here. Whether anything changed.
     pub(super) fn leave(&mut self, turn: &mut Turn<'_>, id: &PartyId, profile: &ProfileId, device: &DeviceId) -> bool {
         let left = self.take_out(turn, id, profile, device);
-        let Some(party) = self.parties.get_mut(id) else { return left };
+        let Some(party) = self.known.get_mut(id) else { return left };
         if !party.viewers.holds_profile(profile)
             && let Some(slot) = &mut party.record
             && slot.value.remove(profile)
@@ -293,7 +293,7 @@ impl Parties {
 
     /// Takes a viewer out; the name stays, so that whoever was only cut off comes back without an invitation.
     fn take_out(&mut self, turn: &mut Turn<'_>, id: &PartyId, profile: &ProfileId, device: &DeviceId) -> bool {
-        let Some(party) = self.parties.get_mut(id) else { return false };
+        let Some(party) = self.known.get_mut(id) else { return false };
         let Some(deadline) = party.viewers.remove(profile, device) else { return false };
         turn.deadlines.cancel(deadline, Due::Viewer(id.clone(), profile.clone(), device.clone()));
         self.viewers_count -= 1;
@@ -308,7 +308,7 @@ impl Parties {
     pub(super) fn command(&mut self, turn: &mut Turn<'_>, id: &PartyId, command: Command) -> Result<PartyView, PartyError> {
         check(&command.anchor)?;
         let Command { profile, device, nonce, anchor } = command;
-        let party = self.parties.get_mut(id).filter(|party| party.admits(&profile, None)).ok_or(PartyError::NotInvited)?;
+        let party = self.known.get_mut(id).filter(|party| party.admits(&profile, None)).ok_or(PartyError::NotInvited)?;
         if !party.viewers.holds(&profile, &device) {
             return Err(PartyError::NotJoined);
         }
@@ -332,7 +332,7 @@ impl Parties {
         profile: &ProfileId,
         control: Control,
     ) -> Result<PartyView, PartyError> {
-        let party = self.parties.get_mut(id).filter(|party| party.admits(profile, None)).ok_or(PartyError::NotInvited)?;
+        let party = self.known.get_mut(id).filter(|party| party.admits(profile, None)).ok_or(PartyError::NotInvited)?;
         if party.host(turn).is_none_or(|host| host.profile != *profile) {
             return Err(PartyError::NotHost);
         }
@@ -351,13 +351,13 @@ impl Parties {
     pub(super) fn forget_profile(&mut self, turn: &mut Turn<'_>, profile: &ProfileId) {
         let named =
             |party: &Party| party.viewers.holds_profile(profile) || party.record.as_ref().is_some_and(|slot| slot.value.holds(profile));
-        let ids: Vec<PartyId> = self.parties.iter().filter(|(_, party)| named(party)).map(|(id, _)| id.clone()).collect();
+        let ids: Vec<PartyId> = self.known.iter().filter(|(_, party)| named(party)).map(|(id, _)| id.clone()).collect();
         for id in ids {
-            let devices = self.parties.get(&id).map(|party| party.viewers.devices_of(profile)).unwrap_or_default();
+            let devices = self.known.get(&id).map(|party| party.viewers.devices_of(profile)).unwrap_or_default();
             for device in devices {
                 self.take_out(turn, &id, profile, &device);
             }
-            if let Some(party) = self.parties.get_mut(&id)
+            if let Some(party) = self.known.get_mut(&id)
                 && let Some(slot) = &mut party.record
                 && slot.value.remove(profile)
             {
@@ -369,7 +369,7 @@ impl Parties {
     }
 
     pub(super) fn view(&self, turn: &Turn<'_>, id: &PartyId) -> Option<PartyView> {
-        let party = self.parties.get(id)?;
+        let party = self.known.get(id)?;
         let record = &party.record.as_ref()?.value;
         Some(PartyView {
             id: id.clone(),
@@ -383,19 +383,19 @@ impl Parties {
     }
 
     pub(super) fn admits(&self, id: &PartyId, profile: &ProfileId, invite: Option<&Invite>) -> bool {
-        self.parties.get(id).is_some_and(|party| party.admits(profile, invite))
+        self.known.get(id).is_some_and(|party| party.admits(profile, invite))
     }
 
     /// The party to join something to, made if there is room.
     fn party(&mut self, turn: &mut Turn<'_>, id: &PartyId) -> Option<&mut Party> {
-        if !self.parties.contains_key(id) {
-            if self.parties.len() >= PARTIES_COUNT_MAX {
+        if !self.known.contains_key(id) {
+            if self.known.len() >= PARTIES_COUNT_MAX {
                 return None;
             }
             turn.deadlines.set(turn.lease_end(), Due::Party(id.clone()));
-            self.parties.insert(id.clone(), Party::default());
+            self.known.insert(id.clone(), Party::default());
         }
-        self.parties.get_mut(id)
+        self.known.get_mut(id)
     }
 
     /// Joins what a node says of a party. Whether it is news.
@@ -447,7 +447,7 @@ impl Parties {
     /// Joins what a node says of its viewers. Whether it is news.
     pub(super) fn join_seats(&mut self, turn: &mut Turn<'_>, id: &PartyId, node: NodeId, seats: Seats, from: Option<NodeId>) -> bool {
         let empty = seats.count == 0;
-        if empty && !self.parties.contains_key(id) {
+        if empty && !self.known.contains_key(id) {
             return false;
         }
         self.party(turn, id).is_some_and(|party| party.join_seats(turn, id, node, seats, from))
@@ -455,14 +455,14 @@ impl Parties {
 
     /// Brings a word of this node's own, from an earlier run, up to who is here now.
     pub(super) fn correct_seats(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
-        if let Some(party) = self.parties.get_mut(id) {
+        if let Some(party) = self.known.get_mut(id) {
             party.say_seats(turn, id);
         }
     }
 
     /// Tells the viewers who came and went since they were last told.
     pub(super) fn tell_count(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
-        if let Some(party) = self.parties.get_mut(id) {
+        if let Some(party) = self.known.get_mut(id) {
             party.to_be_told = false;
             party.tell(turn, id);
         }
@@ -470,14 +470,14 @@ impl Parties {
 
     /// Looks whether anybody is there; a party that was empty twice in a row is over.
     pub(super) fn look(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
-        let Some(party) = self.parties.get_mut(id) else { return };
+        let Some(party) = self.known.get_mut(id) else { return };
         let is_empty = party.present(turn).next().is_none();
         if !(is_empty && party.is_idle) {
             party.is_idle = is_empty;
             turn.deadlines.set(turn.lease_end(), Due::Party(id.clone()));
             return;
         }
-        if let Some(party) = self.parties.remove(id) {
+        if let Some(party) = self.known.remove(id) {
             let seqs = party.seats.values().map(|slot| slot.seq);
             let seqs = seqs.chain(party.record.iter().map(|slot| slot.seq)).chain(party.anchor.iter().map(|slot| slot.seq));
             seqs.for_each(|seq| turn.journal.remove(seq));
@@ -491,7 +491,7 @@ impl Parties {
 
     /// Forgets the empty seats of a node, if nothing was said of them since.
     pub(super) fn forget_seats(&mut self, turn: &mut Turn<'_>, id: &PartyId, node: NodeId, seq: u64) {
-        if let Some(party) = self.parties.get_mut(id)
+        if let Some(party) = self.known.get_mut(id)
             && party.seats.get(&node).is_some_and(|slot| slot.seq == seq)
         {
             party.seats.remove(&node);
@@ -501,7 +501,7 @@ impl Parties {
 
     /// Forgets what a node said.
     pub(super) fn forget_node(&mut self, turn: &mut Turn<'_>, node: NodeId) {
-        for party in self.parties.values_mut() {
+        for party in self.known.values_mut() {
             if let Some(slot) = party.seats.remove(&node) {
                 turn.journal.remove(slot.seq);
             }
@@ -510,14 +510,14 @@ impl Parties {
 
     /// Tells the viewers of every party that a node has viewers of.
     pub(super) fn tell_of_node(&mut self, turn: &mut Turn<'_>, node: NodeId) {
-        for (id, party) in self.parties.iter_mut().filter(|(_, party)| party.seats.contains_key(&node)) {
+        for (id, party) in self.known.iter_mut().filter(|(_, party)| party.seats.contains_key(&node)) {
             party.tell_soon(turn, id);
         }
     }
 
     /// Says anew what a node said that is heard of again.
     pub(super) fn rise(&mut self, turn: &mut Turn<'_>, node: NodeId) {
-        for (id, party) in &mut self.parties {
+        for (id, party) in &mut self.known {
             if let Some(slot) = party.seats.get_mut(&node) {
                 let key = Key::Seats(id.clone(), node);
                 turn.journal.note(&mut slot.seq, key.clone());
@@ -530,16 +530,16 @@ impl Parties {
     }
 
     pub(super) fn record(&self, id: &PartyId) -> Option<&Slot<Record>> {
-        self.parties.get(id)?.record.as_ref()
+        self.known.get(id)?.record.as_ref()
     }
 
     pub(super) fn anchor(&self, now: MonotonicTime, id: &PartyId) -> Option<(&Slot<Steering>, Duration)> {
-        let party = self.parties.get(id)?;
+        let party = self.known.get(id)?;
         Some((party.anchor.as_ref()?, party.age(now)))
     }
 
     pub(super) fn seats(&self, id: &PartyId, node: &NodeId) -> Option<&Slot<Seats>> {
-        self.parties.get(id)?.seats.get(node)
+        self.known.get(id)?.seats.get(node)
     }
 }
 

@@ -599,6 +599,7 @@ impl Link {
     }
 
     fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {
+        core.note_clock(now, mono);
         let token = self.clock.ask(mono);
         let mut body = Vec::new();
         Ping { token }.encode(&mut body);

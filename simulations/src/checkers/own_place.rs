@@ -74,11 +74,15 @@ impl OwnPlace {
             _ => true,
         });
         let is_late = is_late || before.is_some_and(|before| taken_ms < before.taken_ms);
-        if is_late && event.kind != EventKind::Play && event.kind != EventKind::Seek {
+        let moves = matches!(event.kind, EventKind::Play | EventKind::Seek) || event.version.is_some();
+        if is_late {
+            // A move that comes late, after the last one, takes the playhead along; a retry of an earlier one does not.
+            if moves && before.is_some_and(|before| now.version > before.version) {
+                self.heads.remove(&key);
+            }
             return;
         }
         self.heads.insert(key.clone(), now);
-        let moves = matches!(event.kind, EventKind::Play | EventKind::Seek) || event.version.is_some();
         let Some(before) = before.filter(|before| !moves && before.version != now.version) else { return };
         let ledger = self.book.read();
         let was_there = ledger.held(host, key.1).is_some_and(|held| held.places.iter().any(|place| place.version == now.version));
@@ -177,6 +181,26 @@ mod tests {
         let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 3_020_000);
         hosts.see(&Observation::Reported { host: HostId(0), event: &event, sent_at: None, outcome: Ok(newest) });
         assert_eq!(hosts.found(), ["own-place"]);
+    }
+
+    #[test]
+    fn a_retry_of_what_was_before_a_move_says_nothing_of_where_the_playhead_is() {
+        let mut hosts = Hosts::nodes(1);
+        let at =
+            |kind, position_ms, at_ms| PlaybackEvent { at_ms: Some(at_ms), ..PlaybackEvent::new("p", "film", "tv", kind, position_ms) };
+        let now_ms = |hosts: &Hosts| hosts.now.as_millis();
+        let play = at(EventKind::Play, 3_000_000, now_ms(&hosts));
+        hosts.report(0, &play);
+        hosts.wait(10);
+        let back = at(EventKind::Seek, 0, now_ms(&hosts));
+        hosts.report(0, &back);
+        hosts.flush(0);
+        hosts.report(0, &play);
+        hosts.wait(10);
+        let on = at(EventKind::Heartbeat, 10_000, now_ms(&hosts));
+        hosts.report(0, &on);
+        hosts.flush(0);
+        assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
     }
 
     #[test]

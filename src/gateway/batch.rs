@@ -1,12 +1,13 @@
 //! A batch of events on its way through the gateway: what its client sent, and by which index it is to be answered.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::progress::{PlaybackEvent, Refusal, Version};
 use crate::time::WallTime;
 
 /// An event that does not count, and why.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub(super) struct RefusedEvent {
     /// Which of the batch, from 0.
     pub(super) index: u32,

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use super::GatewayState;
 pub(super) use super::batch::{Batch, RefusedEvent};
@@ -104,10 +105,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type == "application/json" || media_type == "text/plain" || media_type.ends_with("+json")
 }
 
-#[derive(Deserialize)]
-struct Whole {
+/// A batch of events.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Batch)]
+pub(super) struct Whole {
     #[serde(default)]
+    /// The device's clock as it sends, Unix milliseconds.
     sent_at_ms: Option<u64>,
+    #[schema(max_items = 1000)]
     events: Vec<PlaybackEvent>,
 }
 

@@ -12,6 +12,7 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::GatewayState;
 use super::auth::Bearer;
@@ -32,10 +33,14 @@ pub(super) struct Asked {
     returned: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Recorded)]
 pub(super) struct Answer {
     accepted: usize,
     refused: Vec<RefusedEvent>,
+    /// Which place each accepted event counted in, by its index in the batch.
+    #[schema(value_type = BTreeMap<String, u64>)]
     versions: Versions,
     server_time_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

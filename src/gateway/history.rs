@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::GatewayState;
 use super::auth::Bearer;
@@ -27,7 +28,9 @@ pub(super) struct Asked {
     limit: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A page of the history.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HistoryPage)]
 pub(super) struct Page {
     items: Vec<ProgressBody>,
     /// What to say as `after` for the next page; absent on the last.

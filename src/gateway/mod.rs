@@ -19,6 +19,7 @@ mod history;
 mod https;
 mod layers;
 mod listener;
+mod openapi;
 mod origins;
 mod pages;
 pub(crate) mod parties;
@@ -280,6 +281,7 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/parties/{party}", get(parties::look))
         .route("/v1/parties/{party}/control", post(parties::command))
         .route("/v1/parties/{party}/members", post(parties::join).delete(parties::leave))
+        .route("/v1/openapi.json", get(openapi::describe))
         .route("/v1/heartbeats", post(events::record_in::<dialects::Heartbeat>))
         .route("/v1/positions", post(events::record_in::<dialects::PositionRecord>))
         .route("/api/progress/sync", post(events::record_in::<dialects::ProgressSync>))

@@ -6,6 +6,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::GatewayState;
 use super::auth::Bearer;
@@ -22,7 +23,8 @@ use crate::time::{Hlc, MonotonicTime, system};
 const INVITE_HEADER: &str = "leftoff-invite";
 
 /// A party in JSON, as clients see it over HTTP and WebSocket. All numbers are below 2^53.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Party)]
 pub(crate) struct PartyBody {
     id: String,
     host: Option<MemberBody>,
@@ -32,14 +34,16 @@ pub(crate) struct PartyBody {
     anchor: Option<AnchorBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartyMember)]
 struct MemberBody {
     profile_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartyAnchor)]
 struct AnchorBody {
     stamp: u64,
     title_id: String,
@@ -78,7 +82,9 @@ impl PartyBody {
     }
 }
 
-#[derive(Serialize)]
+/// A party as it stands.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PartyAnswer)]
 pub(super) struct Answer {
     #[serde(flatten)]
     party: PartyBody,
@@ -96,7 +102,8 @@ impl Answer {
 }
 
 /// Where everybody is to be, as clients say it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewAnchor)]
 pub(crate) struct AskedAnchor {
     title_id: Option<String>,
     #[serde(default)]
@@ -122,8 +129,10 @@ impl AskedAnchor {
     }
 }
 
-#[derive(Deserialize)]
-struct AskedParty {
+/// A party to create.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewParty)]
+pub(super) struct AskedParty {
     profile_id: String,
     device_id: String,
     control: Option<String>,
@@ -131,16 +140,20 @@ struct AskedParty {
     anchor: AskedAnchor,
 }
 
-#[derive(Deserialize)]
-struct AskedMember {
+/// Who joins.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewMember)]
+pub(super) struct AskedMember {
     profile_id: String,
     device_id: String,
     #[serde(alias = "token", alias = "invite_token")]
     invite: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct AskedCommand {
+/// Where everybody is to go.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PartyCommand)]
+pub(super) struct AskedCommand {
     profile_id: String,
     device_id: String,
     nonce: Option<u64>,

@@ -7,6 +7,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ephemeral::PartyError;
 use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX, SOCKET_FRAME_BYTES_MAX, TITLES_PER_PROFILE_COUNT_MAX};
@@ -278,8 +279,10 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// A problem (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -336,5 +339,31 @@ impl From<ReadError> for Problem {
 pub(super) fn keep_allow(from: &Response, to: &mut Response) {
     if let Some(allow) = from.headers().get(ALLOW) {
         to.headers_mut().insert(ALLOW, allow.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// Texts between backticks.
+    fn quoted(text: &str) -> BTreeSet<&str> {
+        text.split('`').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_code_stands_in_the_table_of_problems_and_every_code_of_the_table_exists() {
+        let source = include_str!("problem.rs");
+        let (_, code) = source.split_once("fn code(&self)").unwrap();
+        let (code, _) = code.split_once("\n    }\n").unwrap();
+        let codes: BTreeSet<&str> = code.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(codes.len() > 20, "{codes:?}");
+        let docs = include_str!("../../docs/http.md");
+        let (_, section) = docs.split_once("## Problems").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
+        let told: BTreeSet<&str> = rows.flat_map(|row| quoted(row.split('|').nth(2).unwrap())).collect();
+        assert_eq!(codes.difference(&told).collect::<Vec<_>>(), Vec::<&&str>::new(), "in the code and not in docs/http.md");
+        assert_eq!(told.difference(&codes).collect::<Vec<_>>(), Vec::<&&str>::new(), "in docs/http.md and not in the code");
     }
 }

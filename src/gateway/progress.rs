@@ -1,13 +1,15 @@
 //! `Progress` in JSON: a register as clients see it.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::cursor::cursor;
 use crate::progress::{Policy, Progress, ResumePoint};
 use crate::store::{Seq, Store};
 
 /// The JSON of one register. All numbers are below 2^53.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Progress)]
 pub(crate) struct ProgressBody {
     profile_id: String,
     title_id: String,
@@ -30,7 +32,8 @@ pub(crate) struct ProgressBody {
     cursor: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Place)]
 struct PlaceBody {
     version: u64,
     position_ms: u64,

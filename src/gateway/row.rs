@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::GatewayState;
 use super::auth::Bearer;
@@ -19,7 +20,8 @@ pub(super) struct Asked {
     limit: Option<String>,
 }
 
-#[derive(Serialize)]
+/// Titles to continue with.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Row {
     items: Vec<ProgressBody>,
 }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::GatewayState;
 use super::auth::Bearer;
@@ -25,22 +26,28 @@ use crate::time::{WallTime, system};
 /// A report older than this says nothing of what plays now, in milliseconds.
 const LIVE_MS: u64 = 60_000;
 
-#[derive(Deserialize)]
+/// A session to begin.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewSession)]
 #[expect(clippy::struct_field_names, reason = "the fields are called so")]
-struct Asked {
+pub(super) struct Asked {
     profile_id: String,
     title_id: String,
     device_id: String,
     session_id: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-struct Renewal {
+/// What plays now; nothing of it: as before.
+#[derive(Deserialize, Default, ToSchema)]
+#[schema(as = SessionRenewal)]
+pub(super) struct Renewal {
     title_id: Option<String>,
     state: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A session that has begun, and where to resume.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionStarted)]
 pub(super) struct Started {
     session_id: String,
     lease_ms: u64,
@@ -49,7 +56,9 @@ pub(super) struct Started {
     progress: ProgressBody,
 }
 
-#[derive(Serialize)]
+/// A session that goes on.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SessionRenewed)]
 pub(super) struct Renewed {
     session_id: String,
     title_id: String,

@@ -8,6 +8,7 @@ use crate::time::{Hlc, HybridClock, WallTime};
 
 /// What happened in a player.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(rename_all = "UPPERCASE")]
 #[repr(u8)]
 pub enum EventKind {
@@ -40,6 +41,7 @@ impl EventKind {
 
 /// One report of a player, as it arrives: unchecked. The same fields in JSON over HTTP and WebSocket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct PlaybackEvent {
     /// Whose progress. Left out, it is empty, and so refused with its own event and not with the whole batch; like the next two.
     #[serde(default)]

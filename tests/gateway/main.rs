@@ -26,4 +26,5 @@ mod rates;
 mod reads;
 mod sessions;
 mod support;
+mod tenants;
 mod web;

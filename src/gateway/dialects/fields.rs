@@ -10,6 +10,15 @@ pub(super) const MALFORMED: &str = "malformed";
 /// Unix times below this are seconds: as milliseconds they would lie in 1973, as seconds beyond the year 5000.
 const SECONDS_BELOW: f64 = 1e11;
 
+/// For the description only: what these players write of ids, and of positions.
+#[derive(utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "values are read as they come")]
+pub(in crate::gateway) enum TextOrNumber {
+    Text(String),
+    Number(f64),
+}
+
 /// Why a report is no event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::gateway) struct Fault {

@@ -4,27 +4,35 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::fields::{self, Fault};
+use super::fields::{self, Fault, TextOrNumber};
 use super::{Dialect, Unsaid};
 use crate::progress::{EventKind, PlaybackEvent};
 
 /// `{profile_id, movie_id, video_timestamp_ms, client_request_time, device_id, event_type}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::gateway) struct Heartbeat {
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     profile_id: Value,
     #[serde(default)]
+    #[schema(value_type = TextOrNumber, required = true)]
     movie_id: Value,
     #[serde(default)]
+    #[schema(value_type = f64, required = true)]
     video_timestamp_ms: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     client_request_time: Value,
     #[serde(default)]
+    #[schema(value_type = TextOrNumber, required = true)]
     device_id: Value,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     event_type: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     duration_ms: Value,
 }
 

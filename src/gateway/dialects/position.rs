@@ -4,8 +4,9 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::fields::{self, Fault};
+use super::fields::{self, Fault, TextOrNumber};
 use super::{Dialect, Unsaid};
 use crate::progress::{EventKind, PlaybackEvent};
 
@@ -13,22 +14,29 @@ use crate::progress::{EventKind, PlaybackEvent};
 const NAMELESS: &str = "player";
 
 /// `{userId, showId, episodeId, position}`; the position in seconds or as `"18:42"`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::gateway) struct PositionRecord {
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     user_id: Value,
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     show_id: Value,
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     episode_id: Value,
     #[serde(default)]
+    #[schema(value_type = TextOrNumber, required = true)]
     position: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     timestamp: Value,
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     device_id: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     duration: Value,
 }
 

@@ -5,32 +5,42 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::fields::{self, Fault};
+use super::fields::{self, Fault, TextOrNumber};
 use super::{Dialect, Unsaid};
 use crate::progress::{EventKind, PlaybackEvent};
 
 /// `{userId, lessonId, position, state, deviceId, timestamp, immediate}`; the position in seconds.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::gateway) struct ProgressSync {
     #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
     user_id: Value,
     #[serde(default)]
+    #[schema(value_type = TextOrNumber, required = true)]
     lesson_id: Value,
     #[serde(default)]
+    #[schema(value_type = f64, required = true)]
     position: Value,
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     state: Value,
     #[serde(default)]
+    #[schema(value_type = TextOrNumber, required = true)]
     device_id: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     timestamp: Value,
     #[serde(default)]
+    #[schema(value_type = Option<bool>)]
     immediate: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f64>)]
     duration: Value,
     #[serde(default)]
+    #[schema(value_type = Option<f32>)]
     playback_speed: Value,
 }
 

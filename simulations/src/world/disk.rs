@@ -126,7 +126,9 @@ impl Disk {
         let (store, _) = Store::open(files, Box::new(self.engine.clone()), self.store.clone(), fresh).map_err(|error| failed(&error))?;
         for records in backup.records.chunks(1_000) {
             let mut batch = Batch::local();
-            records.iter().for_each(|record| batch.push(record));
+            for record in records {
+                batch.push(record);
+            }
             store.append(batch).map_err(|error| failed(&error))?;
             store.flush(&mut |_| ()).map_err(|error| failed(&error))?;
         }

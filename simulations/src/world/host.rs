@@ -78,6 +78,7 @@ pub(super) struct Waiting {
 }
 
 /// A host.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) region: String,

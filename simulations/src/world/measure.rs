@@ -10,6 +10,7 @@ use leftoff::time::MonotonicTime;
 
 use super::divergence::Divergence;
 use super::propagation::Propagation;
+use super::queue::Micros;
 use super::stage::Stage;
 use crate::observation::{Traffic, VirtualTime};
 use crate::outcome::Peak;
@@ -96,18 +97,18 @@ impl Measure {
         }
         let Ok(Record::Register { profile, title, state }) = applied.record() else { return };
         if measures {
-            self.note_propagation(stage, key, place, from_peer, state);
+            self.note_propagation(stage.now(), key, place, from_peer, state);
         }
         if wants {
             self.divergence.note(key, profile, title);
         }
     }
 
-    fn note_propagation(&mut self, stage: &Stage, key: RegisterKey, place: usize, from_peer: bool, state: Progress) {
+    fn note_propagation(&mut self, now: Micros, key: RegisterKey, place: usize, from_peer: bool, state: Progress) {
         if from_peer {
-            self.propagation.arrive(key, stage.now(), place, &state);
+            self.propagation.arrive(key, now, place, &state);
         } else {
-            self.propagation.begin(key, stage.now(), place, state);
+            self.propagation.begin(key, now, place, state);
         }
     }
 

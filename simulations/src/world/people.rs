@@ -208,11 +208,11 @@ impl World<'_> {
                 true
             }
             Err(error) => {
-                let (code, text) = match &error {
+                let (kind, text) = match &error {
                     RecordError::NotReady { .. } => ("not_ready", format!("not ready: {error}")),
                     _ => ("append", format!("append: {error}")),
                 };
-                *self.watch.measure.refused.entry(code.to_owned()).or_default() += events.len() as u64;
+                *self.watch.measure.refused.entry(kind.to_owned()).or_default() += events.len() as u64;
                 for event in events {
                     self.watch.see(&self.stage, &Observation::Reported { host: id, event, sent_at: Some(sent_at), outcome: Err(&text) });
                 }

@@ -133,9 +133,8 @@ impl Planner<'_> {
         let mut spots = vec![false; self.places.len()];
         for selector in selectors {
             let region = self.scenario.regions.iter().position(|region| region.name == *selector);
-            for spot in 0..spots.len() {
-                let own = region == Some(self.places[spot]) || (selector == "all");
-                spots[spot] |= own;
+            for (spot, place) in spots.iter_mut().zip(&self.places) {
+                *spot |= region == Some(*place) || selector == "all";
             }
             for HostId(host) in self.scenario.select(selector).unwrap_or_default() {
                 spots[host as usize] = true;

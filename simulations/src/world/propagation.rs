@@ -69,7 +69,7 @@ impl Times {
 
     /// The upper bound of a bin.
     fn bound(bin: usize) -> f64 {
-        FIRST_MS * STEP.powi(bin as i32)
+        FIRST_MS * STEP.powf(bin as f64)
     }
 
     fn percentile(&self, part: f64) -> f64 {

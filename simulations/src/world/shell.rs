@@ -35,15 +35,11 @@ impl World<'_> {
         at.life += 1;
         at.run = at.random.bits();
         let life = at.life;
-        let opened = at.disk.open();
-        let (core, report) = match opened {
-            Ok(opened) => opened,
-            Err(_) => {
-                // Struck while opening: whoever watches over the process starts it again.
-                at.disk.lose_power();
-                self.stage.queue.after(REOPEN_US, Event::Start { host: host as u32, life });
-                return;
-            }
+        let Ok((core, report)) = at.disk.open() else {
+            // Struck while opening: whoever watches over the process starts it again.
+            at.disk.lose_power();
+            self.stage.queue.after(REOPEN_US, Event::Start { host: host as u32, life });
+            return;
         };
         let woken = Arc::clone(&at.woken);
         core.set_waker(Box::new(move || woken.store(true, Ordering::Relaxed)));
@@ -224,12 +220,11 @@ impl World<'_> {
         at.fold_planned = false;
         let Some(core) = at.core.as_deref() else { return };
         match core.fold_step(FoldBudget { slots: FOLD_SLOTS, force: false }) {
-            Ok(FoldStep::Idle) => {}
+            Ok(FoldStep::Idle | FoldStep::Finished { .. }) => {}
             Ok(FoldStep::Worked { .. }) => {
                 at.fold_planned = true;
                 self.stage.queue.after(FOLD_STEP_US, Event::Fold { host, life });
             }
-            Ok(FoldStep::Finished { .. }) => {}
             Err(_) if at.disk.files.has_crashed() => self.crash(host as usize, None),
             Err(_) => {
                 at.fold_planned = true;

@@ -29,10 +29,6 @@ struct Shown {
 }
 
 impl World<'_> {
-    fn id(&self, conn: &Conn, side: usize) -> HostId {
-        HostId(conn.sides[side].host as u32)
-    }
-
     /// Takes a connection out, works on it and puts it back, or lets it go when both of its sides have ended.
     pub(super) fn with_conn(&mut self, index: u32, generation: u32, work: impl FnOnce(&mut Self, &mut Conn)) {
         if let Some(conn) = self.stage.conns.take(index, generation) {
@@ -169,7 +165,7 @@ impl World<'_> {
         let to = 1 - from;
         let now = self.stage.now();
         let found = frame::split(rest)?.ok_or(LinkError::UnknownType { number: 0 })?;
-        let (host, peer) = (self.id(conn, to), self.id(conn, from));
+        let (host, peer) = (id(conn, to), id(conn, from));
         let (number, body) = (found.number, found.body);
         self.watch.see(&self.stage, &Observation::FrameArrived { link: conn.id, host, peer, number, body });
         let at = &self.stage.hosts[conn.sides[to].host];
@@ -227,7 +223,7 @@ impl World<'_> {
     pub(super) fn turn(&mut self, index: u32, conn: &mut Conn, side: usize) {
         let now = self.stage.now();
         let mono = monotonic(now);
-        let (host, peer) = (self.id(conn, side), self.id(conn, 1 - side));
+        let (host, peer) = (id(conn, side), id(conn, 1 - side));
         let at = &self.stage.hosts[conn.sides[side].host];
         let Some(core) = at.core.as_deref() else { return };
         let wall = at.clock.wall(now);
@@ -306,14 +302,14 @@ impl World<'_> {
     /// Acts on what a link tells.
     pub(super) fn take_events(&mut self, index: u32, conn: &mut Conn, side: usize) {
         while let Some(event) = conn.sides[side].link.as_mut().and_then(leftoff::sync::Link::poll_event) {
-            self.take_event(index, conn, side, event);
+            self.take_event(index, conn, side, &event);
         }
     }
 
-    fn take_event(&mut self, index: u32, conn: &mut Conn, side: usize, event: LinkEvent) {
+    fn take_event(&mut self, index: u32, conn: &mut Conn, side: usize, event: &LinkEvent) {
         let host = conn.sides[side].host;
         match event {
-            LinkEvent::Greeted { peer, role, run, .. } => self.greeted(index, conn, side, (peer, role, run)),
+            LinkEvent::Greeted { peer, role, run, .. } => self.greeted(index, conn, side, (*peer, *role, *run)),
             LinkEvent::Opened => {
                 conn.sides[side].opened = true;
                 let at = &mut self.stage.hosts[host];
@@ -328,7 +324,7 @@ impl World<'_> {
                     self.judge_clock(host);
                 }
             }
-            LinkEvent::Shared { clock_offset_ms } => self.stage.hosts[host].disk.clock_offset_ms = clock_offset_ms,
+            LinkEvent::Shared { clock_offset_ms } => self.stage.hosts[host].disk.clock_offset_ms = *clock_offset_ms,
             LinkEvent::Reconciled { .. } => self.reconciled(host),
             _ => {}
         }
@@ -370,6 +366,10 @@ impl World<'_> {
         self.watch.see(&self.stage, &seen);
         answer.register.is_some().then(|| answer.point.position.as_millis())
     }
+}
+
+fn id(conn: &Conn, side: usize) -> HostId {
+    HostId(conn.sides[side].host as u32)
 }
 
 fn traffic_of(number: u8) -> Traffic {

@@ -46,7 +46,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(way: OneWay, condition: Condition) -> Self {
-        Self { way, condition, ..Self::default() }
+        Self { condition, way, ..Self::default() }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -79,10 +79,10 @@ impl Wire {
         let Condition { quality, slower, .. } = self.condition;
         let once = |random: &mut Random| (self.way.draw(random) as f64 * slower) as Micros;
         let mut delay = once(random);
-        let packets = bytes.div_ceil(PACKET_BYTES).max(1) as i32;
+        let packets = bytes.div_ceil(PACKET_BYTES).max(1) as f64;
         let round_trip = (2.0 * self.way.mean_us() * slower) as Micros;
         if quality.loss > 0.0 {
-            let any_lost = |packets: i32| 1.0 - (1.0 - quality.loss).powi(packets);
+            let any_lost = |packets: f64| 1.0 - (1.0 - quality.loss).powf(packets);
             let mut lost = any_lost(packets);
             for _ in 0..LOSSES_IN_A_ROW_MAX {
                 if !random.chance(lost) {
@@ -90,7 +90,7 @@ impl Wire {
                 }
                 // Noticed by what comes after it, or by a probe: a round trip and a bit.
                 delay += round_trip * 5 / 4 + 1_000;
-                lost = any_lost(((f64::from(packets) * quality.loss) as i32).max(1));
+                lost = any_lost((packets * quality.loss).max(1.0));
             }
         }
         if random.chance(quality.reorder) {

@@ -25,6 +25,7 @@ fn history() -> String {
 
 /// Says it on the standard output, for the other process below.
 #[test]
+#[expect(clippy::print_stdout, reason = "the other process reads it there")]
 fn the_hash_of_a_history() {
     println!("hash {}", history());
 }

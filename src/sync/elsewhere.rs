@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use super::frame::{self, FrameType};
+use super::message::Heard;
 use crate::limits::NEIGHBOURS_COUNT_MAX;
 use crate::replica::Core;
 use crate::store::{LeftOut, PeerCursor, ReplicaId, Seq};
@@ -118,8 +120,20 @@ impl Telling {
         self.due
     }
 
+    /// Appends a frame with what is new since the peer was last told; whether anything is, and it is time.
+    pub(super) fn poll(&mut self, mono: MonotonicTime, core: &Core, to: ReplicaId, out: &mut Vec<u8>) -> bool {
+        let cursors = self.news(mono, core, to);
+        if cursors.is_empty() {
+            return false;
+        }
+        let mut body = Vec::new();
+        Heard { cursors }.encode(&mut body);
+        frame::put(out, FrameType::Heard, &body);
+        true
+    }
+
     /// What is new since the peer was last told, of all but itself; empty if nothing is, or it is not yet time.
-    pub(super) fn poll(&mut self, mono: MonotonicTime, core: &Core, to: ReplicaId) -> Vec<PeerCursor> {
+    fn news(&mut self, mono: MonotonicTime, core: &Core, to: ReplicaId) -> Vec<PeerCursor> {
         let durable = core.store().durable();
         if self.due.is_none() && durable > self.seen {
             self.due = Some(mono + INTERVAL);

@@ -20,6 +20,7 @@ const PATIENCE_MAX: Duration = Duration::from_millis(500);
 /// What one peer has been told.
 #[derive(Debug)]
 pub(super) struct Telling {
+    peer: NodeId,
     cursor: GossipCursor,
     /// Set while there is something to tell: when a frame may go, and since when it waits.
     waits: Option<(MonotonicTime, MonotonicTime)>,
@@ -28,8 +29,8 @@ pub(super) struct Telling {
 
 impl Telling {
     /// Begins, with everything that this node knows.
-    pub(super) fn new(mono: MonotonicTime, core: &Core) -> Self {
-        Self { cursor: core.ephemeral().gossip_cursor(), waits: None, next: mono }
+    pub(super) fn new(mono: MonotonicTime, core: &Core, peer: ReplicaId) -> Self {
+        Self { peer: NodeId(peer.0), cursor: core.ephemeral().gossip_cursor(), waits: None, next: mono }
     }
 
     /// When a frame is to be polled though nothing happens.
@@ -38,7 +39,7 @@ impl Telling {
     }
 
     /// Appends a frame, if there is something to tell and it is time; whether it did. `before_records`: only if it has waited too long.
-    pub(super) fn poll(&mut self, mono: MonotonicTime, core: &Core, peer: ReplicaId, before_records: bool, out: &mut Vec<u8>) -> bool {
+    pub(super) fn poll(&mut self, mono: MonotonicTime, core: &Core, before_records: bool, out: &mut Vec<u8>) -> bool {
         if !core.ephemeral().has_news(&self.cursor) {
             self.waits = None;
             return false;
@@ -49,7 +50,7 @@ impl Telling {
         }
         self.waits = None;
         let mut body = Vec::new();
-        if !core.ephemeral().put_news(mono, NodeId(peer.0), &mut self.cursor, &mut body) {
+        if !core.ephemeral().put_news(mono, self.peer, &mut self.cursor, &mut body) {
             return false;
         }
         self.next = mono + PAUSE;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{LinkConfig, LinkError};
+use super::{LinkConfig, LinkError, LinkEvent};
 use crate::limits::ACTIVITY_WINDOW_MS;
 use crate::progress::ProfileId;
 use crate::replica::{Core, Grant};
@@ -135,6 +135,18 @@ impl Peer {
         let id = narrow.and_then(|narrow| narrow.grant.as_ref()).map_or(hello.replica, |grant| bound_id(core, grant, hello.replica));
         let epoch = narrow.map_or(hello.epoch, |narrow| narrow.epoch(hello.epoch));
         Self { id, claimed: hello.replica, role: hello.role, epoch, hello }
+    }
+
+    /// What the shell is told of it.
+    pub(super) fn greeted(&self) -> LinkEvent {
+        LinkEvent::Greeted {
+            peer: self.id,
+            role: self.role,
+            name: self.hello.name.clone(),
+            region: self.hello.region.clone(),
+            run: self.hello.run,
+            advertise: self.hello.advertise.clone(),
+        }
     }
 
     pub(super) const fn cursor(&self, seq: Seq) -> PeerCursor {

@@ -369,26 +369,15 @@ impl Link {
             self.queue(FrameType::Granted, &body);
             self.narrow_to(now, mono, narrow);
         }
-        self.announce();
+        if let Some(greeted) = self.peer.as_ref().map(Peer::greeted) {
+            self.push_event(greeted);
+        }
         if waits_for_grant {
             self.state = LinkState::Granting;
         } else {
             self.resume(core);
         }
         Ok(())
-    }
-
-    fn announce(&mut self) {
-        let Some(peer) = &self.peer else { return };
-        let event = LinkEvent::Greeted {
-            peer: peer.id,
-            role: peer.role,
-            name: peer.hello.name.clone(),
-            region: peer.hello.region.clone(),
-            run: peer.hello.run,
-            advertise: peer.hello.advertise.clone(),
-        };
-        self.push_event(event);
     }
 
     fn take_granted(&mut self, now: WallTime, mono: MonotonicTime, core: &Core, granted: Granted) {
@@ -443,7 +432,7 @@ impl Link {
         }
         if self.is_to_node() {
             self.outbox.set_to_node();
-            self.leases = Some(leases::Telling::new(mono, core));
+            self.leases = Some(leases::Telling::new(mono, core, peer.id));
         }
         self.state = LinkState::Open;
         // The neighbour may have synced what it could not acknowledge before the last link broke.
@@ -556,7 +545,7 @@ impl Link {
         if !self.may_send {
             return Ok(false);
         }
-        if self.tell_leases(mono, core, true, out) {
+        if self.leases.as_mut().is_some_and(|leases| leases.poll(mono, core, true, out)) {
             return Ok(true);
         }
         let (polled, event) = self.reconciler.poll(mono, store, &self.inbox, &mut self.outbox, out)?;
@@ -573,29 +562,13 @@ impl Link {
             return Ok(true);
         }
         let to = peer.id;
-        Ok(self.is_to_node() && (self.tell(mono, core, to, out) || self.tell_leases(mono, core, false, out)))
-    }
-
-    fn tell_leases(&mut self, mono: MonotonicTime, core: &Core, before_records: bool, out: &mut Vec<u8>) -> bool {
-        let (Some(leases), Some(peer)) = (&mut self.leases, &self.peer) else { return false };
-        leases.poll(mono, core, peer.id, before_records, out)
+        Ok((self.is_to_node() && self.telling.poll(mono, core, to, out))
+            || self.leases.as_mut().is_some_and(|leases| leases.poll(mono, core, false, out)))
     }
 
     /// Whether both sides are nodes.
     fn is_to_node(&self) -> bool {
         self.config.role == Role::Node && self.peer.as_ref().is_some_and(|peer| peer.role == Role::Node)
-    }
-
-    /// Tells the peer how far the changes of others are here, when it is time.
-    fn tell(&mut self, mono: MonotonicTime, core: &Core, to: ReplicaId, out: &mut Vec<u8>) -> bool {
-        let cursors = self.telling.poll(mono, core, to);
-        if cursors.is_empty() {
-            return false;
-        }
-        let mut body = Vec::new();
-        Heard { cursors }.encode(&mut body);
-        frame::put(out, FrameType::Heard, &body);
-        true
     }
 
     fn ping(&mut self, now: WallTime, mono: MonotonicTime, core: &Core) {

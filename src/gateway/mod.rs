@@ -84,7 +84,7 @@ impl Default for GatewayOptions {
             bodies_bytes_max: 64 << 20,
             request_timeout: Duration::from_secs(10),
             sockets_count_max: 10_000,
-            socket_idle: Duration::from_secs(60),
+            socket_idle: Duration::from_mins(1),
         }
     }
 }

@@ -81,7 +81,7 @@ impl StateStore for Bounded {
 
 /// One allowance for each key.
 struct Limiter<C: Clock = NodeClock> {
-    limiter: RateLimiter<u64, Bounded, C, NoOpMiddleware<C::Instant>>,
+    allowances: RateLimiter<u64, Bounded, C, NoOpMiddleware<C::Instant>>,
     clock: C,
     burst: NonZeroU32,
 }
@@ -91,17 +91,16 @@ impl<C: Clock + Clone> Limiter<C> {
     fn new(per_s: u32, burst: u32, clock: C) -> Option<Self> {
         let (per_s, burst) = (NonZeroU32::new(per_s)?, NonZeroU32::new(burst)?);
         let quota = Quota::per_second(per_s).allow_burst(burst);
-        Some(Self { limiter: RateLimiter::new(quota, Bounded::default(), clock.clone()), clock, burst })
+        Some(Self { allowances: RateLimiter::new(quota, Bounded::default(), clock.clone()), clock, burst })
     }
 
     /// Takes `count` of a key's allowance, or says when to come back, in milliseconds. All or nothing.
     fn take(&self, key: u64, count: usize) -> Result<(), u64> {
         let Some(count) = NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX)) else { return Ok(()) };
-        match self.limiter.check_key_n(&key, count.min(self.burst)) {
-            Ok(Ok(())) => Ok(()),
+        match self.allowances.check_key_n(&key, count.min(self.burst)) {
             Ok(Err(later)) => Err((later.wait_time_from(self.clock.now()).as_millis() as u64).max(1)),
-            // Cannot be: what is asked for was cut to what can be had.
-            Err(_) => Ok(()),
+            // What is asked for was cut to what can be had, so there is no other error.
+            Ok(Ok(())) | Err(_) => Ok(()),
         }
     }
 }

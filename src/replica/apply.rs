@@ -77,6 +77,7 @@ pub enum ApplyError {
 impl Core {
     /// Takes records from a peer, and with them the cursor that they bring this replica to.
     ///
+    /// When a record is refused for later, the cursor is not kept.
     /// With a grant, only records of its profiles are taken, and only within bounds. They are kept, and may be acknowledged to the peer, when
     /// [`AppliedRecords::last`] is durable.
     ///
@@ -117,7 +118,10 @@ impl Core {
         if sent != count {
             return Err(ApplyError::Count { announced: count, sent });
         }
-        if let Some(cursor) = cursor {
+        // A cursor on disk says that everything before it is here. What was refused for later is not: the peer offers it again while it remembers,
+        // and sends it from the old cursor on when both sides have forgotten.
+        let is_whole = refused.iter().all(|refused| refused.reason != RefusedReason::TooFarAhead);
+        if let Some(cursor) = cursor.filter(|_| is_whole) {
             batch.set_cursor(cursor);
         }
         if batch.is_empty() {

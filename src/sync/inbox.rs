@@ -41,6 +41,8 @@ impl Inbox {
         grant: Option<&Grant>,
     ) -> Result<(), ApplyError> {
         let made_there = records.says.own.is_some();
+        // What was refused lies before every later cursor: with one of those on disk, and both sides restarted, nobody would know of it any more.
+        let cursor = cursor.filter(|_| !self.has_refused_for_later());
         let peer_records = PeerRecords { bytes: records.bytes, count: records.count, cursor, made_there };
         let applied = core.apply(now, from, peer_records, grant)?;
         self.received += 1;

@@ -373,7 +373,7 @@ fn a_record_from_a_fast_clock_is_refused_by_name_and_taken_when_it_is_due() {
     assert_eq!(world.replicas[1].position("p", "film"), 0);
     let figures = world.pairs[pair].links[0].figures(&world.replicas[0].core);
     assert_eq!((figures.refused_out, figures.waiting_out), (1, 1));
-    assert!(cursor(&world, 1, 0).is_some(), "the cursor moves on all the same");
+    assert!(cursor(&world, 1, 0).is_none(), "what is not here is not said to be");
     world.record(1, "p", "other", EventKind::Pause, 1_000);
     world.run(100);
     assert_eq!(world.replicas[0].position("p", "other"), 1_000);
@@ -397,6 +397,29 @@ fn a_refused_record_outlives_the_link_on_which_it_was_refused() {
     let configs = [world.config(true, Role::Node), LinkConfig { unsettled: unsettled[1].clone(), ..world.config(false, Role::Node) }];
     world.link_with([0, 1], configs);
     world.run(40_000);
+    assert_eq!(world.replicas[1].position("p", "film"), 60_000);
+}
+
+#[test]
+fn a_refused_record_outlives_the_restart_of_both_sides() {
+    let mut world = two();
+    world.link(0, 1);
+    world.run(100);
+    world.replicas[1].skew_ms = -600_000;
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run(500);
+    world.record(0, "p", "series", EventKind::Pause, 90_000);
+    world.run(500);
+    assert_eq!(world.replicas[1].position("p", "film"), 0, "it is from ten minutes ahead");
+    // Whoever refused and whoever was refused: neither remembers.
+    for pair in &mut world.pairs {
+        pair.frames_left = Some(0);
+    }
+    world.replicas[0].restart();
+    world.replicas[1].restart();
+    world.replicas[1].skew_ms = 0;
+    world.link(0, 1);
+    world.run_until_equal();
     assert_eq!(world.replicas[1].position("p", "film"), 60_000);
 }
 

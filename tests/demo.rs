@@ -1,6 +1,7 @@
 //! The demonstration as its readers run it: the program itself, without a terminal.
 #![allow(clippy::pedantic, reason = "pedantry is for what ships")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+#![allow(clippy::disallowed_methods, reason = "a test waits by the real clock")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -72,7 +73,7 @@ impl Staying {
         let mut staying = Self { child, page: String::new(), told, _folder: folder };
         let first = staying.line(|line| !line.trim().is_empty());
         let address = first.trim().strip_prefix("In a browser: http://").and_then(|rest| rest.strip_suffix('/'));
-        staying.page = address.expect("the first line says where the page is").to_owned();
+        staying.page = address.unwrap().to_owned();
         staying
     }
 
@@ -80,7 +81,7 @@ impl Staying {
     fn line(&self, passes: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let line = self.told.recv_timeout(deadline.saturating_duration_since(Instant::now())).expect("the line comes in time");
+            let line = self.told.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap();
             if passes(&line) {
                 return line;
             }
@@ -105,9 +106,9 @@ impl Staying {
         let mut socket = TcpStream::connect(&self.page).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         write!(socket, "GET /demo/events HTTP/1.1\r\nhost: {}\r\n\r\n", self.page).unwrap();
-        let states = BufReader::new(socket).lines().map(|line| line.expect("a state comes in time"));
+        let states = BufReader::new(socket).lines().map(|line| line.unwrap());
         let mut states = states.filter_map(|line| line.strip_prefix("data: ").map(|json| serde_json::from_str(json).unwrap()));
-        states.find(passes).expect("the stream goes on")
+        states.find(passes).unwrap()
     }
 
     fn set_line(&self, region: &str, cut: bool, headers: &[(&str, &str)]) -> (u16, String) {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::issuer::Keys;
-use crate::support::{Answer, Client, TestNode, event};
+use crate::support::{Answer, Client, event};
 
 /// What belongs to one profile: itself, a session of it, a party that it hosts.
 struct Tenant {

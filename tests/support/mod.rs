@@ -17,4 +17,5 @@ pub(crate) mod relay;
 pub(crate) mod watcher;
 
 /// For what is shared with tests over nodes in their own process.
+#[allow(unused_imports, reason = "not every test binary shares those")]
 pub(crate) use patience::SOON as DEADLINE;

@@ -13,7 +13,7 @@ fn pages() -> Vec<String> {
     let mut bad = example();
     bad.settled = false;
     bad.violations = vec!["nothing-lost at 3.2s: <script>alert(1)</script> & \"quoted\" \u{1b}[31m".into(); 700];
-    vec![example(), empty, bad].iter().map(|outcome| page(&scenario(), outcome, &CHECKED, "leftoff-sim run region-cut --seed 7")).collect()
+    [example(), empty, bad].iter().map(|outcome| page(&scenario(), outcome, &CHECKED, "leftoff-sim run region-cut --seed 7")).collect()
 }
 
 #[test]

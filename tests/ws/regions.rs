@@ -128,7 +128,8 @@ fn nothing_grows_while_clients_come_and_go() {
 #[test]
 fn clients_that_come_back_all_at_once_are_let_in_without_an_outage() {
     let mut cluster = Cluster::prepare(&mut Dice::of_this_run("all at once"), 1, |_, _| true);
-    cluster.nodes[0].setup.gateway = "sockets_max = 400\n[limits]\nprofile_events_per_s = 0".to_owned();
+    cluster.nodes[0].setup.gateway = "sockets_max = 400".to_owned();
+    cluster.nodes[0].setup.limits = "profile_events_per_s = 0".to_owned();
     cluster.start_all();
     let address = cluster.nodes[0].addresses().http;
     let sockets: Vec<Socket> = (0..400)

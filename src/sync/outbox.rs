@@ -14,8 +14,11 @@ use crate::replica::Core;
 use crate::store::{Feed, PeerCursor, ReadError, ReplicaId, Seq, Store};
 use crate::time::MonotonicTime;
 
-/// Frames in flight that may each carry whatever there is. Beyond them changes gather, to a live frame's worth.
+/// Frames in flight that may each carry whatever there is. Beyond them changes gather, to a live frame's worth or for [`GATHER_TIME`].
 const SMALL_FRAMES_COUNT_MAX: usize = 2;
+
+/// How long changes gather at most: on a long line an acknowledgement is a round trip away, and nobody is to wait for it.
+const GATHER_TIME: Duration = Duration::from_millis(10);
 
 /// A frame to a peer that lags, in bytes: larger frames cost less for each record at both ends.
 const LAGGING_FRAME_BYTES: usize = 256 << 10;
@@ -79,6 +82,8 @@ pub(super) struct Outbox {
     told_made: Seq,
     synced_made: Seq,
     cover_due: Option<MonotonicTime>,
+    /// When the changes that gather now leave at the latest.
+    gathered: Option<MonotonicTime>,
     /// What the peer gets elsewhere, if it is a node. A device gets everything from its node, and asks for no account.
     elsewhere: Option<Elsewhere>,
     /// How far the peer has our changes with what was sent: behind the feed's position while a change that was left out for a later one of the
@@ -202,9 +207,17 @@ impl Outbox {
         self.offers.insert(mono, refused);
     }
 
-    /// When there may be something to send though nothing changed.
+    /// When there may be something to send though nothing changed. Without room for it, an acknowledgement is waited for instead.
     pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
-        [self.cover_due, self.offers.next_due(), self.elsewhere.as_ref().and_then(Elsewhere::next_timeout)].into_iter().flatten().min()
+        [
+            self.cover_due,
+            self.gathered.filter(|_| self.has_room()),
+            self.offers.next_due(),
+            self.elsewhere.as_ref().and_then(Elsewhere::next_timeout),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the bounded bytes in flight leave room for a frame.
@@ -265,11 +278,18 @@ impl Outbox {
         }
         let behind = durable.0.saturating_sub(feed.position().0);
         self.lags = behind > LAGGING_COUNT;
-        // A frame leaves as soon as the line is idle; only while some are in flight do changes gather.
-        let gathers = self.in_flight.len() >= SMALL_FRAMES_COUNT_MAX && behind < GATHERED_COUNT && !self.more;
-        if (behind == 0 && !feed.is_scanning()) || gathers {
+        if behind == 0 && !feed.is_scanning() {
+            self.gathered = None;
             return Ok(Polled::default());
         }
+        // A frame leaves as soon as the line is idle; only while some are in flight do changes gather, and not for long.
+        if self.in_flight.len() >= SMALL_FRAMES_COUNT_MAX && behind < GATHERED_COUNT && !self.more {
+            let gathered = *self.gathered.get_or_insert(mono + GATHER_TIME);
+            if gathered > mono {
+                return Ok(Polled::default());
+            }
+        }
+        self.gathered = None;
         let bytes_max = if self.lags { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
         let left_out = self.elsewhere.as_mut().map(Elsewhere::left_out).unwrap_or_default();
         let step = store.next_changes(feed, to, bytes_max, wants, left_out, records)?;

@@ -95,7 +95,8 @@ impl Core {
         debug_assert!(bytes.len() <= FRAME_BYTES_MAX, "frames are bounded where they are read");
         let now = self.corrected(now);
         let mut reader = Reader::new(bytes);
-        let mut batch = Batch::from_peer(from).made_there(made_there);
+        let batch = if grant.is_some() { Batch::from_device(from) } else { Batch::from_peer(from) };
+        let mut batch = batch.made_there(made_there);
         let mut refused = Vec::new();
         let mut highest = Hlc::ZERO;
         let mut sent = 0;

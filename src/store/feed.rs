@@ -135,7 +135,7 @@ impl LeftOut {
 pub struct FeedStep {
     /// Records appended to the output.
     pub count: u32,
-    /// All of them are changes that were made here, none after this one. `None`: others may be among them.
+    /// All of them are changes that were made here or by devices that brought them here, none after this one. `None`: others may be among them.
     pub own: Option<Seq>,
     /// With these and all earlier records of the feed applied, the peer has everything up to here. `None` in the middle of a scan.
     pub covers: Option<Seq>,
@@ -225,7 +225,7 @@ impl Store {
             } else if !from_peer && !sent.contains(&change.key) && !output.leaves_out(feed, change) {
                 self.send_register(feed, change, peer, &mut sent, output)?;
             }
-            all_own &= output.count == before || change.origin == OriginIndex::LOCAL;
+            all_own &= output.count == before || change.is_ours;
             feed.position = change.seq;
         }
         if all && changes.len() < CHANGES_PER_STEP {

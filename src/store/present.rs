@@ -161,6 +161,7 @@ impl Present {
                 seq: applying.seq,
                 origin: applying.origin,
                 made_there: applying.frame.made_there,
+                is_ours: applying.is_ours(),
                 tombstone: false,
             });
         }
@@ -188,6 +189,7 @@ impl Present {
                 seq: applying.seq,
                 origin: applying.origin,
                 made_there: applying.frame.made_there,
+                is_ours: applying.is_ours(),
                 tombstone: true,
             });
         }
@@ -244,7 +246,7 @@ impl Present {
 
     /// The index of an origin, which is added if it is new.
     fn origin_index(&self, origin: Origin) -> OriginIndex {
-        let Origin::Peer(peer) = origin else { return OriginIndex::LOCAL };
+        let Some(peer) = origin.replica() else { return OriginIndex::LOCAL };
         if let Some(index) = self.origin_of(peer) {
             return index;
         }
@@ -288,6 +290,10 @@ struct Applying<'a> {
 }
 
 impl Applying<'_> {
+    const fn is_ours(&self) -> bool {
+        !matches!(self.frame.origin, Origin::Peer(_))
+    }
+
     const fn applied(&self, key: RegisterKey, changed: bool, opened: Option<crate::progress::Version>) -> Applied<'_> {
         Applied { seq: self.seq, key, origin: self.frame.origin, unshared: self.frame.unshared, changed, opened, encoded: self.encoded }
     }

@@ -54,6 +54,18 @@ pub enum Origin {
     Local,
     /// Arrived from a peer.
     Peer(ReplicaId),
+    /// Arrived from a device, by the id that it is known by here. Other nodes get it from here, as if it had been recorded here.
+    Device(ReplicaId),
+}
+
+impl Origin {
+    /// Who sent it, if it came from elsewhere.
+    pub const fn replica(self) -> Option<ReplicaId> {
+        match self {
+            Self::Local => None,
+            Self::Peer(replica) | Self::Device(replica) => Some(replica),
+        }
+    }
 }
 
 /// A record, decoded.
@@ -171,6 +183,11 @@ impl Batch {
     /// An empty batch of records from a peer.
     pub fn from_peer(peer: ReplicaId) -> Self {
         Self { origin: Origin::Peer(peer), ..Self::default() }
+    }
+
+    /// An empty batch of records from a device.
+    pub fn from_device(device: ReplicaId) -> Self {
+        Self { origin: Origin::Device(device), ..Self::default() }
     }
 
     /// The batch's records are changes that were made at the peer, and did not come to it from elsewhere.

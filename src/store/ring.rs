@@ -14,6 +14,8 @@ pub(super) struct Change {
     pub(super) origin: OriginIndex,
     /// It was made where it came from.
     pub(super) made_there: bool,
+    /// It was recorded here, or a device brought it here: every other node gets it from this one.
+    pub(super) is_ours: bool,
     /// A profile's tombstone: the key is the first of its profile.
     pub(super) tombstone: bool,
 }

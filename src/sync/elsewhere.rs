@@ -4,7 +4,8 @@
 //! there is left out for C while C is known to hear from A: what is left out counts as not covered until C says that it has it. When C does
 //! not say so within [`PATIENCE`], the feed goes back to the first that was left out, and A's changes are passed on until C is heard to hear
 //! from A again. So a chain A-B-C converges, a cut between A and C costs one moment's patience, and no cursor ever claims what its owner does
-//! not have. What A itself only passed on is never left out: C may not get it from A. So nobody waits for a cursor that waits for his own.
+//! not have. What A itself only passed on from other nodes is never left out: C may not get it from A. (What a device brought
+//! to A counts as made at A: no other node tells C of it.) So nobody waits for a cursor that waits for his own.
 
 use std::time::Duration;
 

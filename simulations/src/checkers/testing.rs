@@ -174,11 +174,7 @@ impl Hosts {
         let mut applied: Vec<(Seq, Option<ReplicaId>, Record, bool)> = Vec::new();
         self.cores[&host]
             .flush_observed(&mut |one| {
-                let from = match one.origin {
-                    Origin::Local => None,
-                    Origin::Peer(peer) => Some(peer),
-                };
-                applied.push((one.seq, from, one.record().unwrap(), one.changed));
+                applied.push((one.seq, one.origin.replica(), one.record().unwrap(), one.changed));
             })
             .unwrap();
         for (seq, from, record, changed) in applied {

@@ -194,7 +194,7 @@ impl World<'_> {
             self.watch.see(&self.stage, &Observation::Restamped { host, offset_ms: moved_ms });
         }
         for Shown { seq, origin, record, unshared, changed } in shown {
-            let from = if let Origin::Peer(peer) = origin { Some(peer) } else { None };
+            let from = origin.replica();
             self.watch.see(&self.stage, &Observation::Applied { host, seq, from, record: &record, unshared, changed });
         }
         self.acknowledge(host.0 as usize);

@@ -1,7 +1,7 @@
 //! Those who look on: checkers, trace, figures.
 
 use leftoff::replica::RefusedReason;
-use leftoff::store::{Applied, Origin};
+use leftoff::store::Applied;
 use leftoff::sync::message::{Ack, RefusalReason};
 
 use super::measure::Measure;
@@ -47,10 +47,7 @@ impl Watch {
         }
         // Bytes that do not decode are not applied.
         let Ok(record) = applied.record() else { return };
-        let from = match applied.origin {
-            Origin::Local => None,
-            Origin::Peer(peer) => Some(peer),
-        };
+        let from = applied.origin.replica();
         let (seq, unshared, changed) = (applied.seq, applied.unshared, applied.changed);
         self.check(stage, &Observation::Applied { host: id, seq, from, record: &record, unshared, changed });
     }

@@ -4,7 +4,7 @@
 //! segment   "leftoff\n" · version u32 · number u64 · replica [16] · epoch u64 · secret check u64 · next sequence number u64 · CRC-32C u32 of the
 //!           60 bytes before it; then frames
 //! frame     payload length u32 · CRC-32C u32 · sequence number of the first record u64 · payload
-//! payload   flags u8 (1 mark · 2 from a peer · 4 cursor · 8 floor · 16 unshared · 32 shares · 64 forgets cursors · 128 made there) · records u32
+//! payload   flags u8 (1 mark · 2 from a peer · 4 cursor · 8 floor · 16 unshared, of a peer's: a device's · 32 shares · 64 forgets cursors · 128 made there) · records u32
 //!           [peer [16]] [cursor: peer [16], epoch u64, sequence number u64] [floor day u32] · records
 //! ```
 //!
@@ -27,7 +27,9 @@ const MARK: u8 = 1;
 const PEER: u8 = 2;
 const CURSOR: u8 = 4;
 const FLOOR: u8 = 8;
+/// Of a frame without peer: unshared. Nothing that came from a peer is unshared, so there it says that the peer is a device.
 const UNSHARED: u8 = 16;
+const DEVICE: u8 = UNSHARED;
 const SHARES: u8 = 32;
 const FORGETS: u8 = 64;
 const MADE_THERE: u8 = 128;
@@ -112,8 +114,8 @@ impl FrameDraft {
         };
         let mut header = vec![0];
         header.extend_from_slice(&batch.count.to_le_bytes());
-        if let Origin::Peer(peer) = batch.origin {
-            flags |= PEER;
+        if let Some(peer) = batch.origin.replica() {
+            flags |= if matches!(batch.origin, Origin::Device(_)) { PEER | DEVICE } else { PEER };
             header.extend_from_slice(&peer.0);
         }
         if let Some(cursor) = &batch.cursor {
@@ -126,7 +128,7 @@ impl FrameDraft {
             flags |= FLOOR;
             header.extend_from_slice(&day.to_le_bytes());
         }
-        if batch.unshared {
+        if batch.unshared && batch.origin == Origin::Local {
             flags |= UNSHARED;
         }
         if batch.made_there {
@@ -211,7 +213,11 @@ impl<'a> Frame<'a> {
         let mut reader = Reader::new(payload);
         let flags = reader.u8("flags")?;
         let count = u32::from_le_bytes(reader.array("records")?);
-        let origin = if flags & PEER == 0 { Origin::Local } else { Origin::Peer(ReplicaId(reader.array("peer")?)) };
+        let origin = match (flags & PEER != 0, flags & DEVICE != 0) {
+            (false, _) => Origin::Local,
+            (true, false) => Origin::Peer(ReplicaId(reader.array("peer")?)),
+            (true, true) => Origin::Device(ReplicaId(reader.array("peer")?)),
+        };
         let cursor = if flags & CURSOR == 0 {
             None
         } else {
@@ -230,7 +236,7 @@ impl<'a> Frame<'a> {
             count,
             kind,
             origin,
-            unshared: flags & UNSHARED != 0,
+            unshared: origin == Origin::Local && flags & UNSHARED != 0,
             made_there: flags & MADE_THERE != 0,
             cursor,
             floor_day,

@@ -13,7 +13,7 @@ const OWN: u8 = 4;
 /// flags    u8: 1 covers, 2 made, 4 own
 /// covers   varint, if flagged: with these records, and those before them on this link, the receiver has every change of the sender up to here
 /// made     varint, if flagged: the same of the changes that were made at the sender; without it, as far as is covered
-/// own      varint, if flagged: all these records are changes that were made at the sender, up to so many after `made`
+/// own      varint, if flagged: all these records are changes that were made at the sender or at its devices, up to so many after `made`
 /// count    varint
 /// records  to the end of the frame
 /// ```
@@ -34,7 +34,7 @@ pub struct Says {
     pub covers: Option<Seq>,
     /// The same of those changes that were made at the sender. What came to it from elsewhere the receiver may get from there.
     pub made: Option<Seq>,
-    /// All these records are changes that were made at the sender, none after this one; `None`: others may be among them.
+    /// All these records are changes that were made at the sender or brought to it by devices, none after this one; `None`: others may be among them.
     pub own: Option<Seq>,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::world::{Replica, World, cursor};
+use super::world::{Grants, Replica, World, cursor};
 use crate::progress::EventKind;
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::{Batch, StoreOptions};
@@ -485,4 +485,27 @@ fn a_peer_that_does_not_acknowledge_costs_its_bounded_bytes_in_flight_and_no_mor
     let bytes = link.figures(core).in_flight_bytes;
     let bound = crate::limits::IN_FLIGHT_BYTES_MAX;
     assert!(bytes >= bound && bytes < bound + crate::limits::FRAME_BYTES_MAX, "{bytes}");
+}
+
+#[test]
+fn in_a_mesh_what_a_device_brings_is_sent_once_to_every_node_and_goes_around_a_way_that_is_cut() {
+    let mut world = mesh(4);
+    world.authority = Some(Arc::new(Grants(vec!["mine"])));
+    world.replicas.push(Replica::device(9));
+    world.link_device(4, 0);
+    world.run(3_000);
+    let before = records_in(&world);
+    for number in 0..100 {
+        world.record(4, "mine", &format!("film-{number}"), EventKind::Pause, 60_000);
+        world.run(10);
+    }
+    world.run(3_000);
+    assert!(world.replicas.iter().all(|replica| replica.position("mine", "film-99") == 60_000));
+    assert_eq!(records_in(&world) - before, 100 * 4, "to the device's node, and from there to the three others");
+
+    let cut = world.pairs.iter().position(|pair| pair.ends == [0, 2]).unwrap();
+    world.pairs[cut].frames_left = Some(0);
+    world.record(4, "mine", "film-7", EventKind::Pause, 90_000);
+    world.run(1_600);
+    assert_eq!(world.replicas[2].position("mine", "film-7"), 90_000);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leftoff::progress::{EventKind, PlaybackEvent, ProfileId, TitleId};
 use leftoff::replica::{Core, CoreOptions, PeerRecords};
-use leftoff::store::{Epoch, Fresh, Origin, Record, ReplicaId, Seq, Store, StoreOptions};
+use leftoff::store::{Epoch, Fresh, Record, ReplicaId, Seq, Store, StoreOptions};
 use leftoff::sync::LinkFigures;
 use leftoff::time::{Hlc, WallTime};
 

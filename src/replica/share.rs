@@ -91,7 +91,8 @@ impl Core {
             self.store.share(batch)?;
             self.flush_observed(observe).map_err(failed)?;
         }
-        if offset_ms != 0 {
+        // Also by a clock that agrees: what was stamped before it was put right lies in the future by it, and has been moved back.
+        if offset_ms != 0 || offsets.values().any(|moved_ms| *moved_ms != 0) {
             self.playheads.restamp(|key| offsets.get(&key).copied().unwrap_or(offset_ms), latest, own);
             self.clock.shift(offset_ms, latest);
             self.watchers.notify_all(&Change::Reset);

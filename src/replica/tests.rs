@@ -216,6 +216,21 @@ fn a_clock_set_back_while_the_device_is_away_puts_nothing_in_the_future() {
 }
 
 #[test]
+fn what_was_stamped_before_a_fast_clock_was_put_right_is_moved_and_everybody_is_told() {
+    let (device, node) = (device_core(), core());
+    let fast = NOW.shifted(86_400_000);
+    record(&device, fast, &[event("phone", EventKind::Play, 0), event("phone", EventKind::Seek, 600_000)]);
+    let resets = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&resets);
+    device.watch(&ids().0, Arc::new(move |change| _ = counted.fetch_add(u64::from(*change == Change::Reset), Ordering::Relaxed)));
+    device.share_unshared(NOW.shifted(1_000), 0).unwrap();
+    assert_eq!(resets.load(Ordering::Relaxed), 1, "its version has been lowered by a day");
+    record(&device, NOW.shifted(10_000), &[event("phone", EventKind::Heartbeat, 609_000)]);
+    assert_eq!(exchange(&device, &node, NOW.shifted(10_000)).refused, [], "also its playhead has left the place in the future");
+    assert_eq!(position(&node), 609_000);
+}
+
+#[test]
 fn a_device_whose_clock_is_a_day_fast_is_not_refused_and_does_not_win_by_it() {
     let (device, node) = (device_core(), core());
     let day_ms = 86_400_000;

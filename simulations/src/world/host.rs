@@ -125,6 +125,8 @@ pub(super) struct Host {
     pub(super) kept: Arc<AtomicU64>,
     /// Set by the replica when there is something to flush.
     pub(super) woken: Arc<AtomicBool>,
+    /// Set by a device's replica when it tells its watchers to read everything again.
+    pub(super) reset: Arc<AtomicBool>,
 }
 
 impl Host {
@@ -180,6 +182,7 @@ impl Host {
         self.clocks = Clocks::default();
         self.open_count = 0;
         self.woken = Arc::default();
+        self.reset = Arc::default();
         self.kept = Arc::default();
         for dialer in &mut self.dialers {
             *dialer = Dialer::new(std::mem::take(&mut dialer.targets));

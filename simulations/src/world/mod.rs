@@ -357,6 +357,7 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             dialers,
             random,
             woken: Arc::default(),
+            reset: Arc::default(),
             kept: Arc::default(),
         });
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use leftoff::replica::Change;
 use leftoff::store::{FoldBudget, FoldStep, Origin, Seq};
 
 use super::World;
-use super::host::{Dialing, Up};
+use super::host::{Dialing, Kind, Up};
 use super::links::End;
 use super::queue::{Event, Micros};
 use crate::observation::{DiskFault, HostId, Observation, Stop};
@@ -43,6 +44,10 @@ impl World<'_> {
         };
         let woken = Arc::clone(&at.woken);
         core.set_waker(Box::new(move || woken.store(true, Ordering::Relaxed)));
+        if let Kind::Device { profile, .. } = &at.kind {
+            let reset = Arc::clone(&at.reset);
+            core.watch(profile, Arc::new(move |change| _ = reset.fetch_or(*change == Change::Reset, Ordering::Relaxed)));
+        }
         let mut damage: Vec<String> = report.damage.iter().map(|damage| format!("{}: {}", damage.file, damage.what)).collect();
         if core.store().needs_reconciliation() {
             damage.push("something acknowledged may be missing here".to_owned());

@@ -1,5 +1,7 @@
 //! Turns of links: what has arrived is taken, what is to be sent is polled, what they tell is acted on.
 
+use std::sync::atomic::Ordering;
+
 use leftoff::progress::ProfileId;
 use leftoff::replica::Core;
 use leftoff::store::{Applied, Origin, Record, ReplicaId, Seq};
@@ -172,12 +174,12 @@ impl World<'_> {
         let (Some(core), Some(link)) = (at.core.as_deref(), conn.sides[to].link.as_mut()) else { return Ok((Handled::Done, found.bytes)) };
         let (wall, mono) = (at.clock.wall(now), monotonic(now));
         let takes_records = number == FrameType::Records as u8;
-        if number != FrameType::Pong as u8 || !core.keeps_apart() {
+        if number != FrameType::Pong as u8 || at.is_node() {
             let handled = link.handle_frame(wall, mono, core, number, body)?;
             conn.sides[to].owes |= takes_records;
             return Ok((handled, found.bytes));
         }
-        // A device learns of its node's clock: it moves its work to right time and shares it.
+        // A device learns of its node's clock: it may move its work to right time and share it.
         let appended = core.store().appended();
         let offset_ms = core.clock_offset_ms();
         let mut shown = Vec::new();
@@ -190,7 +192,7 @@ impl World<'_> {
             }
         })?;
         let moved_ms = core.clock_offset_ms() - offset_ms;
-        if moved_ms != 0 {
+        if at.reset.swap(false, Ordering::Relaxed) {
             self.watch.see(&self.stage, &Observation::Restamped { host, offset_ms: moved_ms });
         }
         for Shown { seq, origin, record, unshared, changed } in shown {

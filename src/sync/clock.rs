@@ -7,6 +7,9 @@ use std::time::Duration;
 use super::message::Pong;
 use crate::time::{MonotonicTime, WallTime};
 
+/// Clocks that are further apart than this, and than can be told, were not so when they were last compared: one of them was set, or creeps.
+const APART_MS_MIN: u64 = 2_000;
+
 /// What one exchange showed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Comparison {
@@ -14,6 +17,14 @@ pub struct Comparison {
     pub offset_ms: i64,
     /// How long the exchange took.
     pub rtt: Duration,
+}
+
+impl Comparison {
+    /// Whether the clocks are further apart than a device may go on with.
+    pub(super) fn is_apart(&self) -> bool {
+        let error_ms = u64::try_from(self.rtt.as_millis() / 2).unwrap_or(u64::MAX);
+        self.offset_ms.unsigned_abs() > APART_MS_MIN.saturating_add(error_ms)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,5 +92,12 @@ mod tests {
         assert_eq!(meter.compare(now, at(100), Pong { token: 9, clock: WallTime::ZERO }), None);
         meter.close(comparison);
         assert_eq!(meter.compare(now, at(100), pong), None, "an answer counts once");
+    }
+
+    #[test]
+    fn what_a_slow_answer_cannot_tell_does_not_set_clocks_apart() {
+        let comparison = |offset_ms, rtt_ms| Comparison { offset_ms, rtt: Duration::from_millis(rtt_ms) };
+        assert!(comparison(2_100, 100).is_apart() && comparison(-2_100, 100).is_apart());
+        assert!(!comparison(2_000, 0).is_apart() && !comparison(-3_900, 4_000).is_apart());
     }
 }

@@ -451,8 +451,9 @@ impl Link {
         let comparison =
             self.clock.compare(core.corrected(now), mono, pong).ok_or(LinkError::OutOfOrder { number: FrameType::Pong as u8 })?;
         core.note_clock(now, mono);
-        // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again.
-        if core.keeps_apart() {
+        // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again; and the node's own
+        // clock may have been wrong when they were last compared.
+        if core.keeps_apart() || (core.options().keeps_unshared && comparison.is_apart()) {
             let shared = core.share_unshared_observed(now, comparison.offset_ms, observe);
             let shared = shared.map_err(|error| LinkError::Share { reason: error.to_string() })?;
             self.push_event(LinkEvent::Shared { clock_offset_ms: shared });

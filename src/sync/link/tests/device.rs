@@ -60,6 +60,25 @@ fn a_device_with_a_wrong_clock_moves_its_work_before_it_shares_it() {
 }
 
 #[test]
+fn a_device_follows_a_node_whose_clock_is_put_right() {
+    let mut world = world(vec!["mine"]);
+    world.replicas[1].skew_ms = -3_600_000;
+    let pair = world.link_device(0, 1);
+    world.run(1_000);
+    assert_eq!(world.replicas[0].core.clock_offset_ms() / 60_000, -60, "an hour behind, like its node");
+    world.replicas[1].skew_ms = 0;
+    world.run(12_000);
+    assert!(world.replicas[0].core.clock_offset_ms().abs() < 1_000, "with the next comparison");
+    world.record(1, "mine", "film", EventKind::Pause, 60_000);
+    world.run(1_000);
+    assert_eq!(world.replicas[0].position("mine", "film"), 60_000, "not refused for an hour");
+    world.record(0, "mine", "film", EventKind::Pause, 90_000);
+    world.run(1_000);
+    assert_eq!(world.replicas[1].position("mine", "film"), 90_000);
+    assert!(world.pairs[pair].is_alive());
+}
+
+#[test]
 fn a_device_that_returns_gets_what_changed_in_its_profiles_by_cursor() {
     let mut world = world(vec!["mine"]);
     for title in 0..300 {

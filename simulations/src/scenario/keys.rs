@@ -80,7 +80,7 @@ pub const KEYS: &[Key] = &[
         Kind::Time,
         "10min",
         ("1s", "30d"),
-        "how long the world may take, after everything is healed, until all replicas are equal; added to it is how far any clock was ahead, because what it stamped is refused until it is due",
+        "how long the world may take, after everything is healed, until all replicas are equal; added to it is how far clocks were set ahead in all, because what they stamped is refused until it is due",
     ),
     key("", "regions", Kind::Special, "", ("1", "32"), "the regions: a list of names, or `[[regions]]` tables as below"),
     key("", "nodes", Kind::Count, "1", ("1", "64"), "nodes of each region that does not say how many it has"),

@@ -296,7 +296,9 @@ impl World<'_> {
             return;
         }
         let Some(core) = at.core.as_deref() else { return };
-        if core.hide(at.clock.wall(self.stage.now()), &profile, &title).is_ok() {
+        let now = self.stage.now();
+        core.note_clock(at.clock.wall(now), super::clock::monotonic(now));
+        if core.hide(at.clock.wall(now), &profile, &title).is_ok() {
             self.see(&Observation::Hid { host: HostId(host as u32), profile: &profile, title: &title });
         }
         self.flush_if_woken(host);
@@ -309,7 +311,9 @@ impl World<'_> {
         let host = if self.stage.hosts[host].is_up() { host } else { up.first().copied().unwrap_or(host) };
         let at = &self.stage.hosts[host];
         let Some(core) = at.core.as_deref().filter(|_| at.is_up()) else { return };
-        if core.erase(at.clock.wall(self.stage.now()), &profile).is_ok() {
+        let now = self.stage.now();
+        core.note_clock(at.clock.wall(now), super::clock::monotonic(now));
+        if core.erase(at.clock.wall(now), &profile).is_ok() {
             self.see(&Observation::Erased { host: HostId(host as u32), profile: &profile });
         }
         self.flush_if_woken(host);

@@ -42,7 +42,8 @@ impl World<'_> {
         self.watch.at_rest(&self.stage, self.settled);
     }
 
-    /// How far any clock was ahead. What was stamped by it is refused until it is due: only then can all be equal.
+    /// How far any clock can have been ahead. What was stamped by it is refused until it is due: only then can all be equal. Faults of one clock
+    /// add up while they last together.
     fn ahead(&self) -> Duration {
         let ahead = |fault: &Fault| match fault.kind {
             FaultKind::Clock { offset_ms, drift_ppm, .. } => {
@@ -52,7 +53,7 @@ impl World<'_> {
             }
             _ => Duration::ZERO,
         };
-        let most = self.scenario.faults.iter().map(ahead).max().unwrap_or_default();
+        let most = self.scenario.faults.iter().map(ahead).sum::<Duration>();
         if most > Duration::from_millis(self.scenario.replicas.drift_ms_max) { most } else { Duration::ZERO }
     }
 

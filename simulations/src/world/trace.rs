@@ -184,7 +184,7 @@ impl Trace {
                     &length
                 }
                 Observation::Reported { event, outcome, .. } => {
-                    reported = (&event.profile_id, &event.title_id, &event.device_id, event.kind, event.position_ms, outcome);
+                    reported = (&event.profile_id, &event.title_id, &event.device_id, event.kind, event.position_ms, event.at_ms, outcome);
                     &reported
                 }
                 other => other,

@@ -279,4 +279,21 @@ mod tests {
         assert!(lose_disk(false).is_empty());
         assert_eq!(lose_disk(true), ["converged"]);
     }
+
+    #[test]
+    fn what_was_erased_may_be_gone_when_the_disk_that_knew_of_the_erasure_is() {
+        let mut scenario = scenario();
+        let kind = FaultKind::LoseDisk { hosts: vec!["all".into()] };
+        scenario.faults.push(Fault { at: scenario.duration / 2, lasts: scenario.duration / 4, kind });
+        let mut hosts = Hosts::of(&scenario, 1);
+        hosts.watch(0, "p", EventKind::Play, 100);
+        hosts.wait(1);
+        hosts.cores[&0].erase(hosts.now, &ids("p").0).unwrap();
+        hosts.flush(0);
+        hosts.see(&Observation::Disk { host: HostId(0), fault: DiskFault::Lost });
+        hosts.cores.insert(0, node(9));
+        let replica = hosts.cores[&0].store().id();
+        hosts.see(&Observation::Started { host: HostId(0), replica, damage: "" });
+        assert!(hosts.rest().is_empty(), "{:?}", hosts.violations());
+    }
 }

@@ -7,7 +7,7 @@ use leftoff::progress::ProfileId;
 use leftoff::progress::codec::put_id;
 use leftoff::store::KeyRange;
 
-use super::ledger::{Map, Mix};
+use super::mix::{Map, Mix};
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 

@@ -4,8 +4,8 @@
 //! acknowledged when its host died has been seen by nobody, so it is looked up when the host serves again.
 
 use std::cell::{Ref, RefCell};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
+use std::hash::Hasher;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -15,6 +15,7 @@ use leftoff::replica::Core;
 use leftoff::store::{Feed, KeyRange, Record, ReplicaId, Seq, Store};
 use leftoff::time::Hlc;
 
+use super::mix::{Map, Mix};
 use super::{Checker, Kinds, Violation};
 use crate::model::{Deltas, Facts};
 use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
@@ -24,39 +25,6 @@ use crate::scenario::{FaultKind, Scenario};
 const SPOT_EVERY: u32 = 4;
 /// Registers that wait to be read back.
 const SPOTS_MAX: usize = 64;
-
-/// Spreads the small numbers and short ids that maps are keyed by here. The same in every run, so that a run is the same too.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 29
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, value: u8) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(u64::from(value));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-/// A map with a hash that is the same in every run.
-pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
 
 /// A profile, by number.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -503,7 +471,23 @@ impl Ledger {
         // An erasure that only the lost disk knew is lost like any delta.
         let erased: Vec<(ProfileNo, u64)> =
             self.erased.keys().map(|profile| (*profile, everywhere(*profile, &self.hosts).unwrap_or(0))).collect();
+        for (profile, known) in &erased {
+            if *known < self.erased(*profile) {
+                self.lose_erased(*profile);
+            }
+        }
         self.erased = erased.into_iter().filter(|(_, erased)| *erased > 0).collect();
+    }
+
+    /// Makes those deltas of a profile uncertain that its erasure had removed from every disk: with the erasure lost, nothing says any more that
+    /// they are nothing, and nobody holds them.
+    fn lose_erased(&mut self, profile: ProfileNo) {
+        let registers: Vec<RegisterNo> = self.profiles[profile.0 as usize].titles.values().copied().collect();
+        for register in registers {
+            let hosts = &self.hosts;
+            self.deltas[register.0 as usize]
+                .lose(|delta| !hosts.iter().any(|other| other.held.get(&register).is_some_and(|held| held.holds(delta))));
+        }
     }
 
     /// Reads registers that changed lately, as a viewer would.

@@ -9,6 +9,7 @@ pub mod convergence;
 pub mod entitlement;
 pub mod forgetting;
 pub mod ledger;
+pub mod mix;
 pub mod monotonic;
 pub mod numbers;
 pub mod origins;

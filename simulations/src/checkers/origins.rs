@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::ledger::{Book, LEDGER_KINDS, Mix, RegisterNo};
+use super::ledger::{Book, LEDGER_KINDS, RegisterNo};
+use super::mix::Mix;
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
 use crate::observation::{Observation, View, VirtualTime};

@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, ProfileId, TitleId, Version};
 use leftoff::store::Record;
 
-use super::ledger::{Book, Map, ProfileNo, RegisterNo};
+use super::ledger::{Book, ProfileNo, RegisterNo};
+use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 
 #[derive(Clone, Copy, Debug)]
 struct Head {
-    version: u64,
+    /// None: a move that came late has taken it elsewhere, or not.
+    version: Option<u64>,
     at_ms: Option<u64>,
     /// What the host's clock showed: one that is set back makes late what it takes until it is there again.
     taken_ms: u64,
@@ -59,16 +61,18 @@ impl OwnPlace {
             return;
         }
         let taken_ms = view.true_stamp().wall().shifted(view.clock_error_ms(host)).as_millis();
-        let now = Head { version: version.as_u64(), at_ms: event.at_ms, taken_ms };
+        let now = Head { version: Some(version.as_u64()), at_ms: event.at_ms, taken_ms };
+        let version = version.as_u64();
         if let Some(named) = event.version
-            && named != now.version
+            && named != version
         {
-            let what = format!("{}: a report of place {named} counted in {}", self.book.read().name(key.1), now.version);
+            let what = format!("{}: a report of place {named} counted in {version}", self.book.read().name(key.1));
             found.push(Violation { checker: self.name(), at, host: Some(host), what });
         }
         let before = self.heads.get(&key).copied();
         let is_late = before.is_some_and(|before| match (before.at_ms, now.at_ms) {
-            (Some(before), Some(now)) => now <= before,
+            // Of one moment are the end of a title and the `PLAY` that begins it again.
+            (Some(before), Some(now)) => now < before,
             (None, None) => false,
             // One with a time of its own beside one without: their order is not told by what is seen here.
             _ => true,
@@ -77,24 +81,22 @@ impl OwnPlace {
         let moves = matches!(event.kind, EventKind::Play | EventKind::Seek) || event.version.is_some();
         if is_late {
             // A move that comes late, after the last one, takes the playhead along; a retry of an earlier one does not.
-            if moves && before.is_some_and(|before| now.version > before.version) {
-                self.heads.remove(&key);
+            if let Some(head) = self.heads.get_mut(&key).filter(|head| moves && head.version.is_some_and(|before| version > before)) {
+                head.version = None;
             }
             return;
         }
         self.heads.insert(key.clone(), now);
-        let Some(before) = before.filter(|before| !moves && before.version != now.version) else { return };
+        let Some(before) = before.and_then(|before| before.version).filter(|before| !moves && *before != version) else { return };
         let ledger = self.book.read();
-        let was_there = ledger.held(host, key.1).is_some_and(|held| held.places.iter().any(|place| place.version == now.version));
-        if was_there || now.version < before.version {
+        let was_there = ledger.held(host, key.1).is_some_and(|held| held.places.iter().any(|place| place.version == version));
+        if was_there || version < before {
             let what = format!(
-                "{}: a {:?} of {} at {} ms, whose playhead was in place {}, counted in {}, which was there before",
+                "{}: a {:?} of {} at {} ms, whose playhead was in place {before}, counted in {version}, which was there before",
                 ledger.name(key.1),
                 event.kind,
                 event.device_id,
                 event.position_ms,
-                before.version,
-                now.version
             );
             found.push(Violation { checker: self.name(), at, host: Some(host), what });
         }
@@ -201,6 +203,29 @@ mod tests {
         hosts.report(0, &on);
         hosts.flush(0);
         assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+    }
+
+    #[test]
+    fn what_is_played_again_in_the_moment_of_its_end_goes_on_in_the_new_place() {
+        let mut hosts = Hosts::nodes(1);
+        let event =
+            |kind, position_ms, at_ms| PlaybackEvent { at_ms: Some(at_ms), ..PlaybackEvent::new("p", "film", "tv", kind, position_ms) };
+        let begun_ms = hosts.now.as_millis();
+        let reported = |hosts: &mut Hosts, event: &PlaybackEvent, version| {
+            hosts.see(&Observation::Reported { host: HostId(0), event, sent_at: None, outcome: Ok(Version::from_u64(version)) });
+        };
+        let end = event(EventKind::End, 3_000_000, begun_ms);
+        reported(&mut hosts, &end, 9);
+        reported(&mut hosts, &event(EventKind::Play, 0, begun_ms), 0);
+        reported(&mut hosts, &event(EventKind::Heartbeat, 10_000, begun_ms + 10_000), 0);
+        assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+        // A move of before that comes late may have opened a place that the playhead is in now; a retry does not tell where it is.
+        reported(&mut hosts, &event(EventKind::Seek, 600_000, begun_ms + 5_000), 17);
+        reported(&mut hosts, &end, 9);
+        reported(&mut hosts, &event(EventKind::Heartbeat, 610_000, begun_ms + 20_000), 17);
+        assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+        reported(&mut hosts, &event(EventKind::Heartbeat, 620_000, begun_ms + 30_000), 0);
+        assert_eq!(hosts.found(), ["own-place"]);
     }
 
     #[test]

@@ -1,23 +1,63 @@
 //! Nobody can park a value in the future: no shared record is taken whose stamps lie further ahead of the taker's clock than the stated bound.
 
-use leftoff::store::Record;
+use std::collections::VecDeque;
+use std::time::Duration;
 
+use leftoff::store::Record;
+use leftoff::sync::frame::FrameType;
+use leftoff::time::WallTime;
+
+use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::model::wall_ms;
-use crate::observation::{Observation, View, VirtualTime};
+use crate::observation::{HostId, Observation, View, VirtualTime};
 use crate::scenario::Scenario;
 
-/// See the module's head.
+/// A record is durable so long after it was taken, at most: the longest sync several times over.
+const DURABLE_WITHIN: Duration = Duration::from_mins(1);
+
+/// See the module's head. A host takes a record by the clock that it has when the frame arrives; until the record is durable, and seen here, the clock
+/// may have been set.
 #[derive(Debug)]
 pub struct Stamps {
     drift_ms_max: u64,
+    /// When frames of records arrived, and how far the host's clock was ahead then: where it differs from the one before.
+    taken: Map<HostId, VecDeque<(VirtualTime, i64)>>,
 }
 
 impl Stamps {
     /// Under the scenario's bound of clock drift.
-    pub const fn new(scenario: &Scenario) -> Self {
-        Self { drift_ms_max: scenario.replicas.drift_ms_max }
+    pub fn new(scenario: &Scenario) -> Self {
+        Self { drift_ms_max: scenario.replicas.drift_ms_max, taken: Map::default() }
     }
+
+    fn note_frame(&mut self, at: VirtualTime, host: HostId, ahead_ms: i64) {
+        let taken = self.taken.entry(host).or_default();
+        if taken.back().is_none_or(|(_, before)| *before != ahead_ms) {
+            // The first of those that are left stands until the second.
+            while taken.get(1).is_some_and(|(second, _)| *second + DURABLE_WITHIN < at) {
+                taken.pop_front();
+            }
+            taken.push_back((at, ahead_ms));
+        }
+    }
+
+    /// How far ahead the host's clock can have been when it took what is durable now.
+    fn ahead_when_taken_ms(&self, at: VirtualTime, host: HostId) -> Option<i64> {
+        let taken = self.taken.get(&host)?;
+        let first = taken.partition_point(|(since, _)| *since + DURABLE_WITHIN < at).saturating_sub(1);
+        taken.iter().skip(first).map(|(_, ahead_ms)| *ahead_ms).max()
+    }
+}
+
+fn true_now(view: &dyn View) -> WallTime {
+    WallTime::from_millis(wall_ms(view.true_stamp().as_u64()))
+}
+
+/// How far a host's clock, as its replica corrects it, is ahead of the true time now.
+fn ahead_ms(view: &dyn View, host: HostId) -> i64 {
+    let machine = true_now(view).shifted(view.clock_error_ms(host));
+    view.core(host).map_or(machine, |core| core.corrected(machine)).millis_since(true_now(view))
 }
 
 impl Checker for Stamps {
@@ -30,17 +70,25 @@ impl Checker for Stamps {
     }
 
     fn wants(&self) -> Kinds {
-        Kinds::APPLIED
+        Kinds::APPLIED.and(Kinds::FRAME_ARRIVED)
     }
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
+        if let Observation::FrameArrived { host, number, .. } = seen
+            && *number == FrameType::Records as u8
+        {
+            self.note_frame(at, *host, ahead_ms(view, *host));
+        }
         let Observation::Applied { host, from: Some(_), record, .. } = seen else { return };
         let stamp = match record {
             Record::Register { state, .. } => state.highest_stamp().as_u64(),
             Record::Erased { erased, .. } => erased.as_u64(),
         };
-        let machine = leftoff::time::WallTime::from_millis(wall_ms(view.true_stamp().as_u64())).shifted(view.clock_error_ms(*host));
-        let now_ms = view.core(*host).map_or(machine, |core| core.corrected(machine)).as_millis();
+        let read_ms = |ahead_ms: i64| true_now(view).shifted(ahead_ms).as_millis();
+        let mut now_ms = read_ms(ahead_ms(view, *host));
+        if wall_ms(stamp) > now_ms + self.drift_ms_max {
+            now_ms = self.ahead_when_taken_ms(at, *host).map_or(now_ms, |ahead_ms| now_ms.max(read_ms(ahead_ms)));
+        }
         if wall_ms(stamp) > now_ms + self.drift_ms_max {
             let what = format!(
                 "a record of {} is stamped {} ms ahead of the host's clock, at most {} are accepted",
@@ -59,10 +107,11 @@ impl Checker for Stamps {
 mod tests {
     use leftoff::progress::Progress;
     use leftoff::store::{Record, ReplicaId, Seq};
+    use leftoff::sync::frame::FrameType;
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW, ids};
-    use crate::observation::{HostId, Observation};
+    use crate::observation::{HostId, LinkId, Observation};
 
     #[test]
     fn a_record_from_the_future_is_found_and_one_within_the_bound_is_not() {
@@ -72,6 +121,29 @@ mod tests {
             let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW.shifted(ahead_ms))) };
             let from = Some(ReplicaId([9; 16]));
             hosts.see(&Observation::Applied { host: HostId(0), seq: Seq(1), from, record: &record, unshared: false, changed: true });
+            assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
+        }
+    }
+
+    #[test]
+    fn what_was_taken_just_before_the_clock_was_set_back_is_well() {
+        for (taken_at_s, is_found) in [(0, true), (170, false)] {
+            let mut hosts = Hosts::nodes(1);
+            let (profile, title) = ids("p");
+            let host = HostId(0);
+            let frame = |hosts: &mut Hosts| {
+                let number = FrameType::Records as u8;
+                hosts.see(&Observation::FrameArrived { link: LinkId(1), host, peer: HostId(9), number, body: &[] });
+            };
+            hosts.wait(taken_at_s);
+            frame(&mut hosts);
+            hosts.clock_errors_ms.insert(0, -3_600_000);
+            hosts.wait(1);
+            frame(&mut hosts);
+            hosts.wait(170 - taken_at_s);
+            let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(hosts.now)) };
+            let from = Some(ReplicaId([9; 16]));
+            hosts.see(&Observation::Applied { host, seq: Seq(1), from, record: &record, unshared: false, changed: true });
             assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
         }
     }

@@ -86,6 +86,8 @@ pub(crate) fn scenario() -> Scenario {
 pub(crate) struct Hosts {
     pub(crate) cores: BTreeMap<u32, Core>,
     pub(crate) now: WallTime,
+    /// How far clocks are ahead, in milliseconds, where they are.
+    pub(crate) clock_errors_ms: BTreeMap<u32, i64>,
     /// Profiles of the hosts that are devices.
     pub(crate) devices: BTreeMap<u32, Vec<&'static str>>,
     /// Figures of links, if a test has something to say of them.
@@ -118,8 +120,8 @@ impl View for Hosts {
         self.devices.get(&host.0).is_none_or(|profiles| profiles.contains(&profile.as_str()))
     }
 
-    fn clock_error_ms(&self, _host: HostId) -> i64 {
-        0
+    fn clock_error_ms(&self, host: HostId) -> i64 {
+        self.clock_errors_ms.get(&host.0).copied().unwrap_or(0)
     }
 
     fn true_stamp(&self) -> Hlc {
@@ -139,7 +141,14 @@ impl Hosts {
 
     pub(crate) fn of(scenario: &Scenario, count: u32) -> Self {
         let cores = (0..count).map(|id| (id, node(id as u8 + 1))).collect();
-        let mut hosts = Self { cores, now: NOW, devices: BTreeMap::new(), links: BTreeMap::new(), panel: Some(Panel::of(scenario)) };
+        let mut hosts = Self {
+            cores,
+            now: NOW,
+            clock_errors_ms: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            links: BTreeMap::new(),
+            panel: Some(Panel::of(scenario)),
+        };
         for id in 0..count {
             let replica = hosts.cores[&id].store().id();
             hosts.see(&Observation::Started { host: HostId(id), replica, damage: "" });

@@ -1,10 +1,12 @@
 //! `leftoff bench gateway`: what a node does for thin clients, over real sockets, from a process of its own.
 //!
-//! The load client is one thread for WebSockets and one for each connection otherwise, on the same machine: what it costs is shown beside what
-//! the node costs.
+//! The load client is one thread for WebSockets and for reads, and one for each connection that sends batches, on the same machine: what it costs
+//! is shown beside what the node costs.
 
+mod exchange;
 mod reads;
 mod sockets;
+mod wire;
 
 use clap::{Args, ValueEnum};
 
@@ -24,6 +26,9 @@ pub(super) struct Gateway {
     /// WebSockets, two a profile: one plays, the other watches
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(2..=20_000))]
     sockets: u64,
+    /// Heartbeats that a playing socket has under way at once, one measurement for each number
+    #[arg(long, default_values_t = [1, 8], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=32))]
+    in_flight: Vec<u16>,
     /// WebSockets that are open and say nothing
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     idle: u64,
@@ -67,10 +72,10 @@ pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Re
             let cluster = Cluster::new(&workplace.empty("cluster")?)?;
             let node = cluster.start("one", &[])?;
             match part {
-                Part::Sockets => sockets::exchange("one node", options, &node, &node, report)?,
+                Part::Sockets => exchange::run("one node", options, &node, &node, report)?,
                 Part::Across => {
                     let other = cluster.start("other", std::slice::from_ref(&node.addresses.quic))?;
-                    sockets::exchange("two nodes", options, &node, &other, report)?;
+                    exchange::run("two nodes", options, &node, &other, report)?;
                 }
                 Part::Events => events(options, &node, report)?,
                 Part::Reads => reads::run(options, &node, report)?,

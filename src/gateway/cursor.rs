@@ -8,11 +8,9 @@ use std::fmt::Write;
 use crate::store::{Seq, Store};
 
 fn put_life(store: &Store, text: &mut String) {
-    for byte in &store.id().0[..4] {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    let _ = write!(text, "-{:x}-", store.epoch().0);
+    let [a, b, c, d, ..] = store.id().0;
+    // Writing to a string does not fail, here and below.
+    let _ = write!(text, "{:08x}-{:x}-", u32::from_be_bytes([a, b, c, d]), store.epoch().0);
 }
 
 /// The cursor of a change of this node.

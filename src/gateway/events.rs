@@ -123,13 +123,18 @@ async fn take(
     };
     let server_time_ms = state.core().corrected(system::wall_now()).as_millis();
     let Counted { accepted, versions, refused } = recorded.counted;
-    count(accepted, &refused);
+    count_accepted(accepted);
+    count_refused(&refused);
     Ok(Json(Answer { accepted, refused, versions: Versions(versions), server_time_ms, progress }))
 }
 
-/// Counts events for the operator, the refused ones by reason.
-pub(super) fn count(accepted: usize, refused: &[RefusedEvent]) {
+/// Counts accepted events for the operator.
+pub(super) fn count_accepted(accepted: usize) {
     metrics::counter!("leftoff_events_accepted_total").increment(accepted as u64);
+}
+
+/// Counts refused events for the operator, by reason.
+pub(super) fn count_refused(refused: &[RefusedEvent]) {
     for refused in refused {
         metrics::counter!("leftoff_events_refused_total", "code" => refused.code).increment(1);
     }

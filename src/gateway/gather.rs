@@ -1,6 +1,10 @@
 //! Work that gathers while its thread is busy, and is then taken all at once.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Whatever work waits for, it waits no longer than this.
+const HELD_TIME_MAX: Duration = Duration::from_millis(20);
 
 /// Work of some kind; nothing of it by default.
 pub(super) trait Gathered: Default {
@@ -19,6 +23,8 @@ struct State<T> {
     work: T,
     sleeping: bool,
     closed: bool,
+    // Until this number is reached work only gathers.
+    held: Option<u64>,
 }
 
 /// Between those who bring work and the thread that does it.
@@ -33,14 +39,43 @@ impl<T: Gathered> Gathering<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn wake_if_ready(&self, mut state: MutexGuard<'_, State<T>>) {
+        if !state.sleeping || state.held.is_some() || state.work.is_empty() {
+            return;
+        }
+        state.sleeping = false;
+        drop(state);
+        self.filled.notify_one();
+    }
+
     /// Adds to the work, and wakes the thread if it sleeps.
     pub(super) fn add(&self, add: impl FnOnce(&mut T)) {
         let mut state = self.state();
         add(&mut state.work);
-        let sleeping = std::mem::take(&mut state.sleeping);
-        drop(state);
-        if sleeping {
-            self.filled.notify_one();
+        self.wake_if_ready(state);
+    }
+
+    /// Adds to the work, and leaves it to somebody else to wake the thread, who is known to come.
+    pub(super) fn add_quietly(&self, add: impl FnOnce(&mut T)) {
+        add(&mut self.state().work);
+    }
+
+    /// Wakes the thread if it sleeps and there is work.
+    pub(super) fn wake(&self) {
+        self.wake_if_ready(self.state());
+    }
+
+    /// From here on work only gathers, until [`Gathering::release`] reaches this number; for a moment at most.
+    pub(super) fn hold(&self, until: u64) {
+        self.state().held = Some(until);
+    }
+
+    /// Lets the thread take the work again that was held for a number up to this one.
+    pub(super) fn release(&self, reached: u64) {
+        let mut state = self.state();
+        if state.held.is_some_and(|until| until <= reached) {
+            state.held = None;
+            self.wake_if_ready(state);
         }
     }
 
@@ -48,6 +83,7 @@ impl<T: Gathered> Gathering<T> {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        state.held = None;
         drop(state);
         self.filled.notify_one();
     }
@@ -56,14 +92,60 @@ impl<T: Gathered> Gathering<T> {
     pub(super) fn take(&self) -> Option<T> {
         let mut state = self.state();
         loop {
-            if !state.work.is_empty() {
-                return Some(std::mem::take(&mut state.work));
-            }
-            if state.closed {
-                return None;
+            if state.held.is_none() {
+                if !state.work.is_empty() {
+                    return Some(std::mem::take(&mut state.work));
+                }
+                if state.closed {
+                    return None;
+                }
             }
             state.sleeping = true;
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = if state.held.is_some() {
+                let (mut state, waited) = self.filled.wait_timeout(state, HELD_TIME_MAX).unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    state.held = None;
+                }
+                state
+            } else {
+                self.filled.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
+            state.sleeping = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_held_gathers_until_its_number_is_reached() {
+        let line: Arc<Gathering<Vec<u32>>> = Arc::default();
+        line.hold(7);
+        line.add(|work| work.push(1));
+        line.release(6);
+        line.add_quietly(|work| work.push(2));
+        let taker = std::thread::spawn({
+            let line = Arc::clone(&line);
+            move || (line.take(), line.take())
+        });
+        line.release(7);
+        // The second take sees nothing before the line is closed.
+        while !line.state().work.is_empty() {
+            std::thread::yield_now();
+        }
+        line.close();
+        assert_eq!(taker.join().unwrap(), (Some(vec![1, 2]), None));
+    }
+
+    #[test]
+    fn what_is_never_released_is_taken_after_a_moment() {
+        let line: Gathering<Vec<u32>> = Gathering::default();
+        line.hold(7);
+        line.add(|work| work.push(1));
+        assert_eq!(line.take(), Some(vec![1]));
     }
 }

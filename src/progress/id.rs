@@ -86,6 +86,13 @@ macro_rules! id {
             }
         }
 
+        // An id is hashed and compared as its text is.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = IdError;
 

@@ -48,8 +48,9 @@ impl Gathered for Work {
 pub(super) type Line = Gathering<Work>;
 
 impl Line {
+    /// Takes note of a change; the thread is woken when all of them are noted that became durable together.
     pub(super) fn note(&self, notice: Notice) {
-        self.add(|work| {
+        self.add_quietly(|work| {
             if work.notices.len() >= CHANGES_WAITING_COUNT_MAX {
                 work.notices = Vec::new();
                 work.overflow = true;

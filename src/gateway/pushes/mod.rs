@@ -11,9 +11,10 @@ mod outbox;
 mod reader;
 mod topic;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub(crate) use self::circle::About;
 use self::circle::Circle;
 pub(crate) use self::line::Job;
 use self::line::{Line, Notice, What, Work};
-pub(crate) use self::outbox::{Answer, Delivery, Outbox, OutboxId, Push, PushKind};
+pub(crate) use self::outbox::{Answer, Delivery, Outbox, OutboxId, Push, PushKind, Wakes};
 pub(crate) use self::reader::Reader;
 use self::topic::Topic;
 use super::cursor::{cursor, of_reset};
@@ -32,11 +33,14 @@ use super::progress::ProgressBody;
 use crate::ephemeral::EphemeralChange;
 use crate::limits::CATCHING_UP_COUNT_MAX;
 use crate::progress::{Policy, ProfileId, Progress, TitleId};
-use crate::replica::{Change, Core};
+use crate::replica::{Change, Core, WatchId};
 use crate::store::{ReadError, Seq, Store};
 
 /// How long a client is asked to stay away when there is no room for it, in milliseconds.
 const FULL_RETRY_MS: u64 = 2_000;
+
+/// What is pushed of a register fits this many bytes, as a rule.
+const TEXT_BYTES: usize = 640;
 
 /// The last of several changes of one title, and who made them all, if one did.
 type Newest = (usize, Option<OutboxId>);
@@ -53,6 +57,7 @@ pub(crate) struct Pushes {
     recording: Mutex<()>,
     catching_up: Semaphore,
     stopping: AtomicBool,
+    flushed: OnceLock<WatchId>,
     me: Weak<Self>,
 }
 
@@ -73,9 +78,14 @@ impl Pushes {
             recording: Mutex::default(),
             catching_up: Semaphore::new(CATCHING_UP_COUNT_MAX),
             stopping: AtomicBool::new(false),
+            flushed: OnceLock::new(),
             me: Weak::clone(me),
         });
         let (line, me) = (Arc::clone(&pushes.line), Weak::clone(&pushes.me));
+        // What is noted while a flush tells of its changes is pushed when it has told all of them.
+        let noted = Arc::clone(&line);
+        // Set once, here.
+        let _ = pushes.flushed.set(pushes.core.on_change(Arc::new(move || noted.wake())));
         let thread = std::thread::Builder::new().name("leftoff-pushes".to_owned()).spawn(move || {
             while let Some(work) = line.take() {
                 let Some(pushes) = me.upgrade() else { return };
@@ -134,15 +144,16 @@ impl Pushes {
 
     /// Records for readers: what `record` answers as made by each of them is not pushed back to it.
     pub(crate) fn recording<T>(&self, record: impl FnOnce(&dyn Fn(&str, Seq, &Outbox)) -> T) -> T {
+        // Locked when the first change is made, for all that are made together.
+        let topics = OnceCell::new();
         let made = |profile: &str, seq: Seq, outbox: &Outbox| {
-            let Ok(profile) = ProfileId::new(profile) else { return };
-            let topic = lock(&self.topics).get(&profile).cloned();
-            if let Some(topic) = topic {
+            if let Some(topic) = topics.get_or_init(|| lock(&self.topics)).get(profile) {
                 topic.set_origin(seq, outbox.id());
             }
         };
         let guard = lock(&self.recording);
         let recorded = record(&made);
+        drop(topics);
         drop(guard);
         recorded
     }
@@ -267,19 +278,25 @@ impl Pushes {
         }
         let mut newest: Vec<Newest> = newest.into_values().collect();
         newest.sort_unstable_by_key(|(index, _)| *index);
+        let (mut wakes, mut count) = (Wakes::default(), 0);
         for (index, origin) in newest {
             let notice = &notices[index];
-            if let Err(error) = self.push_one(notice, origin) {
+            match self.push_one(notice, origin, &mut wakes) {
+                Ok(pushed) => count += pushed as u64,
                 // Who catches up reads it again, and is told if that fails too.
-                tracing::error!(%error, "a change could not be read to be pushed");
-                for outbox in notice.topic.followers() {
-                    outbox.fall_behind();
+                Err(error) => {
+                    tracing::error!(%error, "a change could not be read to be pushed");
+                    for outbox in notice.topic.followers() {
+                        outbox.fall_behind();
+                    }
                 }
             }
         }
+        metrics::counter!("leftoff_pushes_total").increment(count);
     }
 
-    fn push_one(&self, notice: &Notice, origin: Option<OutboxId>) -> Result<(), ReadError> {
+    /// Pushes one change; answers to how many.
+    fn push_one(&self, notice: &Notice, origin: Option<OutboxId>, wakes: &mut Wakes) -> Result<usize, ReadError> {
         let Notice { topic, what, seq } = notice;
         let mut followers = topic.followers();
         let (store, seq) = (self.core.store(), *seq);
@@ -287,10 +304,10 @@ impl Pushes {
             What::Title(title) => {
                 followers.retain(|outbox| Some(outbox.id()) != origin || outbox.has(topic, title));
                 if followers.is_empty() {
-                    return Ok(());
+                    return Ok(0);
                 }
                 // Nothing is left of it if the profile was erased since; its followers are told of that next.
-                let Some(stored) = store.register(&topic.profile, title)? else { return Ok(()) };
+                let Some(stored) = store.register(&topic.profile, title)? else { return Ok(0) };
                 let (text, kind) = progress_text(store, &topic.profile, title, &stored.progress, seq);
                 Push { topic: Arc::clone(topic), title: Some(title.clone()), kind, seq, arrived: stored.arrived, text }
             }
@@ -302,19 +319,21 @@ impl Pushes {
                 for outbox in followers {
                     outbox.fall_behind();
                 }
-                return Ok(());
+                return Ok(0);
             }
         };
-        metrics::counter!("leftoff_pushes_total").increment(followers.len() as u64);
-        for outbox in followers {
-            outbox.push(&push, Some(outbox.id()) == origin);
+        for outbox in &followers {
+            outbox.push(&push, Some(outbox.id()) == origin, wakes);
         }
-        Ok(())
+        Ok(followers.len())
     }
 }
 
 impl Drop for Pushes {
     fn drop(&mut self) {
+        if let Some(flushed) = self.flushed.get() {
+            self.core.unwatch(*flushed);
+        }
         self.line.close();
     }
 }
@@ -334,12 +353,15 @@ pub(super) fn jitter_ms(around: u64) -> u64 {
 }
 
 fn text(value: &impl Serialize, kind: &str) -> Utf8Bytes {
-    let mut json = format!("{{\"type\":\"{kind}\",").into_bytes();
-    let begun = json.len() - 1;
+    let mut json = Vec::with_capacity(TEXT_BYTES);
+    for part in ["{\"type\":\"", kind, "\""] {
+        json.extend_from_slice(part.as_bytes());
+    }
+    let begun = json.len();
     // Writing to memory does not fail, and neither do texts and numbers: without them, what is left is no JSON, and a client says so.
     if serde_json::to_writer(&mut json, value).is_ok() {
-        // The object's own brace has had its place taken.
-        json.remove(begun + 1);
+        // In the place of the object's own brace: it goes on from the type.
+        json[begun] = b',';
     }
     Utf8Bytes::try_from(json).unwrap_or_default()
 }

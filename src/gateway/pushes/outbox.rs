@@ -12,6 +12,9 @@ use crate::limits::PUSHES_WAITING_COUNT_MAX;
 use crate::progress::{SessionId, TitleId};
 use crate::store::Seq;
 
+/// Readers that wait together to be woken: with more of them, the first would wait for long.
+const WAKES_COUNT_MAX: usize = 64;
+
 /// Which reader.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct OutboxId(pub(super) u64);
@@ -46,6 +49,32 @@ pub(crate) struct Push {
 impl Push {
     fn is_of(&self, other: &Self) -> bool {
         self.title == other.title && Arc::ptr_eq(&self.topic, &other.topic)
+    }
+}
+
+/// Readers for whom something was put into their outboxes, to be woken when there is more for them: each wakes once, and what it has to say
+/// leaves together.
+#[derive(Default)]
+pub(crate) struct Wakes(Vec<Waker>);
+
+impl Wakes {
+    fn add(&mut self, waker: Option<Waker>) {
+        self.0.extend(waker);
+        if self.0.len() >= WAKES_COUNT_MAX {
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.0.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 
@@ -122,7 +151,7 @@ impl Outbox {
     }
 
     /// Puts a push behind those that wait; an older one of the same title goes. The maker of a change only has what waits replaced.
-    pub(super) fn push(&self, push: &Push, made_it: bool) {
+    pub(super) fn push(&self, push: &Push, made_it: bool, wakes: &mut Wakes) {
         let mut state = self.state();
         if !state.live {
             return;
@@ -142,7 +171,9 @@ impl Outbox {
         } else {
             state.waiting.push_back(push.clone());
         }
-        Self::wake(state);
+        let waker = state.waker.take();
+        drop(state);
+        wakes.add(waker);
     }
 
     /// Whether a push of this title waits.
@@ -151,10 +182,12 @@ impl Outbox {
     }
 
     /// Answers the reader.
-    pub(crate) fn answer(&self, answer: Answer) {
+    pub(crate) fn answer(&self, answer: Answer, wakes: &mut Wakes) {
         let mut state = self.state();
         state.answers.push_back(answer);
-        Self::wake(state);
+        let waker = state.waker.take();
+        drop(state);
+        wakes.add(waker);
     }
 
     /// Tells the reader how a circle is now; what it has not read of it yet goes.
@@ -251,7 +284,7 @@ mod tests {
     fn a_reader_is_told_the_newest_of_each_title_in_the_order_of_the_numbers() {
         let (outbox, ada, bob) = (Outbox::new(OutboxId(1)), topic("ada"), topic("bob"));
         for (topic, title, seq) in [(&ada, "a", 1), (&ada, "b", 2), (&bob, "a", 3), (&ada, "a", 4)] {
-            outbox.push(&push(topic, title, seq), false);
+            outbox.push(&push(topic, title, seq), false, &mut Wakes::default());
         }
         assert_eq!(take(&outbox), (vec![2, 3, 4], false));
         assert_eq!(take(&outbox), (vec![], false));
@@ -260,10 +293,10 @@ mod tests {
     #[test]
     fn who_made_a_change_only_has_replaced_what_waits() {
         let (outbox, ada) = (Outbox::new(OutboxId(1)), topic("ada"));
-        outbox.push(&push(&ada, "a", 1), true);
+        outbox.push(&push(&ada, "a", 1), true, &mut Wakes::default());
         assert_eq!(take(&outbox), (vec![], false));
-        outbox.push(&push(&ada, "a", 2), false);
-        outbox.push(&push(&ada, "a", 3), true);
+        outbox.push(&push(&ada, "a", 2), false, &mut Wakes::default());
+        outbox.push(&push(&ada, "a", 3), true, &mut Wakes::default());
         assert_eq!(take(&outbox), (vec![3], false));
     }
 
@@ -271,14 +304,14 @@ mod tests {
     fn a_reader_too_slow_for_its_outbox_is_told_from_the_store_until_it_has_caught_up() {
         let (outbox, ada) = (Outbox::new(OutboxId(1)), topic("ada"));
         for seq in 0..=PUSHES_WAITING_COUNT_MAX as u64 {
-            outbox.push(&push(&ada, &format!("t{seq}"), seq), false);
+            outbox.push(&push(&ada, &format!("t{seq}"), seq), false, &mut Wakes::default());
         }
         assert_eq!(take(&outbox), (vec![], true), "nothing is held for it any more");
-        outbox.push(&push(&ada, "a", 100), false);
+        outbox.push(&push(&ada, "a", 100), false, &mut Wakes::default());
         assert_eq!(take(&outbox), (vec![], true));
         outbox.go_live();
-        outbox.push(&push(&ada, "a", 101), false);
-        outbox.push(&push(&ada, "b", 102), false);
+        outbox.push(&push(&ada, "a", 101), false, &mut Wakes::default());
+        outbox.push(&push(&ada, "b", 102), false, &mut Wakes::default());
         outbox.drop_shown(&[push(&ada, "a", 101), push(&ada, "b", 90)]);
         assert_eq!(take(&outbox), (vec![102], false), "what the store has shown already is not told again");
     }
@@ -286,9 +319,9 @@ mod tests {
     #[test]
     fn an_erasure_takes_what_waits_of_its_profile_along() {
         let (outbox, ada, bob) = (Outbox::new(OutboxId(1)), topic("ada"), topic("bob"));
-        outbox.push(&push(&ada, "a", 1), false);
-        outbox.push(&push(&bob, "a", 2), false);
-        outbox.push(&Push { kind: PushKind::Erased, title: None, ..push(&ada, "a", 3) }, false);
+        outbox.push(&push(&ada, "a", 1), false, &mut Wakes::default());
+        outbox.push(&push(&bob, "a", 2), false, &mut Wakes::default());
+        outbox.push(&Push { kind: PushKind::Erased, title: None, ..push(&ada, "a", 3) }, false, &mut Wakes::default());
         assert_eq!(take(&outbox), (vec![2, 3], false));
     }
 }

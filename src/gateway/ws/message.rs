@@ -201,7 +201,11 @@ pub(super) fn welcome(now: WallTime, cursor: &str) -> Utf8Bytes {
 pub(super) fn ack(id: &MessageId, counted: &Counted, now: WallTime) -> Utf8Bytes {
     let mut json = begin("ack", id);
     let _ = write!(json, ",\"accepted\":{}", counted.accepted);
-    put(&mut json, "refused", &counted.refused);
+    if counted.refused.is_empty() {
+        json.push_str(",\"refused\":[]");
+    } else {
+        put(&mut json, "refused", &counted.refused);
+    }
     json.push_str(",\"versions\":{");
     for (position, (index, version)) in counted.versions.iter().enumerate() {
         let comma = if position == 0 { "" } else { "," };

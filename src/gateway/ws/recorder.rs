@@ -13,9 +13,10 @@ use crate::gateway::dialects::{Judged, Jumps};
 use crate::gateway::events;
 use crate::gateway::gather::Gathering;
 use crate::gateway::problem::Problem;
-use crate::gateway::pushes::{Answer, Outbox, Pushes};
+use crate::gateway::pushes::{Answer, Outbox, Pushes, Wakes};
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, LOG_FRAME_BYTES_MAX, RECORD_BYTES_MAX};
-use crate::replica::{Core, NotDurable, RecordError, Recorded};
+use crate::replica::{Core, NotDurable, RecordError, Recorded, WatchId};
+use crate::store::Seq;
 use crate::time::{WallTime, system};
 
 /// Events recorded at once: with every record as large as can be, they fit a frame of the log.
@@ -35,6 +36,8 @@ pub(super) struct Submission {
 
 /// Records for sockets.
 pub(crate) struct Recorder {
+    core: Arc<Core>,
+    flushed: WatchId,
     line: Arc<Gathering<Vec<Submission>>>,
 }
 
@@ -50,17 +53,28 @@ impl Recorder {
     /// A recorder, and its thread, which ends with it.
     pub(in crate::gateway) fn start(core: Arc<Core>, pushes: &Arc<Pushes>, jumps: Arc<Jumps>) -> Self {
         let line: Arc<Gathering<Vec<Submission>>> = Arc::default();
-        let (work, pushes) = (Arc::clone(&line), Arc::downgrade(pushes));
+        let (held, store) = (Arc::clone(&line), Arc::downgrade(&core));
+        let flushed = core.on_change(Arc::new(move || {
+            if let Some(core) = store.upgrade() {
+                held.release(core.store().durable().0);
+            }
+        }));
+        let (work, pushes, recording) = (Arc::clone(&line), Arc::downgrade(pushes), Arc::downgrade(&core));
         let thread = std::thread::Builder::new().name("leftoff-records".to_owned()).spawn(move || {
             while let Some(submissions) = work.take() {
-                record(&core, &pushes, &jumps, submissions);
+                // None while everything ends.
+                let Some(core) = recording.upgrade() else { return };
+                let Some(last) = record(&core, &pushes, &jumps, submissions) else { continue };
+                // What comes while this is being synced is synced next, and all of it at once: recorded any sooner, it would be no sooner durable.
+                work.hold(last.0);
+                work.release(core.store().durable().0);
             }
         });
         if let Err(error) = thread {
             // Without the other thread no socket gets this far, and that one has been tried first.
             tracing::error!(%error, "no thread for what WebSockets report");
         }
-        Self { line }
+        Self { core, flushed, line }
     }
 
     pub(super) fn submit(&self, submissions: &mut Vec<Submission>) {
@@ -70,14 +84,16 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        self.core.unwatch(self.flushed);
         self.line.close();
     }
 }
 
-fn record(core: &Core, pushes: &Weak<Pushes>, jumps: &Jumps, submissions: Vec<Submission>) {
+/// Records what has gathered; answers the number of the last change.
+fn record(core: &Core, pushes: &Weak<Pushes>, jumps: &Jumps, submissions: Vec<Submission>) -> Option<Seq> {
     // None while everything ends: nobody is left to answer.
-    let Some(pushes) = pushes.upgrade() else { return };
-    let mut together = Together { core, pushes: &pushes, jumps, now: system::wall_now(), judged: Judged::default() };
+    let pushes = pushes.upgrade()?;
+    let mut together = Together { core, pushes: &pushes, jumps, now: system::wall_now(), judged: Judged::default(), last: None };
     let mut batch: Vec<Submission> = Vec::new();
     let mut count = 0;
     for mut submission in submissions {
@@ -91,6 +107,7 @@ fn record(core: &Core, pushes: &Weak<Pushes>, jumps: &Jumps, submissions: Vec<Su
         batch.push(submission);
     }
     together.record(batch);
+    together.last
 }
 
 /// What is recorded in one go.
@@ -100,6 +117,7 @@ struct Together<'a> {
     jumps: &'a Jumps,
     now: WallTime,
     judged: Judged,
+    last: Option<Seq>,
 }
 
 impl Together<'_> {
@@ -107,6 +125,7 @@ impl Together<'_> {
         match self.try_record(&submissions) {
             Ok(recorded) => {
                 self.jumps.settle(std::mem::take(&mut self.judged));
+                self.last = recorded.last.or(self.last);
                 answer_when_durable(self.core, self.pushes, submissions, recorded);
             }
             // What one of them builds on cannot be read: the others must not suffer for it. What was recorded is recognised.
@@ -116,9 +135,9 @@ impl Together<'_> {
                 }
             }
             Err(error) => {
-                let problem = Problem::from(error);
+                let (problem, mut wakes) = (Problem::from(error), Wakes::default());
                 for Submission { outbox, id, bytes, .. } in submissions {
-                    outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes });
+                    outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes }, &mut wakes);
                 }
             }
         }
@@ -143,13 +162,16 @@ fn answer_when_durable(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submi
     let Recorded { outcomes, last, .. } = recorded;
     let mut outcomes = outcomes.into_iter();
     let mut pending = Vec::with_capacity(submissions.len());
+    let mut accepted = 0;
     for Submission { outbox, id, batch, bytes, room } in submissions {
         let count = batch.events.len();
         let counted = batch.counted(outcomes.by_ref().take(count));
-        events::count(counted.accepted, &counted.refused);
+        accepted += counted.accepted;
+        events::count_refused(&counted.refused);
         drop(room);
         pending.push(Pending { outbox, id, bytes, counted });
     }
+    events::count_accepted(accepted);
     let Some(last) = last else { return answer(core, pending, &Ok(())) };
     let pushes = Arc::downgrade(pushes);
     // On the committing thread, which has more to do than to write JSON.
@@ -163,11 +185,12 @@ fn answer_when_durable(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submi
 
 fn answer(core: &Core, pending: Vec<Pending>, kept: &Result<(), NotDurable>) {
     let now: WallTime = core.corrected(system::wall_now());
+    let mut wakes = Wakes::default();
     for Pending { outbox, id, bytes, counted } in pending {
         let text = match kept {
             Ok(()) => message::ack(&id, &counted, now),
             Err(error) => message::error(&id, &Problem::from(RecordError::from(error.clone()))),
         };
-        outbox.answer(Answer { text, asked_bytes: bytes });
+        outbox.answer(Answer { text, asked_bytes: bytes }, &mut wakes);
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Socket {
     in_flight_count: usize,
     in_flight_bytes: usize,
     faults: u32,
+    // Something was said that has not been flushed.
+    has_said: bool,
     submissions: Vec<Submission>,
 }
 
@@ -110,6 +112,7 @@ impl Socket {
             in_flight_count: 0,
             in_flight_bytes: 0,
             faults: 0,
+            has_said: false,
             submissions: Vec::new(),
         };
         if let Some(bearer) = bearer {
@@ -186,10 +189,14 @@ impl Socket {
 
     /// Writes a message; it leaves with the next flush at the latest.
     async fn say(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.has_said = true;
         self.connection.feed(Frame::Text(text)).await.map_err(|_| End::Gone)
     }
 
     async fn flush(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.has_said) {
+            return Ok(());
+        }
         self.connection.flush().await.map_err(|_| End::Gone)
     }
 

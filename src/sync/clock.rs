@@ -7,9 +7,6 @@ use std::time::Duration;
 use super::message::Pong;
 use crate::time::{MonotonicTime, WallTime};
 
-/// Clocks that are further apart than this, and than can be told, were not so when they were last compared: one of them was set, or creeps.
-const APART_MS_MIN: u64 = 2_000;
-
 /// What one exchange showed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Comparison {
@@ -20,10 +17,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the clocks are further apart than a device may go on with.
-    pub(super) fn is_apart(&self) -> bool {
+    /// Whether the clocks are surely further apart than half of the bound of clock drift. Less is no harm: nobody refuses it, and a device that has
+    /// links with two nodes would follow now the one and now the other.
+    pub(super) fn is_apart(&self, drift_ms_max: u64) -> bool {
         let error_ms = u64::try_from(self.rtt.as_millis() / 2).unwrap_or(u64::MAX);
-        self.offset_ms.unsigned_abs() > APART_MS_MIN.saturating_add(error_ms)
+        self.offset_ms.unsigned_abs() > (drift_ms_max / 2).saturating_add(error_ms)
     }
 }
 
@@ -97,7 +95,7 @@ mod tests {
     #[test]
     fn what_a_slow_answer_cannot_tell_does_not_set_clocks_apart() {
         let comparison = |offset_ms, rtt_ms| Comparison { offset_ms, rtt: Duration::from_millis(rtt_ms) };
-        assert!(comparison(2_100, 100).is_apart() && comparison(-2_100, 100).is_apart());
-        assert!(!comparison(2_000, 0).is_apart() && !comparison(-3_900, 4_000).is_apart());
+        assert!(comparison(30_100, 100).is_apart(60_000) && comparison(-30_100, 100).is_apart(60_000));
+        assert!(!comparison(30_000, 0).is_apart(60_000) && !comparison(-31_900, 4_000).is_apart(60_000));
     }
 }

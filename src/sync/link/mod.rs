@@ -453,7 +453,8 @@ impl Link {
         core.note_clock(now, mono);
         // Asked each time: the end of an earlier link, noticed after this one began, makes the device keep its work apart again; and the node's own
         // clock may have been wrong when they were last compared.
-        if core.keeps_apart() || (core.options().keeps_unshared && comparison.is_apart()) {
+        let options = core.options();
+        if core.keeps_apart() || (options.keeps_unshared && comparison.is_apart(options.drift_ms_max)) {
             let shared = core.share_unshared_observed(now, comparison.offset_ms, observe);
             let shared = shared.map_err(|error| LinkError::Share { reason: error.to_string() })?;
             self.push_event(LinkEvent::Shared { clock_offset_ms: shared });

@@ -61,7 +61,7 @@ impl Ring {
         if after < state.floor {
             return None;
         }
-        let start = state.changes.partition_point(|change| change.seq <= after);
+        let start = first_after(&state.changes, after);
         out.extend(state.changes.range(start..).take(count));
         Some(())
     }
@@ -69,4 +69,21 @@ impl Ring {
     pub(super) fn count(&self) -> usize {
         self.state().changes.len()
     }
+}
+
+/// The index of the first change above `after`. Looked for from the end, in growing steps: live peers stand there, and a ring of a million
+/// changes is to cost them what its last few cost.
+fn first_after(changes: &VecDeque<Change>, after: Seq) -> usize {
+    let is_after = |index: usize| changes.get(index).is_some_and(|change| change.seq > after);
+    let (mut high, mut step) = (changes.len(), 1);
+    while high > 0 && is_after(high.saturating_sub(step)) {
+        high = high.saturating_sub(step);
+        step *= 2;
+    }
+    let mut low = high.saturating_sub(step);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        (low, high) = if is_after(middle) { (low, middle) } else { (middle + 1, high) };
+    }
+    low
 }

@@ -13,7 +13,7 @@ mod swarm;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -65,7 +65,10 @@ pub fn main() -> ExitCode {
         Command::Replay(replay) => run::replay(replay),
         Command::Suite(suite) => suite::suite(suite, &stop),
     };
+    // Only swarms come here after a signal, with what they found told.
+    let interrupted = stop.load(Ordering::Relaxed);
     match done {
+        Ok(_) if interrupted => ExitCode::from(INTERRUPTED as u8),
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {

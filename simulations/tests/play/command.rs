@@ -1,8 +1,9 @@
 //! The command line, as it is run by people and programs: exit codes, one line for what is wrong, the same answer twice.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -88,6 +89,29 @@ fn a_swarm_tells_what_it_ran() {
     assert_eq!((&json["worlds"], &json["first_seed"], &json["failed"]), (&3.into(), &5.into(), &0.into()), "{json}");
     assert!(json["virtual_time_s"].as_f64().unwrap() >= 180.0);
     assert!(swarm.status.success());
+}
+
+#[test]
+fn a_swarm_that_is_interrupted_tells_what_it_found_and_ends_with_130() {
+    let folder = folder();
+    let mut swarm = Command::new(env!("CARGO_BIN_EXE_leftoff-sim"))
+        .args(["run", "short.toml", "--as-written", "--seeds", "100000", "--jobs", "1"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(swarm.stdout.take().unwrap());
+    // It says what it runs when it listens to signals already.
+    let mut heading = String::new();
+    stdout.read_line(&mut heading).unwrap();
+    assert!(heading.starts_with("swarm: "), "{heading}");
+    let interrupted = Command::new("kill").args(["-INT", &swarm.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let mut told = String::new();
+    stdout.read_to_string(&mut told).unwrap();
+    assert_eq!(swarm.wait().unwrap().code(), Some(130), "{told}");
+    assert!(told.contains(" worlds, ") && told.contains("interrupted: ") && told.contains("held: nothing failed"), "{told}");
 }
 
 #[test]

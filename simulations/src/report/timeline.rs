@@ -14,6 +14,8 @@ pub(super) const LEFT: f64 = 64.0;
 pub(super) const RIGHT: f64 = WIDTH - 20.0;
 /// Height of a fault's lane.
 const LANE: f64 = 19.0;
+/// Letters of a fault's name that are shown beside its bar; all of them are in the table beneath.
+const NAME_CHARS_MAX: usize = 60;
 /// Points of a curve: more cannot be seen.
 const POINTS_COUNT_MAX: usize = 800;
 
@@ -58,13 +60,18 @@ fn drawing(scenario: &Scenario, outcome: &Outcome, most: u64) -> String {
         drawing.bar("band", (begin, at), (end - begin, bottom - at), 0.07, "");
         drawing.bar("fault", (begin, at), ((end - begin).max(3.0), LANE - 6.0), 0.85, &told);
         // The name stands where there is room: behind the bar, or before it.
-        let room = RIGHT - end > 7.0 * fault.what.chars().count() as f64;
+        let mut name: String = fault.what.chars().take(NAME_CHARS_MAX).collect();
+        if name.len() < fault.what.len() {
+            name.push('…');
+        }
+        let wide = 6.2 * name.chars().count() as f64;
+        let room = RIGHT - end > wide;
         let (place, anchor) = if room { (end.max(begin + 3.0) + 6.0, "start") } else { (begin - 6.0, "end") };
-        let clear = room || begin - LEFT > 7.0 * fault.what.chars().count() as f64;
+        let clear = room || begin - LEFT > wide;
         if clear {
-            drawing.text("small", (place, at + LANE - 9.0), anchor, &fault.what);
+            drawing.text("small", (place, at + LANE - 9.0), anchor, &name);
         } else {
-            drawing.text("small onbar", (begin.max(LEFT) + 6.0, at + LANE - 9.0), "start", &fault.what);
+            drawing.text("small onbar", (begin.max(LEFT) + 6.0, at + LANE - 9.0), "start", &name);
         }
     }
     let points: Vec<(f64, f64)> =

@@ -276,13 +276,12 @@ impl Deltas {
         self.uncertain.push(delta);
     }
 
-    /// Makes those uncertain that `is_lost` says no disk holds any more; how many.
-    pub fn lose(&mut self, is_lost: impl Fn(&Facts) -> bool) -> usize {
-        let (lost, kept) = std::mem::take(&mut self.certain).into_iter().partition(|delta| is_lost(delta));
+    /// Makes those uncertain that `is_lost` says no disk holds any more; answers them.
+    pub fn lose(&mut self, is_lost: impl Fn(&Facts) -> bool) -> Vec<Facts> {
+        let (lost, kept): (Vec<Facts>, Vec<Facts>) = std::mem::take(&mut self.certain).into_iter().partition(|delta| is_lost(delta));
         self.certain = kept;
-        let count = Vec::len(&lost);
-        self.uncertain.extend(lost);
-        count
+        self.uncertain.extend(lost.iter().cloned());
+        lost
     }
 
     /// Makes the uncertain ones certain that a disk turns out to hold after all.
@@ -398,7 +397,7 @@ mod tests {
         let mut deltas = Deltas::default();
         deltas.add(at(0, 10), true);
         deltas.add(at(5, 20), true);
-        assert_eq!(deltas.lose(|delta| delta.places[0].version == 5), 1);
+        assert_eq!(deltas.lose(|delta| delta.places[0].version == 5), [at(5, 20)]);
         assert_eq!(deltas.expected(Some(&at(0, 10)), 0, 0), Some(at(0, 10)), "gone");
         let both = Facts::of_all([&at(0, 10), &at(5, 20)]);
         assert_eq!(deltas.expected(Some(&both), 0, 0), Some(both.clone()), "come back");

@@ -106,6 +106,18 @@ pub enum Observation<'a> {
         /// Whether the table learned something from it.
         changed: bool,
     },
+    /// A record became durable at a host, of a profile that the scenario leaves out of what is looked at closely: only how many there are, and
+    /// under which numbers, is seen.
+    Passed {
+        /// Where.
+        host: HostId,
+        /// Under which number.
+        seq: Seq,
+        /// Whether it was made there.
+        local: bool,
+        /// Whether the table learned something from it.
+        changed: bool,
+    },
     /// A device's unshared work was re-stamped by this many milliseconds and shared: its watchers get a reset.
     Restamped {
         /// Where.

@@ -96,6 +96,11 @@ impl Outcome {
         if self.updates == 0 { 0.0 } else { self.bytes_all() as f64 / self.updates as f64 }
     }
 
+    /// Events of the event loop a second of real time.
+    pub fn steps_per_s(&self) -> f64 {
+        self.steps as f64 / self.real_time.as_secs_f64().max(1e-9)
+    }
+
     /// Records applied a second of real time, at all hosts.
     pub fn joins_per_s(&self) -> f64 {
         self.joins as f64 / self.real_time.as_secs_f64().max(1e-9)

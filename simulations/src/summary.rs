@@ -1,6 +1,7 @@
 //! What a run came to, for a terminal: what was run first, then what it measured, and last whether everything held.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::checkers;
 use crate::outcome::Outcome;
@@ -40,19 +41,22 @@ pub fn summary(outcome: &Outcome, checked: &[Checked]) -> String {
     let speed = outcome.virtual_time.as_secs_f64() / outcome.real_time.as_secs_f64().max(1e-9);
     let _ = writeln!(
         text,
-        "  {:<10} {} of virtual time in {} ({} times as fast), {} events, {} joins; trace {}\n",
+        "  {:<10} {} of virtual time in {} ({} times as fast), {} events ({}/s), {} joins ({}/s); trace {}\n",
         "run",
         show_duration(outcome.virtual_time),
         show_duration(outcome.real_time),
         show_count(speed as u64),
         show_count(outcome.steps),
+        show_count(outcome.steps_per_s() as u64),
         show_count(outcome.joins),
+        show_count(outcome.joins_per_s() as u64),
         outcome.trace_hash,
     );
     faults(&mut text, outcome);
     propagation(&mut text, outcome);
     counts(&mut text, outcome);
     peaks(&mut text, outcome);
+    where_time_goes(&mut text, outcome);
     verdict(&mut text, outcome, checked);
     text
 }
@@ -117,6 +121,20 @@ fn peaks(text: &mut String, outcome: &Outcome) {
     for (name, peak) in &outcome.peaks {
         let show = if name.contains("bytes") { show_bytes } else { show_count };
         table.row([name.clone(), show(peak.most), show(peak.bound)]);
+    }
+    table.write(text);
+}
+
+fn where_time_goes(text: &mut String, outcome: &Outcome) {
+    let all: f64 = outcome.where_time_goes.values().map(Duration::as_secs_f64).sum();
+    if all <= 0.0 {
+        return;
+    }
+    let mut parts: Vec<(&String, f64)> = outcome.where_time_goes.iter().map(|(part, took)| (part, took.as_secs_f64() / all)).collect();
+    parts.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let mut table = Table::new(&["where real time goes", "share"]);
+    for (part, share) in parts {
+        table.row([part.clone(), format!("{} %", trimmed(100.0 * share, 1))]);
     }
     table.write(text);
 }

@@ -6,7 +6,7 @@ use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 
 /// A host's figures are looked at once in so many frames that are sent.
-const EVERY: u32 = 64;
+const EVERY: u32 = 256;
 
 /// Keys that wait to be offered again on one link: `docs/protocol.md`.
 const WAITING_OUT_MAX: usize = 16_384;

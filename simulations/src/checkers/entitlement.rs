@@ -23,7 +23,7 @@ type Needle = (Box<[u8]>, ProfileId);
 /// frame, so that a body is searched and not believed. Ids of fewer than four bytes would be found by chance and are left to the stores.
 #[derive(Debug)]
 pub struct Entitlement {
-    known: HashSet<ProfileId, BuildHasherDefault<Mix>>,
+    known: HashSet<Box<str>, BuildHasherDefault<Mix>>,
     /// Encoded ids by the number that their first bytes are.
     needles: Map<u64, Vec<Needle>>,
     /// Which numbers there may be, by their low bits: nearly every place of a body is passed over by one look here.
@@ -47,7 +47,7 @@ fn spread(window: u64) -> (usize, u64) {
 
 impl Entitlement {
     fn learn(&mut self, profile: &ProfileId) {
-        if !self.known.insert(profile.clone()) {
+        if !self.known.insert(profile.as_str().into()) {
             return;
         }
         let mut needle = Vec::new();
@@ -104,12 +104,17 @@ impl Checker for Entitlement {
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
             Observation::Reported { event, .. } => {
-                if let Ok(profile) = ProfileId::new(&event.profile_id) {
+                if !self.known.contains(event.profile_id.as_str())
+                    && let Ok(profile) = ProfileId::new(&event.profile_id)
+                {
                     self.learn(&profile);
                 }
             }
-            Observation::Applied { host, record, .. } => {
-                self.learn(record.profile());
+            Observation::Applied { host, from, record, .. } => {
+                // What comes from a peer was made somewhere, and learned there.
+                if from.is_none() && !self.known.contains(record.profile().as_str()) {
+                    self.learn(record.profile());
+                }
                 if !view.is_node(*host) && !view.holds(*host, record.profile()) {
                     found.push(Self::violation(at, *host, format!("it keeps a record of {}", record.profile().as_str())));
                 }

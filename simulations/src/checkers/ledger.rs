@@ -5,7 +5,7 @@
 
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
-use std::hash::Hasher;
+use std::hash::Hasher as _;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -15,7 +15,9 @@ use leftoff::replica::Core;
 use leftoff::store::{Feed, KeyRange, Record, ReplicaId, Seq, Store};
 use leftoff::time::Hlc;
 
-use super::mix::{Map, Mix};
+use super::holdings::{Holdings, Shown, Touched};
+use super::losses::Losses;
+use super::mix::{Map, Mix, is_looked_at};
 use super::{Checker, Kinds, Violation};
 use crate::model::{Deltas, Facts};
 use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
@@ -40,49 +42,6 @@ struct Named {
     titles: Map<TitleId, RegisterNo>,
 }
 
-/// What one host durably holds.
-#[derive(Debug, Default)]
-pub struct Holdings {
-    /// What it shares: its registers.
-    held: Map<RegisterNo, Facts>,
-    /// What it has shared with nobody.
-    unshared: Map<RegisterNo, Facts>,
-    /// Erasures it knows.
-    erased: BTreeMap<ProfileNo, u64>,
-    /// The last number that was seen to become durable.
-    last: Seq,
-    /// Its disk was tampered with since it last started: what it holds is asked anew.
-    tampered: bool,
-    /// Whether the last start was such a one.
-    restarted_tampered: bool,
-}
-
-/// A record that has just become durable.
-#[derive(Clone, Debug)]
-pub struct Touched {
-    /// Where.
-    pub host: HostId,
-    /// Which register.
-    pub register: RegisterNo,
-    /// What it said.
-    pub facts: Facts,
-    /// Made here; otherwise it came from a peer.
-    pub local: bool,
-    /// Shared with nobody.
-    pub unshared: bool,
-}
-
-/// A register as it was read.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// Where.
-    pub host: HostId,
-    /// Which register.
-    pub register: RegisterNo,
-    /// What was shown; none: nothing is recorded.
-    pub facts: Option<Facts>,
-}
-
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -95,10 +54,12 @@ pub struct Ledger {
     profiles: Vec<Named>,
     numbers: Map<ProfileId, Option<ProfileNo>>,
     registers: Vec<(ProfileNo, TitleId)>,
+    /// Registers by a hash of their ids: one look instead of two. What is found is compared, so that two of one hash only cost more.
+    hashed: Map<u64, RegisterNo>,
     deltas: Vec<Deltas>,
     erased: BTreeMap<ProfileNo, u64>,
     hosts: Vec<Holdings>,
-    lost_count: u64,
+    losses: Losses,
     updates: u64,
     waiting: Vec<(HostId, RegisterNo)>,
     turn: u32,
@@ -133,9 +94,9 @@ impl Ledger {
         self.updates
     }
 
-    /// Deltas that every disk that held them has lost.
-    pub const fn lost_count(&self) -> u64 {
-        self.lost_count
+    /// Acknowledged deltas that are nowhere at rest: every disk that held them was lost.
+    pub const fn lost_by_design(&self) -> u64 {
+        self.losses.count()
     }
 
     /// The number of a profile; none if it is not looked at.
@@ -143,9 +104,7 @@ impl Ledger {
         if let Some(known) = self.numbers.get(profile) {
             return *known;
         }
-        let mut hasher = Mix::default();
-        hasher.write(profile.as_str().as_bytes());
-        let number = hasher.finish().is_multiple_of(self.one_in).then(|| {
+        let number = is_looked_at(profile, self.one_in).then(|| {
             self.profiles.push(Named { id: profile.clone(), titles: Map::default() });
             ProfileNo(self.profiles.len() as u32 - 1)
         });
@@ -155,6 +114,20 @@ impl Ledger {
 
     /// The number of a register; none if its profile is not looked at.
     pub fn register_no(&mut self, profile: &ProfileId, title: &TitleId) -> Option<RegisterNo> {
+        let mut hasher = Mix::default();
+        hasher.write(profile.as_str().as_bytes());
+        hasher.write(title.as_str().as_bytes());
+        let hash = hasher.finish();
+        let known = self.hashed.get(&hash).copied();
+        if known.is_some_and(|known| self.ids(known) == (profile, title)) {
+            return known;
+        }
+        let register = self.find_register(profile, title)?;
+        self.hashed.entry(hash).or_insert(register);
+        Some(register)
+    }
+
+    fn find_register(&mut self, profile: &ProfileId, title: &TitleId) -> Option<RegisterNo> {
         let number = self.profile_no(profile)?;
         let titles = &mut self.profiles[number.0 as usize].titles;
         if let Some(known) = titles.get(title) {
@@ -284,8 +257,15 @@ impl Ledger {
                 self.applied(*host, *seq, from.is_none(), record, *unshared, view.is_hostile(*host));
                 return;
             }
+            Observation::Passed { host, seq, .. } => {
+                let holdings = self.host_mut(*host);
+                holdings.last = holdings.last.max(*seq);
+                return;
+            }
             Observation::Restamped { host, .. } => {
-                self.host_mut(*host).unshared.clear();
+                let holdings = self.host_mut(*host);
+                holdings.unshared.clear();
+                holdings.made_apart.clear();
                 return;
             }
             Observation::Read { host, profile, title, register } => {
@@ -319,12 +299,17 @@ impl Ledger {
                 let holdings = &mut self.hosts[host.0 as usize];
                 if unshared {
                     holdings.unshared.entry(register).or_default().add(&facts);
+                    if apart {
+                        holdings.made_apart.push((register, facts.clone()));
+                    }
                 } else {
                     let held = holdings.held.entry(register).or_default();
                     held.add(&facts);
                     if local {
                         // What was kept apart is shared now, perhaps moved in time.
-                        holdings.unshared.remove(&register);
+                        if holdings.unshared.remove(&register).is_some() {
+                            holdings.made_apart.retain(|(of, _)| *of != register);
+                        }
                         self.updates += 1;
                         let deltas = &mut self.deltas[register.0 as usize];
                         if hostile { deltas.add_uncertain(facts.clone()) } else { deltas.add(facts.clone(), apart) }
@@ -369,9 +354,11 @@ impl Ledger {
         let after = holdings.last;
         if tampered {
             let before = std::mem::take(&mut holdings.held);
+            let made_apart = std::mem::take(&mut holdings.made_apart);
             *holdings = Holdings { restarted_tampered: true, ..Holdings::default() };
             self.take_stock(host, store);
             self.lose(&before);
+            self.losses.lose(made_apart);
         } else {
             self.absorb_after(host, after, replica, store);
         }
@@ -446,6 +433,9 @@ impl Ledger {
         let deltas = &mut self.deltas[register.0 as usize];
         if !known && deltas.expected(Some(&facts), 0, 0).is_none_or(|all| !all.holds(&facts)) {
             deltas.add(facts.clone(), apart);
+            if apart {
+                self.losses.was_not_promised(register, facts.clone());
+            }
         }
         self.absorbed.push((host, register, facts));
     }
@@ -464,7 +454,8 @@ impl Ledger {
             let nobody_holds = |delta: &Facts| {
                 lost.holds(delta) && !hosts.iter().any(|other| other.held.get(&register).is_some_and(|held| held.holds(delta)))
             };
-            self.lost_count += self.deltas[register.0 as usize].lose(nobody_holds) as u64;
+            let lost = self.deltas[register.0 as usize].lose(nobody_holds);
+            self.losses.lose(lost.into_iter().map(|facts| (register, facts)));
         }
         let everywhere =
             |profile: ProfileNo, hosts: &[Holdings]| hosts.iter().filter_map(|other| other.erased.get(&profile)).max().copied();
@@ -488,6 +479,18 @@ impl Ledger {
             self.deltas[register.0 as usize]
                 .lose(|delta| !hosts.iter().any(|other| other.held.get(&register).is_some_and(|held| held.holds(delta))));
         }
+    }
+
+    /// Counts what was lost and has not turned up. What an erasure or its age would have removed is not counted; nor what a later delta says too.
+    fn count_lost(&mut self, floor_day: u32) {
+        let is_nowhere = |register: RegisterNo, facts: &Facts| {
+            let all = self.hosts.iter().flat_map(|holdings| [holdings.held.get(&register), holdings.unshared.get(&register)]);
+            facts.epoch >= self.erased(self.profile_of(register))
+                && !facts.is_expired(floor_day)
+                && !all.flatten().any(|held| held.holds(facts))
+        };
+        let count = self.losses.count_of(is_nowhere);
+        self.losses.set_count(count);
     }
 
     /// Reads registers that changed lately, as a viewer would.
@@ -555,7 +558,7 @@ impl Checker for Bookkeeper {
     }
 
     fn wants(&self) -> Kinds {
-        LEDGER_KINDS
+        LEDGER_KINDS.and(Kinds::PASSED)
     }
 
     fn observe(&mut self, _at: VirtualTime, seen: &Observation<'_>, view: &dyn View, _found: &mut Vec<Violation>) {
@@ -564,11 +567,17 @@ impl Checker for Bookkeeper {
 
     fn at_rest(&mut self, _at: VirtualTime, _settled: bool, view: &dyn View, _found: &mut Vec<Violation>) {
         let mut ledger = self.book.0.borrow_mut();
+        let floor = view.hosts().into_iter().map(|host| floor_day(view, host)).max().unwrap_or_default();
+        ledger.count_lost(floor);
         for host in view.hosts().into_iter().filter(|host| view.is_hostile(*host)) {
             // What a hostile host alone holds was written by nobody.
             let alone = std::mem::take(&mut ledger.host_mut(host).held);
             ledger.lose(&alone);
         }
+    }
+
+    fn lost_by_design(&self) -> u64 {
+        self.book.read().lost_by_design()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use leftoff::progress::ProfileId;
+
 /// Spreads the small numbers and short ids that maps are keyed by here. The same in every run, so that a run is the same too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mix(u64);
@@ -35,3 +37,10 @@ impl Hasher for Mix {
 
 /// A map with a hash that is the same in every run.
 pub type Map<K, V> = HashMap<K, V, BuildHasherDefault<Mix>>;
+
+/// Whether a profile is one of those that are looked at closely: one in so many, by a hash of its id.
+pub fn is_looked_at(profile: &ProfileId, one_in: u64) -> bool {
+    let mut hasher = Mix::default();
+    hasher.write(profile.as_str().as_bytes());
+    hasher.finish().is_multiple_of(one_in.max(1))
+}

@@ -8,7 +8,9 @@ pub mod bounds;
 pub mod convergence;
 pub mod entitlement;
 pub mod forgetting;
+pub mod holdings;
 pub mod ledger;
+pub mod losses;
 pub mod mix;
 pub mod monotonic;
 pub mod numbers;
@@ -86,6 +88,8 @@ impl Kinds {
     pub const LIVES: Self = Self(1 << 11);
     /// [`Observation::Fault`] and [`Observation::Healed`].
     pub const FAULTS: Self = Self(1 << 12);
+    /// [`Observation::Passed`].
+    pub const PASSED: Self = Self(1 << 13);
     /// All.
     pub const ALL: Self = Self(u16::MAX);
 
@@ -107,6 +111,7 @@ impl Kinds {
             Observation::Hid { .. } => Self::HID,
             Observation::Erased { .. } => Self::ERASED,
             Observation::Applied { .. } => Self::APPLIED,
+            Observation::Passed { .. } => Self::PASSED,
             Observation::Restamped { .. } => Self::RESTAMPED,
             Observation::Acknowledged { .. } => Self::ACKNOWLEDGED,
             Observation::Read { .. } => Self::READ,
@@ -136,6 +141,11 @@ pub trait Checker {
 
     /// Called once when the world has settled, or when its time to settle is over (`settled` false).
     fn at_rest(&mut self, at: VirtualTime, settled: bool, view: &dyn View, found: &mut Vec<Violation>);
+
+    /// Acknowledged changes that are nowhere because every disk that held them was lost. Only the ledger knows of any.
+    fn lost_by_design(&self) -> u64 {
+        0
+    }
 }
 
 /// All checkers of a scenario, in the order in which they must be called: the first keeps what the others look things up in.

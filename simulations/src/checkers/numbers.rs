@@ -24,7 +24,7 @@ impl Checker for Numbers {
     }
 
     fn wants(&self) -> Kinds {
-        Kinds::APPLIED.and(Kinds::LIVES)
+        Kinds::APPLIED.and(Kinds::PASSED).and(Kinds::LIVES)
     }
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
@@ -34,7 +34,7 @@ impl Checker for Numbers {
                     self.present.insert(*host, (*replica, core.store().epoch()));
                 }
             }
-            Observation::Applied { host, seq, .. } => {
+            Observation::Applied { host, seq, .. } | Observation::Passed { host, seq, .. } => {
                 let life = match self.present.get(host) {
                     Some(life) => *life,
                     None => match view.core(*host) {

@@ -78,6 +78,11 @@ impl Panel {
         &self.found
     }
 
+    /// Acknowledged changes that are nowhere because every disk that held them was lost; known when the world is at rest.
+    pub fn lost_by_design(&self) -> u64 {
+        self.seats.iter().map(|seat| seat.checker.lost_by_design()).sum()
+    }
+
     /// How much was found, also what was not kept.
     pub const fn count(&self) -> u64 {
         self.count

@@ -59,7 +59,7 @@ impl Checker for TrafficBudget {
     }
 
     fn wants(&self) -> Kinds {
-        LEDGER_KINDS.and(Kinds::FAULTS)
+        LEDGER_KINDS.and(Kinds::FAULTS).and(Kinds::PASSED)
     }
 
     fn observe(&mut self, _at: VirtualTime, seen: &Observation<'_>, view: &dyn View, _found: &mut Vec<Violation>) {
@@ -69,7 +69,10 @@ impl Checker for TrafficBudget {
                 let nodes = view.hosts().into_iter().filter(|host| view.is_node(*host)).collect();
                 self.healed = Some(Healed { unequal, nodes, ..Healed::default() });
             }
-            Observation::Applied { from: None, unshared: false, changed: true, .. } => self.updates += 1,
+            Observation::Applied { from: None, unshared: false, changed: true, .. }
+            | Observation::Passed { local: true, changed: true, .. } => {
+                self.updates += 1;
+            }
             Observation::FrameSent { host, peer, traffic, bytes, .. } => {
                 self.bytes += *bytes as u64;
                 let exchange = matches!(traffic, Traffic::Records | Traffic::Reconciliation);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leftoff::progress::{ProfileId, TitleId};
+use leftoff::replica::Core;
 use leftoff::store::{KeyRange, RegisterKey};
 
 use super::propagation::ByKey;
@@ -123,10 +124,8 @@ impl Divergence {
 fn is_equal(stage: &Stage, profile: &ProfileId, title: &TitleId) -> bool {
     let up = stage.hosts[..stage.nodes].iter().filter(|host| host.is_up());
     // A register that cannot be read is not equal to anything.
-    let mut states = up.filter_map(|host| host.core.as_ref()).map(|core| core.store().shared_register(profile, title).ok());
+    let read = |core: &Core| core.store().shared_register(profile, title).ok().map(|found| found.map(|stored| stored.progress));
+    let mut states = up.filter_map(|host| host.core.as_deref()).map(read);
     let Some(first) = states.next() else { return true };
-    let progress =
-        |state: &Option<Option<leftoff::store::Stored>>| state.as_ref().map(|state| state.as_ref().map(|stored| stored.progress.clone()));
-    let first = progress(&first);
-    first.is_some() && states.all(|state| progress(&state) == first)
+    first.is_some() && states.all(|state| state == first)
 }

@@ -12,6 +12,7 @@ use leftoff::sync::{Backoff, Clocks};
 
 use super::clock::HostClock;
 use super::disk::Disk;
+use super::propagation::ByHash;
 use super::queue::{Event, Micros};
 use super::random::Random;
 use super::workload::Report;
@@ -109,7 +110,7 @@ pub(super) struct Host {
     /// Links with nodes, of all that there are.
     pub(super) node_links: Vec<u32>,
     /// Links with devices, by the hash of the profile that they hold.
-    pub(super) by_profile: BTreeMap<u64, Vec<u32>>,
+    pub(super) by_profile: ByHash<Vec<u32>>,
     /// Links that have taken records since the last flush: they have something to acknowledge after it.
     pub(super) owing: Vec<u32>,
     /// Links that the flush under way concerns.

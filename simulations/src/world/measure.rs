@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use leftoff::limits::IN_FLIGHT_BYTES_MAX;
 use leftoff::progress::Progress;
+use leftoff::replica::Core;
 use leftoff::store::{Applied, Origin, Record, RegisterKey};
 use leftoff::time::MonotonicTime;
 
@@ -17,6 +17,40 @@ use crate::outcome::Peak;
 
 /// Names of what bytes are spent on, in the order of [`Traffic`].
 const TRAFFIC: [&str; 4] = ["control", "records", "acks", "reconciliation"];
+
+/// What fills, in the order of [`Fill`].
+const FILLS: [&str; 6] = [
+    "table of changed registers, bytes",
+    "buffer before the log, bytes",
+    "ring of changes",
+    "playheads",
+    "stream between two hosts, bytes",
+    "records in flight on a link, bytes",
+];
+
+/// Devices that are asked for their playheads in one sample, about.
+const DEVICES_PER_SAMPLE: usize = 64;
+
+/// Something bounded.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fill {
+    Table,
+    Buffer,
+    Ring,
+    Playheads,
+    Stream,
+    InFlight,
+}
+
+/// Of events that are many, one in so many is timed. A prime, so that what takes turns is met evenly.
+const TIMED_ONE_IN: u64 = 31;
+
+/// When a part of an event began, and what had been spent in parts of it by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    at: MonotonicTime,
+    nested: Duration,
+}
 
 /// What passed between two hosts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,15 +69,20 @@ pub(super) struct Measure {
     pub(super) updates: u64,
     pub(super) joins: u64,
     pub(super) steps: u64,
-    pub(super) lost_by_design: u64,
     pub(super) bytes: [u64; 4],
     pub(super) bytes_over_time: Vec<(VirtualTime, [u64; 4])>,
     bytes_before: [u64; 4],
     pub(super) passed: BTreeMap<(u32, u32), Passed>,
-    pub(super) peaks: BTreeMap<&'static str, Peak>,
+    peaks: [Peak; FILLS.len()],
+    /// Samples taken.
+    turn: usize,
     pub(super) divergence: Divergence,
     pub(super) propagation: Propagation,
     times: BTreeMap<&'static str, Duration>,
+    /// So many events does the present one stand for; none: it is not timed.
+    stands_for: u32,
+    /// What was spent within the present event in parts that are told by themselves.
+    nested: Duration,
     clock: Option<fn() -> MonotonicTime>,
 }
 
@@ -57,15 +96,17 @@ impl Measure {
             updates: 0,
             joins: 0,
             steps: 0,
-            lost_by_design: 0,
             bytes: [0; 4],
             bytes_over_time: Vec::new(),
             bytes_before: [0; 4],
             passed: BTreeMap::new(),
-            peaks: BTreeMap::new(),
+            peaks: [Peak::default(); FILLS.len()],
+            turn: 0,
             divergence: Divergence::default(),
             propagation,
             times: BTreeMap::new(),
+            stands_for: 0,
+            nested: Duration::ZERO,
             clock,
         }
     }
@@ -116,9 +157,24 @@ impl Measure {
         self.bytes[traffic as usize] += bytes as u64;
     }
 
-    pub(super) fn peak(&mut self, name: &'static str, most: u64, bound: u64) {
-        let peak = self.peaks.entry(name).or_default();
-        *peak = Peak { most: peak.most.max(most), bound };
+    /// Takes note of how full something is, and of its bound.
+    pub(super) const fn fill(&mut self, fill: Fill, most: usize, bound: usize) {
+        let peak = &mut self.peaks[fill as usize];
+        if most as u64 > peak.most || peak.bound == 0 {
+            *peak = Peak { most: if most as u64 > peak.most { most as u64 } else { peak.most }, bound: bound as u64 };
+        }
+    }
+
+    /// A group is about to be written: now the buffer before the log is at its fullest, and the table since the last fold.
+    pub(super) fn flushes(&mut self, core: &Core) {
+        let (figures, options) = (core.store().figures(), core.store().options());
+        self.fill(Fill::Buffer, figures.pending_bytes, options.pending_bytes_max);
+        self.fill(Fill::Table, figures.table_bytes, options.table_bytes_max);
+        self.fill(Fill::Ring, figures.ring_count, options.ring_count_max);
+    }
+
+    pub(super) fn peaks(&self) -> BTreeMap<String, Peak> {
+        FILLS.iter().zip(&self.peaks).filter(|(_, peak)| peak.bound > 0).map(|(name, peak)| ((*name).to_owned(), *peak)).collect()
     }
 
     /// Takes what is taken now and then.
@@ -127,33 +183,44 @@ impl Measure {
         self.bytes_before = self.bytes;
         self.bytes_over_time.push((stage.at(), spent));
         self.divergence.sample(stage);
-        for host in &stage.hosts {
-            let Some(core) = host.core.as_deref() else { continue };
-            let (figures, options) = (core.store().figures(), core.store().options());
-            self.peak("table of changed registers, bytes", figures.table_bytes as u64, options.table_bytes_max as u64);
-            self.peak("buffer before the log, bytes", figures.pending_bytes as u64, options.pending_bytes_max as u64);
-            self.peak("ring of changes", figures.ring_count as u64, options.ring_count_max as u64);
-            self.peak("playheads", core.playheads_count() as u64, core.options().playheads_count_max as u64);
+        // Counting playheads locks each shard of them: all nodes are asked each time, and of many devices some.
+        let (nodes, devices) = stage.hosts.split_at(stage.nodes);
+        let apart = (devices.len() / DEVICES_PER_SAMPLE).max(1);
+        let asked = nodes.iter().chain(devices.iter().skip(self.turn % apart).step_by(apart));
+        for core in asked.filter_map(|host| host.core.as_deref()) {
+            self.fill(Fill::Playheads, core.playheads_count(), core.options().playheads_count_max);
+            self.flushes(core);
         }
-        for (_, conn) in stage.conns.iter() {
-            for (side, wire) in conn.sides.iter().zip(&conn.wires) {
-                let (fill, window) = wire.fill();
-                self.peak("stream between two hosts, bytes", fill as u64, window as u64);
-                if let (Some(link), Some(core)) = (&side.link, stage.hosts[side.host].core.as_deref()) {
-                    self.peak("records in flight on a link, bytes", link.figures(core).in_flight_bytes as u64, IN_FLIGHT_BYTES_MAX as u64);
-                }
-            }
-        }
+        self.turn += 1;
     }
 
-    /// Runs a part of the simulator and notes the real time it took, if there is a clock.
-    pub(super) fn begin(&self) -> Option<MonotonicTime> {
-        self.clock.map(|clock| clock())
+    /// An event begins; `is_frequent`: there are so many of its kind that a few of them tell where the time goes.
+    pub(super) fn begin(&mut self, is_frequent: bool) -> Option<Begun> {
+        self.steps += 1;
+        self.stands_for = if !is_frequent {
+            1
+        } else if self.steps.is_multiple_of(TIMED_ONE_IN) {
+            TIMED_ONE_IN as u32
+        } else {
+            0
+        };
+        self.nested = Duration::ZERO;
+        self.begin_part()
     }
 
-    pub(super) fn end(&mut self, part: &'static str, begun: Option<MonotonicTime>) {
+    /// A part of an event begins that is told by itself.
+    pub(super) fn begin_part(&self) -> Option<Begun> {
+        let clock = self.clock.filter(|_| self.stands_for > 0)?;
+        Some(Begun { at: clock(), nested: self.nested })
+    }
+
+    /// It ends; what was spent in parts within it is theirs.
+    pub(super) fn end_part(&mut self, part: &'static str, begun: Option<Begun>) {
         if let (Some(clock), Some(begun)) = (self.clock, begun) {
-            *self.times.entry(part).or_default() += clock().saturating_since(begun);
+            let took = clock().saturating_since(begun.at);
+            let own = took.saturating_sub(self.nested.saturating_sub(begun.nested));
+            self.nested = begun.nested + took;
+            *self.times.entry(part).or_default() += own * self.stands_for;
         }
     }
 

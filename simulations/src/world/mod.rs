@@ -38,7 +38,7 @@ use leftoff::progress::{EventKind, PlaybackEvent, ProfileId};
 use leftoff::replica::Authority;
 use leftoff::time::MonotonicTime;
 
-pub use self::trace::TRACE_COLUMNS;
+pub use self::trace::{TRACE_COLUMNS, TRACE_EVENTS, TraceEvent};
 
 use self::conn::Conns;
 use self::disk::{Backup, Disk};
@@ -144,7 +144,8 @@ impl<'a> World<'a> {
         let one_in = (heartbeats / scenario.workload.heartbeat.as_secs_f64().max(0.1) / MEASURED_COUNT).ceil() as u64;
         let propagation = Propagation::new(scenario.regions.len(), one_in);
         let panel = options.checkers.map_or_else(|| Panel::of(scenario), Panel::new);
-        let watch = Watch::new(Trace::new(options.trace, names), Measure::new(propagation, options.clock), panel);
+        let watch =
+            Watch::new(Trace::new(options.trace, names), Measure::new(propagation, options.clock), panel, scenario.checks.one_profile_in);
         Self {
             scenario,
             seed,
@@ -193,15 +194,16 @@ impl<'a> World<'a> {
         self.stage.queue.at(0, Event::Sample);
     }
 
+    /// A sample reads every register that changed at every node: many viewers before many nodes are looked at half as often.
     fn sample_interval(&self) -> Micros {
-        (self.duration / 240).clamp(250_000, 360_000_000)
+        let is_large = self.scenario.workload.viewers as usize * self.stage.nodes > 10_000;
+        (self.duration / if is_large { 120 } else { 240 }).clamp(250_000, 360_000_000)
     }
 
     /// One event.
     fn happen(&mut self, event: Event) {
-        let begun = self.watch.measure.begin();
-        self.watch.measure.steps += 1;
         let (kind, part) = name_of(&event);
+        let begun = self.watch.measure.begin(matches!(kind, 0..=3 | 8 | 17));
         self.watch.trace.step(self.stage.now(), kind);
         match event {
             Event::Viewer(viewer) => self.viewer(viewer),
@@ -231,7 +233,7 @@ impl<'a> World<'a> {
                 self.look();
             }
         }
-        self.watch.measure.end(part, begun);
+        self.watch.measure.end_part(part, begun);
     }
 
     /// Looks whether what faults left behind is gone, and plans the next look.
@@ -254,19 +256,19 @@ const fn name_of(event: &Event) -> (u8, &'static str) {
     match event {
         Event::Viewer(_) => (0, "viewers"),
         Event::Retry(_) => (1, "viewers"),
-        Event::Arrive { .. } => (2, "frames arriving"),
-        Event::Timer { .. } => (3, "links' timers"),
-        Event::Connected { .. } => (4, "handshakes"),
-        Event::Unanswered { .. } => (5, "handshakes"),
-        Event::Idle { .. } => (6, "handshakes"),
-        Event::Dial { .. } => (7, "handshakes"),
-        Event::Synced { .. } => (8, "flushes, and links polled after them"),
-        Event::Fold { .. } => (9, "folds"),
-        Event::Expire { .. } => (10, "folds"),
-        Event::Poll { .. } => (17, "flushes, and links polled after them"),
-        Event::Start { .. } => (11, "faults"),
-        Event::Strike { .. } => (12, "faults"),
-        Event::Fault { .. } => (13, "faults"),
+        Event::Arrive { .. } => (2, "the network: frames arriving"),
+        Event::Timer { .. } => (3, "the network: links' timers"),
+        Event::Connected { .. } => (4, "the network: handshakes"),
+        Event::Unanswered { .. } => (5, "the network: handshakes"),
+        Event::Idle { .. } => (6, "the network: handshakes"),
+        Event::Dial { .. } => (7, "the network: handshakes"),
+        Event::Synced { .. } => (8, "shells: flushes"),
+        Event::Fold { .. } => (9, "shells: folds"),
+        Event::Expire { .. } => (10, "shells: folds"),
+        Event::Poll { .. } => (17, "shells: flushes"),
+        Event::Start { .. } => (11, "faults, restarts"),
+        Event::Strike { .. } => (12, "faults, restarts"),
+        Event::Fault { .. } => (13, "faults, restarts"),
         Event::Errand(_) => (14, "viewers"),
         Event::Sample => (15, "figures"),
         Event::Look => (16, "figures"),
@@ -346,7 +348,7 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             waiting: std::collections::VecDeque::new(),
             links: Vec::new(),
             node_links: Vec::new(),
-            by_profile: std::collections::BTreeMap::new(),
+            by_profile: std::collections::HashMap::default(),
             owing: Vec::new(),
             concerned: Vec::new(),
             poll_planned: false,

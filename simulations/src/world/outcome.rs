@@ -35,7 +35,7 @@ impl World<'_> {
             one_way_ms: self.paths.way(*from as usize, *to as usize).mean_us() / 1_000.0,
         });
         let faults = self.scenario.faults.iter().enumerate().map(|(index, fault)| FaultOutcome {
-            what: fault.kind.name().to_owned(),
+            what: fault.kind.to_string(),
             at: fault.at,
             until: fault.at + fault.lasts,
             unequal_max: measure.divergence.most(index),
@@ -56,7 +56,7 @@ impl World<'_> {
             joins: measure.joins,
             coalesced: measure.propagation.coalesced(),
             refused_records: measure.refused_records.clone(),
-            lost_by_design: measure.lost_by_design,
+            lost_by_design: self.watch.lost_by_design(),
             registers: self.registers(),
             steps: measure.steps,
             bytes: measure.bytes(),
@@ -64,7 +64,7 @@ impl World<'_> {
             divergence: measure.divergence.samples().to_vec(),
             faults: faults.collect(),
             propagation: measure.propagation.outcome(&regions, &one_way_ms),
-            peaks: measure.peaks.iter().map(|(name, peak)| ((*name).to_owned(), *peak)).collect(),
+            peaks: measure.peaks(),
             links: links.collect(),
             where_time_goes: measure.where_time_goes(),
             hosts: names,

@@ -169,7 +169,9 @@ impl World<'_> {
         let Some(core) = at.core.as_deref() else { return false };
         core.note_clock(at.clock.wall(now), super::clock::monotonic(now));
         let events = &self.events[..reports.len()];
+        let begun = self.watch.measure.begin_part();
         let recorded = core.record(at.clock.wall(now), Some(sent_at), events);
+        self.watch.measure.end_part("replicas: recording", begun);
         self.watch.measure.reports += events.len() as u64;
         let id = HostId(host as u32);
         let taken = match recorded {

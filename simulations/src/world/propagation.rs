@@ -24,10 +24,17 @@ impl Hasher for KeyIsHash {
         }
     }
 
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
     fn write_u128(&mut self, key: u128) {
         self.0 = (key >> 64) as u64 ^ key as u64;
     }
 }
+
+/// A map by a hash.
+pub(super) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<KeyIsHash>>;
 
 /// A map by register.
 pub(super) type ByKey<V> = HashMap<RegisterKey, V, BuildHasherDefault<KeyIsHash>>;

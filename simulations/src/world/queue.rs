@@ -49,14 +49,20 @@ pub(super) enum Event {
 
 #[derive(Debug)]
 struct Entry {
-    at: Micros,
-    order: u64,
+    /// The time, and below it the order: one number, because comparing is most of what a queue does.
+    key: u128,
     event: Event,
+}
+
+impl Entry {
+    const fn at(&self) -> Micros {
+        (self.key >> 64) as Micros
+    }
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
+        self.key == other.key
     }
 }
 
@@ -70,7 +76,7 @@ impl PartialOrd for Entry {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
+        self.key.cmp(&other.key)
     }
 }
 
@@ -91,7 +97,8 @@ impl Queue {
     /// Plans an event; one in the past happens now.
     pub(super) fn at(&mut self, at: Micros, event: Event) {
         self.order += 1;
-        self.heap.push(Reverse(Entry { at: at.max(self.now), order: self.order, event }));
+        let key = u128::from(at.max(self.now)) << 64 | u128::from(self.order);
+        self.heap.push(Reverse(Entry { key, event }));
     }
 
     /// Plans an event after so many microseconds.
@@ -101,7 +108,7 @@ impl Queue {
 
     /// When the next event happens.
     pub(super) fn next_at(&self) -> Option<Micros> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        self.heap.peek().map(|Reverse(entry)| entry.at())
     }
 
     /// Goes on to the next event, if it happens by `until`.
@@ -110,7 +117,7 @@ impl Queue {
             return None;
         }
         let Reverse(entry) = self.heap.pop()?;
-        self.now = entry.at;
+        self.now = entry.at();
         Some(entry.event)
     }
 

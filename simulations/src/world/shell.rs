@@ -36,7 +36,10 @@ impl World<'_> {
         at.life += 1;
         at.run = at.random.bits();
         let life = at.life;
-        let Ok((core, report)) = at.disk.open() else {
+        let begun = self.watch.measure.begin_part();
+        let opened = at.disk.open();
+        self.watch.measure.end_part("replicas: opening", begun);
+        let Ok((core, report)) = opened else {
             // Struck while opening: whoever watches over the process starts it again.
             at.disk.lose_power();
             self.stage.queue.after(REOPEN_US, Event::Start { host: host as u32, life });
@@ -91,7 +94,11 @@ impl World<'_> {
             return;
         }
         let Some(core) = at.core.as_deref() else { return };
-        if let Ok(true) = core.begin_flush() {
+        self.watch.measure.flushes(core);
+        let begun = self.watch.measure.begin_part();
+        let flushes = core.begin_flush();
+        self.watch.measure.end_part("replicas: writing the log", begun);
+        if let Ok(true) = flushes {
             at.syncing = true;
             let event = Event::Synced { host: host as u32, life: at.life };
             let took = at.disk.sync_time(self.scenario.replicas.sync_ms);
@@ -117,6 +124,7 @@ impl World<'_> {
         let at = &self.stage.hosts[number];
         let Some(core) = at.core.as_deref() else { return };
         let mut news = !at.is_node();
+        let begun = self.watch.measure.begin_part();
         let flushed = core.finish_flush_observed(&mut |applied| {
             self.watch.applied(&self.stage, number, applied);
             if let Some(links) = at.by_profile.get(&applied.key.profile_hash()) {
@@ -124,6 +132,7 @@ impl World<'_> {
             }
             news |= !matches!(applied.origin, Origin::Peer(peer) if self.stage.node_ids.contains(&peer));
         });
+        self.watch.measure.end_part("replicas: applying what is synced", begun);
         match flushed {
             Ok(_) => self.flushed(number, news, concerned),
             Err(_) if self.stage.hosts[number].disk.files.has_crashed() => self.crash(number, None),

@@ -20,6 +20,66 @@ pub const TRACE_COLUMNS: &[(&str, &str)] = &[
     ("what", "the rest: record, reason, bytes"),
 ];
 
+/// A name in the column `event`, and what stands in the other columns then.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceEvent {
+    /// The name.
+    pub name: &'static str,
+    /// What happened.
+    pub about: &'static str,
+    /// Whether `peer` names the other host.
+    pub has_peer: bool,
+    /// What `number` is.
+    pub number: &'static str,
+    /// What `what` holds.
+    pub what: &'static str,
+}
+
+impl TraceEvent {
+    /// Its row in the documented table.
+    pub fn row(&self) -> String {
+        let peer = if self.has_peer { "yes" } else { "" };
+        format!("| `{}` | {} | {peer} | {} | {} |", self.name, self.about, self.number, self.what)
+    }
+}
+
+const fn event(name: &'static str, about: &'static str, has_peer: bool, number: &'static str, what: &'static str) -> TraceEvent {
+    TraceEvent { name, about, has_peer, number, what }
+}
+
+/// The names in the column `event`, in the order of their numbers in the hash, from 1.
+pub const TRACE_EVENTS: [TraceEvent; 17] = [
+    event(
+        "applied",
+        "a record became durable and visible",
+        false,
+        "its sequence number",
+        "where it came from, whether it taught the table anything, whether it is kept apart, the record",
+    ),
+    event(
+        "reported",
+        "a player's report was handed in",
+        false,
+        "its position in ms",
+        "profile, title, device, kind, position, its own time, the place it counted in or why it was refused",
+    ),
+    event("hid", "a title was hidden", false, "0", "the observation"),
+    event("erased", "a profile was erased", false, "0", "the observation"),
+    event("restamped", "a device moved its unshared work to its node's time", false, "by how many ms", "the observation"),
+    event("acknowledged", "reporters were told that their reports are kept", false, "up to this sequence number", "the observation"),
+    event("read", "a viewer read a register", false, "the position read, in ms", "the register as it was read"),
+    event("link-started", "a link began, at this side", true, "the link", "the observation"),
+    event("link-ended", "a link ended, at this side", true, "the link", "the reason"),
+    event("frame-sent", "a frame left", true, "its bytes", "the link, and what is in it: control, records, acks, reconciliation"),
+    event("frame-arrived", "a frame arrived", true, "its type, as in `docs/protocol.md`", "bytes of its body"),
+    event("refused", "a peer's record was refused, and the peer is told", true, "the reason, by number", "the profile and the reason"),
+    event("stopped", "a process ended, or was stopped in its tracks", false, "0 in good order, 1 killed, 2 paused", "the observation"),
+    event("started", "a process serves", false, "0", "its identity, and what is wrong with its store"),
+    event("disk", "a disk failed", false, "0 lost, 1 restored, 2 flipped bit, 3 failed sync, 4 full", "the observation"),
+    event("fault", "a fault of the timeline begins or ends", false, "twice its index from 0, and 1 more when it begins", "the observation"),
+    event("healed", "all faults are over", false, "0", "the observation"),
+];
+
 /// Where the lines go, if anywhere, and the hash, always.
 pub(super) struct Trace {
     hasher: SipHasher13,
@@ -123,6 +183,7 @@ impl Trace {
             Observation::Hid { host, .. } => (3, Some(*host), None, 0),
             Observation::Erased { host, .. } => (4, Some(*host), None, 0),
             Observation::Applied { host, seq, .. } => (1, Some(*host), None, seq.0),
+            Observation::Passed { host, seq, .. } => (18, Some(*host), None, seq.0),
             Observation::Restamped { host, offset_ms } => (5, Some(*host), None, offset_ms.cast_unsigned()),
             Observation::Acknowledged { host, seq } => (6, Some(*host), None, seq.0),
             Observation::Read { host, title, register, .. } => {
@@ -157,26 +218,8 @@ impl Trace {
         };
         self.feed(at, event, host, peer, number);
         if self.is_read() {
-            const NAMES: [&str; 18] = [
-                "",
-                "applied",
-                "reported",
-                "hid",
-                "erased",
-                "restamped",
-                "acknowledged",
-                "read",
-                "link-started",
-                "link-ended",
-                "frame-sent",
-                "frame-arrived",
-                "refused",
-                "stopped",
-                "started",
-                "disk",
-                "fault",
-                "healed",
-            ];
+            // The first is an applied record's, which may also be shown without a closer look at it.
+            let name = TRACE_EVENTS.get(usize::from(event) - 1).map_or("applied", |known| known.name);
             let (length, reported);
             let what: &dyn std::fmt::Debug = match seen {
                 Observation::FrameArrived { body, .. } => {
@@ -189,7 +232,7 @@ impl Trace {
                 }
                 other => other,
             };
-            self.write(at, &Line { host, event: NAMES[usize::from(event)], peer, number, what });
+            self.write(at, &Line { host, event: name, peer, number, what });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use leftoff::limits::IN_FLIGHT_BYTES_MAX;
 use leftoff::progress::ProfileId;
 use leftoff::replica::Core;
 use leftoff::store::{Applied, Origin, Record, ReplicaId, Seq};
@@ -13,6 +14,7 @@ use super::World;
 use super::clock::monotonic;
 use super::conn::Conn;
 use super::links::End;
+use super::measure::Fill;
 use super::queue::Event;
 use crate::observation::{HostId, Observation, Traffic};
 
@@ -175,7 +177,10 @@ impl World<'_> {
         let (wall, mono) = (at.clock.wall(now), monotonic(now));
         let takes_records = number == FrameType::Records as u8;
         if number != FrameType::Pong as u8 || at.is_node() {
-            let handled = link.handle_frame(wall, mono, core, number, body)?;
+            let begun = self.watch.measure.begin_part();
+            let handled = link.handle_frame(wall, mono, core, number, body);
+            self.watch.measure.end_part("replicas: taking frames", begun);
+            let handled = handled?;
             conn.sides[to].owes |= takes_records;
             return Ok((handled, found.bytes));
         }
@@ -241,7 +246,10 @@ impl World<'_> {
             let mut buffer = self.spare.pop().unwrap_or_default();
             while buffer.len() < CHUNK_BYTES {
                 let before = buffer.len();
-                match link.poll_frame(mono, core, &mut buffer) {
+                let begun = self.watch.measure.begin_part();
+                let polled = link.poll_frame(mono, core, &mut buffer);
+                self.watch.measure.end_part("replicas: polling frames", begun);
+                match polled {
                     Ok(true) => {
                         let mut rest = buffer.get(before..).unwrap_or_default();
                         while let Ok(Some(found)) = frame::split(rest) {
@@ -268,6 +276,8 @@ impl World<'_> {
                 self.keep_spare(buffer);
                 break;
             }
+            let in_flight = link.figures(core).in_flight_bytes;
+            self.watch.measure.fill(Fill::InFlight, in_flight, IN_FLIGHT_BYTES_MAX);
             self.send(index, conn, side, buffer, false);
         }
         self.take_events(index, conn, side);
@@ -279,7 +289,10 @@ impl World<'_> {
 
     pub(super) fn send(&mut self, index: u32, conn: &mut Conn, side: usize, bytes: Vec<u8>, end: bool) {
         let now = self.stage.now();
-        if let Some(due) = conn.wires[side].send(now, bytes, end, &mut self.weather) {
+        let planned = conn.wires[side].send(now, bytes, end, &mut self.weather);
+        let (fill, window) = conn.wires[side].fill();
+        self.watch.measure.fill(Fill::Stream, fill, window);
+        if let Some(due) = planned {
             self.stage.queue.at(due, Event::Arrive { conn: index, generation: conn.generation, from: side as u8 });
         }
     }

@@ -5,8 +5,10 @@ use leftoff::store::Applied;
 use leftoff::sync::message::{Ack, RefusalReason};
 
 use super::measure::Measure;
+use super::propagation::ByHash;
 use super::stage::Stage;
 use super::trace::Trace;
+use crate::checkers::mix::is_looked_at;
 use crate::checkers::{Kinds, Panel};
 use crate::observation::{HostId, Observation};
 
@@ -15,11 +17,15 @@ pub(super) struct Watch {
     pub(super) trace: Trace,
     pub(super) measure: Measure,
     panel: Panel,
+    /// One profile in so many is looked at closely.
+    one_in: u64,
+    /// Which are, by the hash of a profile that all nodes share.
+    looked_at: ByHash<bool>,
 }
 
 impl Watch {
-    pub(super) fn new(trace: Trace, measure: Measure, panel: Panel) -> Self {
-        Self { trace, measure, panel }
+    pub(super) fn new(trace: Trace, measure: Measure, panel: Panel, one_in: u32) -> Self {
+        Self { trace, measure, panel, one_in: u64::from(one_in), looked_at: ByHash::default() }
     }
 
     /// Shows what happened to everyone.
@@ -34,7 +40,20 @@ impl Watch {
     }
 
     fn check(&mut self, stage: &Stage, seen: &Observation<'_>) {
+        let begun = self.measure.begin_part();
         self.panel.observe(stage.at(), seen, stage);
+        self.measure.end_part("checkers", begun);
+    }
+
+    /// Whether a record at a node is of a profile that is looked at closely.
+    fn looks_at(&mut self, applied: &Applied<'_>) -> bool {
+        if self.one_in <= 1 || applied.is_tombstone() {
+            return true;
+        }
+        let one_in = self.one_in;
+        // Bytes that do not decode are not applied.
+        let look = || applied.record().is_ok_and(|record| is_looked_at(record.profile(), one_in));
+        *self.looked_at.entry(applied.key.profile_hash()).or_insert_with(look)
     }
 
     /// Shows a record that became durable.
@@ -43,6 +62,11 @@ impl Watch {
         self.trace.applied(stage.now(), id, applied);
         self.measure.applied(stage, host, applied);
         if !self.wants(Kinds::APPLIED) {
+            return;
+        }
+        if stage.hosts[host].is_node() && !self.looks_at(applied) {
+            let (seq, local, changed) = (applied.seq, applied.origin.replica().is_none(), applied.changed);
+            self.check(stage, &Observation::Passed { host: id, seq, local, changed });
             return;
         }
         // Bytes that do not decode are not applied.
@@ -70,6 +94,11 @@ impl Watch {
     /// The world is at rest, or out of time.
     pub(super) fn at_rest(&mut self, stage: &Stage, settled: bool) {
         self.panel.at_rest(stage.at(), settled, stage);
+    }
+
+    /// Acknowledged changes that are nowhere, as the checkers' ledger has it; 0 if it is not kept.
+    pub(super) fn lost_by_design(&self) -> u64 {
+        self.panel.lost_by_design()
     }
 
     pub(super) fn violations(&self) -> Vec<String> {

@@ -44,6 +44,55 @@ fn every_kind_of_fault_every_checker_and_every_column_of_the_trace_is_documented
 }
 
 #[test]
+fn every_event_of_the_trace_is_documented_and_nothing_else_is_an_event() {
+    let rows: Vec<String> = world::TRACE_EVENTS.iter().map(world::TraceEvent::row).collect();
+    assert_eq!(missing(rows.clone()), "", "these rows belong into docs/simulation.md");
+    let document = document();
+    let table = document.split("| event | what happened | peer |").nth(1).unwrap();
+    for line in table.lines().skip(2).take_while(|line| line.starts_with("| `")) {
+        assert!(rows.iter().any(|row| row == line), "no event, or not as it is now: {line}");
+    }
+}
+
+#[test]
+fn every_event_that_a_trace_shows_is_a_documented_one() {
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+    use std::rc::Rc;
+
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let text = "about = \"\"\nduration = \"2min\"\nregions = [\"eu-central-1\", \"us-east-1\"]\n\
+        [workload]\nviewers = 8\nwatch = \"1min\"\nreplicas_share = \"50 %\"\nreads = 1\nhides = 2\nerasures = 1\n\
+        [[faults]]\nkind = \"crash\"\nat = \"20s\"\nlasts = \"40s\"\nhosts = \"nodes\"\n\
+        [[faults]]\nkind = \"lose-disk\"\nat = \"70s\"\nhosts = \"us-east-1/0\"\n\
+        [[faults]]\nkind = \"poison\"\nat = \"30s\"\nlasts = \"1s\"\nhost = \"device/0\"\n";
+    let scenario = parse("x.toml", "x", text).unwrap_or_else(|error| panic!("{error}"));
+    let trace = Rc::new(RefCell::new(Vec::new()));
+    let options = world::Options { trace: Some(Box::new(Shared(Rc::clone(&trace)))), ..world::Options::default() };
+    world::run(&scenario, 1, options);
+    let trace = String::from_utf8(trace.take()).unwrap();
+    let seen: std::collections::BTreeSet<&str> = trace.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    let known: std::collections::BTreeSet<&str> = world::TRACE_EVENTS.iter().map(|event| event.name).collect();
+    assert!(seen.is_subset(&known), "{:?}", seen.difference(&known));
+    assert_eq!(known.difference(&seen).copied().collect::<Vec<_>>(), Vec::<&str>::new(), "not met in this story");
+    for line in trace.lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let event = world::TRACE_EVENTS.iter().find(|event| event.name == columns[2]).unwrap();
+        assert_eq!(columns[3] != "-", event.has_peer, "{line}");
+    }
+}
+
+#[test]
 fn the_documents_example_is_a_scenario() {
     let document = document();
     let example = document.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();

@@ -1,7 +1,7 @@
 //! Faults do what they say.
 
 use super::scenes::{run_well, seconds, small, with};
-use leftoff_simulations::scenario::{FaultKind, Quality};
+use leftoff_simulations::scenario::{Fault, FaultKind, Latency, Quality};
 
 #[test]
 fn a_cut_diverges_and_heals() {
@@ -49,6 +49,27 @@ fn every_kind_of_fault_is_over_when_it_is_over() {
     for (seed, kind) in kinds.into_iter().enumerate() {
         run_well(&with(kind), seed as u64);
     }
+}
+
+#[test]
+fn what_only_lost_disks_held_is_told_as_lost_by_design() {
+    let mut scenario = with(FaultKind::Offline { hosts: one("devices") });
+    scenario.faults.push(Fault { at: seconds(300), lasts: seconds(1), kind: FaultKind::LoseDisk { hosts: one("devices") } });
+    let outcome = run_well(&scenario, 1);
+    assert!(outcome.lost_by_design > 0, "devices without a line watched for two minutes, and lost their disks");
+    assert!(outcome.lost_by_design < outcome.updates);
+    assert_eq!(outcome.faults[0].what, "devices offline", "people are told what the fault was");
+}
+
+#[test]
+fn what_others_hold_is_not_lost_by_design() {
+    // A change is at the others within a millisecond: hardly ever is a disk lost in between, and not from this seed.
+    let mut scenario = with(FaultKind::LoseDisk { hosts: one("west/0") });
+    scenario.network.latency = Latency::Given { rtt_ms: 0.2, jitter_ms: 0.0 };
+    scenario.network.local_rtt_ms = 0.1;
+    scenario.replicas.sync_ms = 0.1;
+    assert_eq!(run_well(&scenario, 1).lost_by_design, 0);
+    assert_eq!(run_well(&with(FaultKind::Crash { hosts: one("all"), times: 2, down: seconds(10) }), 1).lost_by_design, 0);
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! What one host durably holds, and what was last seen of a register there.
+
+use std::collections::BTreeMap;
+
+use leftoff::store::Seq;
+
+use super::ledger::{ProfileNo, RegisterNo};
+use super::mix::Map;
+use crate::model::Facts;
+use crate::observation::HostId;
+
+/// What one host durably holds.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// What it shares: its registers.
+    pub(super) held: Map<RegisterNo, Facts>,
+    /// What it has shared with nobody.
+    pub(super) unshared: Map<RegisterNo, Facts>,
+    /// The deltas that those are made of, where disks may be lost.
+    pub(super) made_apart: Vec<(RegisterNo, Facts)>,
+    /// Erasures it knows.
+    pub(super) erased: BTreeMap<ProfileNo, u64>,
+    /// The last number that was seen to become durable.
+    pub(super) last: Seq,
+    /// Its disk was tampered with since it last started: what it holds is asked anew.
+    pub(super) tampered: bool,
+    /// Whether the last start was such a one.
+    pub(super) restarted_tampered: bool,
+}
+
+/// A record that has just become durable.
+#[derive(Clone, Debug)]
+pub struct Touched {
+    /// Where.
+    pub host: HostId,
+    /// Which register.
+    pub register: RegisterNo,
+    /// What it said.
+    pub facts: Facts,
+    /// Made here; otherwise it came from a peer.
+    pub local: bool,
+    /// Shared with nobody.
+    pub unshared: bool,
+}
+
+/// A register as it was read.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Where.
+    pub host: HostId,
+    /// Which register.
+    pub register: RegisterNo,
+    /// What was shown; none: nothing is recorded.
+    pub facts: Option<Facts>,
+}

@@ -194,6 +194,10 @@ impl Store {
             if self.present.ring.copy_after(feed.position, CHANGES_PER_STEP, &mut changes).is_some() {
                 return self.send_changes(feed, to, &changes, durable, &mut output);
             }
+            // From what the peer is known to have: a change that was passed over for a later one of its key has to be found by the scan, and
+            // keeps its own number if the later one brought nothing new.
+            feed.position = feed.covered();
+            feed.owed = None;
             feed.scan = Some(FeedScan { tombstone: Some(0), next: RegisterKey(0), covers: durable });
         }
         let step = self.send_scanned(feed, &mut output);

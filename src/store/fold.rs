@@ -186,14 +186,19 @@ impl Fold {
         {
             let mut leaves = lock(&self.leaves);
             let secret = parts.present.hasher.secret();
-            parts.engine.merge(&deltas, &sweep, &parts.present.forgetting, &mut |merged: Merged<'_>| {
+            let merged = parts.engine.merge(&deltas, &sweep, &parts.present.forgetting, &mut |merged: Merged<'_>| {
                 if let Some(leaves) = leaves.as_mut() {
                     leaves.note(&merged, secret);
                 }
                 if merged.new.is_none() {
                     dropped_hashes.push(merged.key.profile_hash());
                 }
-            })?;
+            });
+            // What was noted may not have been put, and would be noted again by the next attempt.
+            if merged.is_err() {
+                *leaves = None;
+            }
+            merged?;
         }
         let mut last_hash = None;
         for hash in deltas.iter().map(|delta| delta.key.profile_hash()).chain(dropped_hashes) {

@@ -277,7 +277,7 @@ impl Store {
         }
         self.fold.set_needs_reconciliation(true);
         self.fold.forget_leaves();
-        // If the store is closed, opening it again finds the mark in the engine.
+        // In the log, so that opening it again knows of the damage even if no fold is finished before.
         if let Err(error) = self.forget_cursors() {
             tracing::warn!(%error, "cursors could not be forgotten");
         }

@@ -7,7 +7,7 @@ use super::fold::{Fold, StoredMeta};
 use super::intake::Intake;
 use super::log::FileSystem;
 use super::log::recovery::LogReader;
-use super::log::segment::Identity;
+use super::log::segment::{FrameKind, Identity, LOG_FOLDER};
 use super::log::witness::{WITNESS, Witness, witness};
 use super::log::writer::{LogWriter, Segment};
 use super::meta::{Changes, Remembered};
@@ -72,10 +72,22 @@ pub(super) fn open(
         report.damage.push(Damage { file: "engine".into(), offset: 0, bytes: 0, key: None, what });
     }
 
+    // A log is never without its newest segment once something was appended. One that is gone, or ends before what was known to be in it, takes
+    // with it what cursors say is here, and numbers that peers have seen.
+    let log_is_empty = log.listed.is_empty();
+
     let present = Present::new(hasher, Ring::new(options.ring_count_max, folded));
     restore(&present, &remembered);
     let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
 
+    let log_lost = remembered.identity.is_some() && remembered.clean.map_or(log_is_empty, |clean| last < clean);
+    if log_lost {
+        identity.epoch = fresh.epoch;
+    }
+    if log_lost && (folded > Seq(0) || remembered.clean.is_some() || !remembered.cursors.is_empty()) {
+        let what = "the log is gone, or ends before what it is known to have had".into();
+        report.damage.push(Damage { file: LOG_FOLDER.into(), offset: 0, bytes: 0, key: None, what });
+    }
     let damaged = !report.damage.is_empty();
     report.clean = !damaged && !engine_lost && remembered.clean.is_some_and(|clean| clean == last) && report.torn_bytes == 0;
     report.skipped = if report.clean || report.created { 0 } else { SKIPPED };
@@ -83,14 +95,10 @@ pub(super) fn open(
     if crate::planted::is_on(crate::planted::Planted::NumberReused) {
         report.skipped = 0;
     }
-    if damaged || engine_lost || remembered.state.needs_reconciliation {
+    report.needs_reconciliation |= damaged || engine_lost || remembered.state.needs_reconciliation;
+    if report.needs_reconciliation {
         present.cursors().clear();
     }
-    // A log that ends before what was known to be there has lost numbers that peers have seen.
-    if remembered.clean.is_some_and(|clean| last < clean) {
-        identity.epoch = fresh.epoch;
-    }
-    report.needs_reconciliation = damaged || engine_lost || remembered.state.needs_reconciliation;
     let stored = StoredMeta {
         cursors: remembered.cursors.keys().copied().collect(),
         unshared: remembered.unshared.keys().copied().collect(),
@@ -147,6 +155,8 @@ fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut Open
                 return;
             }
             report.replayed += u64::from(frame.count);
+            // A page was set aside, and no fold has noted it since.
+            report.needs_reconciliation |= frame.kind == FrameKind::ForgetsCursors;
             broken = present.apply(frame, &mut scratch, &mut |_| ()).err();
             present.publish(frame.last(), &mut scratch);
         })?;

@@ -126,7 +126,11 @@ impl SledEngine {
     /// Moves a page that does not read back out of the way, so that what comes back from log and peers can take its place.
     fn set_aside(&self, key: RegisterKey, bytes: &IVec, error: DecodeError) -> Result<(), EngineError> {
         self.set_aside.insert(key.0.to_be_bytes(), bytes)?;
-        self.pages.remove(key.0.to_be_bytes())?;
+        // Only those bytes: a fold may have met the same page first, and put a sound one in its place.
+        let removed = self.pages.compare_and_swap(key.0.to_be_bytes(), Some(bytes), None::<&[u8]>)?;
+        if removed.is_err() {
+            return Ok(());
+        }
         lock(&self.damage).push(damaged_page(key, bytes.len(), error));
         Ok(())
     }

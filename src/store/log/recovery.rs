@@ -97,7 +97,7 @@ impl LogReader {
                 continue;
             }
             let resumed = next_frame(&bytes, at, last);
-            if is_last && !resumed.is_some_and(|at| synced_before(&bytes, at)) {
+            if is_last && !resumed.is_some_and(|at| synced_before(&bytes, at, last)) {
                 findings.torn_at = Some(at);
                 return Ok(findings);
             }
@@ -125,12 +125,18 @@ impl LogReader {
         let Some(number) = self.listed.get(index).map(|listed| listed.number) else { return Ok(()) };
         let (from, to) = (segment_path(number), format!("{QUARANTINE_FOLDER}/{number:016x}.log"));
         let bytes = self.files.read(&from).map_err(LogError::io("reading", &from))?;
-        let mut copy = match self.files.create(&to) {
-            Ok(copy) => copy,
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(error) => return Err(LogError::io("creating", &to)(error)),
-        };
-        super::writer::write_all(copy.as_mut(), &bytes).and_then(|()| copy.sync()).map_err(LogError::io("writing", &to))?;
+        if self.files.size(&to).is_ok() {
+            return Ok(());
+        }
+        // Under its name only when it is whole: a crash in between leaves half a copy under the other.
+        let half = format!("{to}.new");
+        match self.files.remove(&half) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(LogError::io("removing", &half)(error)),
+            _ => {}
+        }
+        let mut copy = self.files.create(&half).map_err(LogError::io("creating", &half))?;
+        super::writer::write_all(copy.as_mut(), &bytes).and_then(|()| copy.sync()).map_err(LogError::io("writing", &half))?;
+        self.files.rename(&half, &to).map_err(LogError::io("naming", &to))?;
         self.files.sync_folder(QUARANTINE_FOLDER).map_err(LogError::io("syncing", QUARANTINE_FOLDER))
     }
 
@@ -171,13 +177,16 @@ fn next_frame(bytes: &[u8], at: usize, last: u64) -> Option<usize> {
 }
 
 /// Whether a mark stands at or after `at`: then everything before that mark was synced, the bytes before `at` included.
-fn synced_before(bytes: &[u8], mut at: usize) -> bool {
-    while let Some(frame) = bytes.get(at..).and_then(Frame::read) {
-        if frame.is_mark {
-            return true;
-        }
-        at += frame.bytes;
+///
+/// What reads back without a mark after it proves nothing: parts of an unsynced group reach the disk in any order, with holes between them.
+fn synced_before(bytes: &[u8], at: usize, last: u64) -> bool {
+    let mut next = Some(at);
+    while let Some(at) = next {
+        next = match bytes.get(at..).and_then(Frame::read) {
+            Some(frame) if frame.is_mark => return true,
+            Some(frame) => Some(at + frame.bytes),
+            None => next_frame(bytes, at, last),
+        };
     }
-    // A second damaged stretch hides what follows; it would not lie behind a torn tail.
-    at < bytes.len() && next_frame(bytes, at, 0).is_some()
+    false
 }

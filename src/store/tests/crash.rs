@@ -259,3 +259,90 @@ fn a_disk_that_stays_full_takes_nothing_until_there_is_space() {
     record(&store, 10, 1, &heartbeat(1, 1, 1));
     assert_eq!(states(&store).len(), 4);
 }
+
+/// Parts of a group that was never synced may reach the disk in any order: holes alone are no damage.
+#[test]
+fn a_torn_group_with_two_holes_is_cut_and_not_called_damage() {
+    let disk = seeded(10);
+    let (store, _) = disk.open();
+    for number in 50..56 {
+        store.append(batch_of(&[(number, 1, &heartbeat(1, 1, 1))])).unwrap();
+    }
+    flush(&store);
+    drop(store);
+    let path = disk.files.paths().into_iter().rfind(|path| path.ends_with(".log")).unwrap();
+    let bytes = disk.files.read(&path).unwrap().len();
+    // Two of the six frames at the end.
+    for hole in [bytes * 2 / 7, bytes * 5 / 7] {
+        disk.files.flip_bit(&path, hole, 3);
+    }
+    let (store, report) = disk.open();
+    assert!(report.torn_bytes > 0 && report.damage.is_empty() && !report.needs_reconciliation, "{report:?}");
+    assert!(states(&store).len() >= 10);
+}
+
+#[test]
+fn a_database_without_its_log_begins_a_new_epoch_and_asks_its_peers() {
+    let disk = seeded(10);
+    let (store, _) = disk.open();
+    let peer = ReplicaId([3; 16]);
+    let mut batch = Batch::from_peer(peer);
+    batch.set_cursor(PeerCursor { peer, epoch: Epoch(1), seq: Seq(1) });
+    store.append(batch).unwrap();
+    flush(&store);
+    store.fold_all().unwrap();
+    record(&store, 50, 1, &heartbeat(1, 1, 1));
+    drop(store);
+    let lost = Disk { engine: disk.engine.clone(), ..Disk::default() };
+    let (store, report) = lost.try_open(small(), LATER).unwrap();
+    assert!(report.needs_reconciliation && !report.damage.is_empty(), "{report:?}");
+    assert_eq!((store.epoch(), store.cursor(peer)), (LATER.epoch, None));
+    assert_eq!(states(&store).len(), 10);
+}
+
+/// A node that was killed before it recorded anything has lost nothing.
+#[test]
+fn a_database_that_never_had_a_log_is_sound() {
+    let disk = Disk::default();
+    drop(disk.open());
+    let (_, report) = disk.open();
+    assert!(report.damage.is_empty() && !report.needs_reconciliation, "{report:?}");
+}
+
+/// What is set aside while the store runs is remembered across a crash, even before a fold could note it.
+#[test]
+fn forgotten_cursors_stay_forgotten_and_a_reconciliation_stays_due_across_a_crash() {
+    let disk = seeded(3);
+    let (store, _) = disk.open();
+    let peer = ReplicaId([3; 16]);
+    store.forget_cursors().unwrap();
+    let mut batch = Batch::from_peer(peer);
+    batch.set_cursor(PeerCursor { peer, epoch: Epoch(1), seq: Seq(9) });
+    store.append(batch).unwrap();
+    flush(&store);
+    drop(store);
+    disk.lose_power(0);
+    let (store, report) = disk.open();
+    assert!(report.needs_reconciliation && store.needs_reconciliation());
+    assert_eq!(store.cursor(peer), None);
+}
+
+/// A fold that fails half way has visited pages that it did not put.
+#[test]
+fn fingerprints_are_right_after_a_fold_that_failed() {
+    let disk = seeded(0);
+    let (store, _) = disk.open();
+    record(&store, 1, 1, &heartbeat(1, 5_000, 1));
+    store.fold_all().unwrap();
+    store.fingerprints().unwrap();
+    record(&store, 1, 1, &heartbeat(2, 6_000, 1));
+    disk.engine.set_failing(true);
+    assert!(store.fold_all().is_err());
+    disk.engine.set_failing(false);
+    store.fold_all().unwrap();
+    let fresh = Store::in_memory(small(), LATER);
+    record(&fresh, 1, 1, &heartbeat(1, 5_000, 1));
+    record(&fresh, 1, 1, &heartbeat(2, 6_000, 1));
+    fresh.fold_all().unwrap();
+    assert_eq!(store.fingerprints().unwrap(), fresh.fingerprints().unwrap());
+}

@@ -105,7 +105,6 @@ impl Engine for MemoryEngine {
         sift: &dyn Sift,
         visit: &mut dyn FnMut(Merged<'_>),
     ) -> Result<(), EngineError> {
-        self.check()?;
         let mut state = self.state();
         for delta in deltas {
             let packed = PackedRef { profile: delta.profile, title: delta.title, state: delta.state };
@@ -115,6 +114,10 @@ impl Engine for MemoryEngine {
             if let Some((old, before)) = &old {
                 // What has expired is nothing, also to what comes after it.
                 if sift.keeps(delta.key.profile_hash(), delta.profile, old) {
+                    // As on a disk: what brings nothing new is not written, and keeps the number it has.
+                    if old.holds(&progress) {
+                        continue;
+                    }
                     progress = old.clone().joined(&progress);
                 }
                 arrived = arrived.max(*before);
@@ -128,6 +131,8 @@ impl Engine for MemoryEngine {
             if kept || before.is_some() {
                 visit(Merged { key: delta.key, old: before, new: kept.then_some(&progress), arrived });
             }
+            // A disk fails when it is written to, after the change was shown.
+            self.check()?;
             if kept {
                 let (profile, title) = (packed.profile_id()?, packed.title_id()?);
                 state.set_register(delta.key, Some(EngineRegister { key: delta.key, profile, title, progress, arrived }));
@@ -135,6 +140,7 @@ impl Engine for MemoryEngine {
                 state.set_register(delta.key, None);
             }
         }
+        self.check()?;
         for range in sweep {
             let mut gone = Vec::new();
             for (key, register) in state.registers.range(range.first..=range.last) {

@@ -344,5 +344,5 @@ fn fingerprints_are_right_after_a_fold_that_failed() {
     record(&fresh, 1, 1, &heartbeat(1, 5_000, 1));
     record(&fresh, 1, 1, &heartbeat(2, 6_000, 1));
     fresh.fold_all().unwrap();
-    assert_eq!(store.fingerprints().unwrap(), fresh.fingerprints().unwrap());
+    assert!(store.fingerprints().unwrap() == fresh.fingerprints().unwrap());
 }

@@ -62,7 +62,9 @@ impl Wire {
     pub(super) fn send(&mut self, now: Micros, bytes: Vec<u8>, end: bool, random: &mut Random) -> Option<Micros> {
         let departs = now.max(self.line_free);
         if let Some(rate) = self.condition.quality.bytes_per_s {
-            self.line_free = departs + (bytes.len() as u64).saturating_mul(1_000_000) / rate.max(1);
+            // The far end drops what arrives twice; the line has carried it.
+            let carried = bytes.len() as f64 * (1.0 + self.condition.quality.duplicate);
+            self.line_free = departs + (carried as u64).saturating_mul(1_000_000) / rate.max(1);
         }
         let due = departs.max(self.line_free) + self.delay(bytes.len(), random);
         self.last_due = self.last_due.max(due);
@@ -130,5 +132,48 @@ impl Wire {
     pub(super) fn clear(&mut self) {
         self.chunks.clear();
         self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Quality;
+
+    fn wire(quality: Quality) -> (Wire, Random) {
+        let way = OneWay { least_us: 10_000.0, more_us: 0.0 };
+        (Wire::new(way, Condition { blocked: false, quality, slower: 1.0 }), Random::of(1, "wire", 0))
+    }
+
+    #[test]
+    fn a_thin_line_takes_as_long_as_its_bytes_take_and_copies_take_their_share() {
+        let rate = Quality { bytes_per_s: Some(10_000), ..Quality::default() };
+        let (mut thin, mut random) = wire(rate);
+        assert_eq!(thin.send(0, vec![0; 1_000], false, &mut random), Some(110_000));
+        thin.send(0, vec![0; 1_000], false, &mut random);
+        assert_eq!(thin.chunks[1].due, 210_000, "it waits for what is on the line before it");
+        let (mut thin, mut random) = wire(Quality { duplicate: 0.5, ..rate });
+        assert_eq!(thin.send(0, vec![0; 1_000], false, &mut random), Some(160_000));
+    }
+
+    #[test]
+    fn what_is_lost_comes_later_and_nothing_overtakes_it() {
+        let (mut lossy, mut random) = wire(Quality { loss: 0.5, reorder: 0.5, ..Quality::default() });
+        for at in 0..200 {
+            lossy.send(at * 1_000, vec![0; 10], false, &mut random);
+        }
+        let due: Vec<Micros> = lossy.chunks.iter().map(|chunk| chunk.due).collect();
+        assert!(due.is_sorted() && due.iter().zip(0..).any(|(due, at)| *due > at * 1_000 + 30_000), "{due:?}");
+    }
+
+    #[test]
+    fn a_writer_stops_at_the_window_of_a_reader_that_does_not_read() {
+        let (mut wire, mut random) = wire(Quality::default());
+        while wire.has_room() {
+            wire.send(0, vec![0; 64 << 10], false, &mut random);
+        }
+        assert!(wire.fill().0 <= WINDOW_BYTES + (64 << 10));
+        wire.full = true;
+        assert!(wire.read().1, "reading wakes the writer");
     }
 }

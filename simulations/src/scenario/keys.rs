@@ -329,9 +329,9 @@ pub const FAULTS: &[FaultKey] = &[
     fault("erase", &["host", "profile"], false, "a profile is erased at a host, while its devices go on"),
     fault(
         "herd",
-        &["hosts"],
+        &["lasts", "hosts"],
         false,
-        "viewers of the regions come back all at once: everything that they held back is reported in a moment",
+        "viewers of the regions have no line, then they come back all at once: everything that they held back is reported in a moment",
     ),
 ];
 

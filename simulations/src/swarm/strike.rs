@@ -27,7 +27,12 @@ fn fault(dice: &mut Dice, scenario: &Scenario, kind: &str) -> Option<Fault> {
     let at = dice.time(Duration::ZERO, scenario.duration.saturating_sub(second));
     let left = scenario.duration.saturating_sub(at);
     let at_once = ["erase", "herd"].contains(&kind);
-    let lasts = if at_once { Duration::ZERO } else { dice.time(second.min(left), left.min(scenario.duration / 2)) };
+    let lasts = match kind {
+        // Long enough for a herd to gather.
+        "herd" => left.min(scenario.duration / 4),
+        _ if at_once => Duration::ZERO,
+        _ => dice.time(second.min(left), left.min(scenario.duration / 2)),
+    };
     let kind = strike(dice, scenario, kind, at)?;
     Some(Fault { at, lasts, kind })
 }

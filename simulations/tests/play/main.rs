@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so")]
 
 mod command;
+mod deeds;
 mod docs;
 mod example;
 mod latencies;

@@ -197,7 +197,9 @@ impl<'a> World<'a> {
     /// A sample reads every register that changed at every node: many viewers before many nodes are looked at half as often.
     fn sample_interval(&self) -> Micros {
         let is_large = self.scenario.workload.viewers as usize * self.stage.nodes > 10_000;
-        (self.duration / if is_large { 120 } else { 240 }).clamp(250_000, 360_000_000)
+        // Of a year, every few hours.
+        let most = (self.duration / 2_400).max(360_000_000);
+        (self.duration / if is_large { 120 } else { 240 }).clamp(250_000, most)
     }
 
     /// One event.

@@ -2,7 +2,7 @@
 //
 // Every process and folder belongs to one test file and goes with it. Nothing here sleeps to make a race pass: `eventually` looks again until a
 // deadline. The site stands in front of a node on one origin (pages, packages and the node's own requests), so a test can cut the line.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -62,6 +62,25 @@ export function endWith(folder, end) {
   after(end);
 }
 
+/** A key of its own, the settings of a node that asks for tokens by it, and how to sign them. */
+export function keyring() {
+  const folder = emptyFolder();
+  const leftoff = (...args) => execFileSync(BINARY, args, { encoding: 'utf8' }).trim();
+  leftoff('token', 'keys', '--dir', folder);
+  return {
+    settings: { LEFTOFF_AUTH__KEY_FILES: path.join(folder, 'tokens.pub.pem') },
+    sign: (profile) => leftoff('token', 'sign', 'account', '--profile', profile, '--key', path.join(folder, 'tokens.key.pem')),
+  };
+}
+
+/** The settings of a node that speaks HTTPS, with a certificate of its own that nobody trusts. */
+export function certificate() {
+  const folder = emptyFolder();
+  execFileSync(BINARY, ['cert', 'ca', '--dir', folder]);
+  execFileSync(BINARY, ['cert', 'node', 'n1', '--dir', folder]);
+  return { LEFTOFF_GATEWAY__CERT_FILE: path.join(folder, 'n1.pem'), LEFTOFF_GATEWAY__KEY_FILE: path.join(folder, 'n1.key.pem') };
+}
+
 async function gone(child) {
   if (child.exitCode !== null || child.signalCode !== null) return;
   await new Promise((resolve) => child.once('exit', resolve));
@@ -69,11 +88,11 @@ async function gone(child) {
 
 /**
  * A node in development, in a process and a folder of its own, on free ports. `settings` are those of the environment
- * (`{LEFTOFF_GATEWAY__...: '...'}`); `args` replaces `serve --dev` for other commands that serve (`['demo', ...]`).
+ * (`{LEFTOFF_GATEWAY__...: '...'}`); `token` is shown with each request of the test's own; `args` replaces `serve --dev` for other commands that serve (`['demo', ...]`).
  *
  * @returns {Promise<{url: string, admin: string, folder: string, log: object[], get, post, record, progress, stop, kill}>}
  */
-export async function startNode({ folder = emptyFolder(), settings = {}, args = ['serve', '--dev'] } = {}) {
+export async function startNode({ folder = emptyFolder(), settings = {}, token, args = ['serve', '--dev'] } = {}) {
   if (!existsSync(BINARY)) throw new Error(`${BINARY} is missing: cargo build`);
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LEFTOFF_')));
   const free = Object.fromEntries(['GATEWAY', 'QUIC', 'ADMIN'].map((section) => [`LEFTOFF_${section}__LISTEN`, '127.0.0.1:0']));
@@ -92,9 +111,9 @@ export async function startNode({ folder = emptyFolder(), settings = {}, args = 
     if (child.exitCode !== null) throw new Error(`the node has ended: ${JSON.stringify(log.slice(-5))}`);
     return log.find((entry) => entry.gateway && entry.admin);
   });
-  const url = `http://${serving.gateway}`;
+  const url = `${settings.LEFTOFF_GATEWAY__CERT_FILE ? 'https' : 'http'}://${serving.gateway}`;
   const json = async (method, where, body) => {
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const headers = { ...(body !== undefined && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }) };
     const answer = await fetch(url + where, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
     const text = await answer.text();
     return { status: answer.status, headers: answer.headers, body: text && JSON.parse(text) };
@@ -137,7 +156,9 @@ export async function startSite({ node, folders = [path.join(ROOT, 'tests/browse
   };
   const send = (file, request, response) => {
     const { size } = statSync(file);
-    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'accept-ranges': 'bytes', 'cache-control': 'no-store' };
+    // What must not be stored is not kept aside for the way back either: `?aside=no` asks for that.
+    const cache = request.url.includes('aside=no') ? 'no-store' : 'no-cache';
+    const headers = { 'content-type': TYPES[path.extname(file)] ?? 'application/octet-stream', 'accept-ranges': 'bytes', 'cache-control': cache };
     const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
     const [from, to] = range ? [Number(range[1]), range[2] ? Math.min(Number(range[2]), size - 1) : size - 1] : [0, size - 1];
     if (range) headers['content-range'] = `bytes ${from}-${to}/${size}`;

@@ -213,7 +213,7 @@ export class Page {
       env: {
         now: () => EVENING + time.ms + time.skew, mono: () => time.ms - began, random: () => 0.5,
         setTimeout: time.setTimeout, clearTimeout: time.clearTimeout, fetch: (...args) => (this.dead ? new Promise(() => {}) : node.fetch(...args)),
-        WebSocket: node.WebSocket, keepalive: true, window: this.window, document: this.document,
+        WebSocket: node.WebSocket, window: this.window, document: this.document,
         BroadcastChannel: browser.BroadcastChannel, locks: browser.locks, indexedDB: storage ? browser.indexedDB : undefined, ...options.env,
       },
     });

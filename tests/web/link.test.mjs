@@ -86,6 +86,51 @@ test('where sockets do not get through it listens to server-sent events, and whe
   assert.ok(states.includes('poll'));
 });
 
+test('after an outage it comes back to a socket, although events get through as well', async () => {
+  for (const random of [0.01, 0.5, 0.99]) {
+    const page = new Page({ options: { env: { random: () => random } } });
+    const asked = [];
+    page.node.sse = () => (asked.push('sse'), new ReadableStream({}));
+    page.node.poll = () => (asked.push('poll'), { items: [], cursor: 'c5' });
+    await page.time.pass(100);
+    page.node.cutOff();
+    await page.time.pass(90_000);
+    page.node.cutOff(false);
+    await page.time.pass(35_000);
+    assert.equal(page.sync._link.mode, 'websocket');
+    assert.ok(asked.length <= 2, `${asked}`);
+  }
+});
+
+test('where only sockets are kept out, one more is tried, and then events serve', async () => {
+  const page = new Page({ options: { env: { random: () => 0.5 } } });
+  let streams = 0;
+  page.node.hears = false;
+  page.node.sse = () => ((streams += 1), new ReadableStream({}));
+  await page.time.pass(60_000);
+  assert.equal(page.sync._link.mode, 'sse');
+  assert.equal(page.node.sockets.length, 4);
+  assert.equal(streams, 2);
+  await page.time.pass(600_000);
+  assert.equal(page.node.sockets.length, 4, 'and it stays with them');
+});
+
+test('a page that was put aside and comes back has no line and no lock meanwhile', async () => {
+  const page = new Page();
+  await page.time.pass(100);
+  assert.equal(page.browser.held.size, 1);
+  page.window.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: true }));
+  page.hide();
+  await page.time.pass(5_000);
+  assert.equal(page.browser.held.size, 0);
+  assert.ok(page.node.sockets.every(({ readyState }) => readyState === 3));
+  page.document.visibilityState = 'visible';
+  page.window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+  await page.time.pass(100);
+  assert.equal(page.browser.held.size, 1);
+  assert.equal(page.node.sockets.at(-1).readyState, 1);
+});
+
 test('a background tab that plays nothing goes quiet, and comes back at once', async () => {
   const page = new Page();
   const polls = [];

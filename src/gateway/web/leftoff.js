@@ -1,16 +1,11 @@
-/**
- * leftoff.js keeps people's place. Guide and reasons: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0.
- */
+/** leftoff.js keeps people's place. Guide and reasons: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0. */
 
-const STEP_MS = 60_000;
+const MINUTE_MS = 60_000;
 const MINUTES_10 = 600_000;
-const KEEP_OWN_MS = 60_000; // Another node may not have them yet.
 const BODY_BYTES_MAX = 60_000;
 
 const STATES = { PLAY: 'playing', HEARTBEAT: 'playing', PAUSE: 'paused', SEEK: 'seeking', STOP: 'stopped', END: 'ended' };
 const { max, min, abs, floor, round } = Math;
-
-// Stamps: ms * 1024 + counter. `<<` would cut them to 32 bits.
 
 const stampOf = (ms) => ms * 1024;
 const wallOf = (stamp) => floor(stamp / 1024);
@@ -31,7 +26,7 @@ function resumedPlace({ places }, position, stamp) {
   const until = places.filter(({ version }) => version <= stamp);
   const far = (place) => abs(place.position_ms - position);
   const ahead = position - until[0]?.position_ms;
-  return best(until.filter((place) => far(place) <= STEP_MS), far) ?? (ahead >= 0 && ahead <= MINUTES_10 ? until[0] : null);
+  return best(until.filter((place) => far(place) <= MINUTE_MS), far) ?? (ahead >= 0 && ahead <= MINUTES_10 ? until[0] : null);
 }
 
 function startPlace(view, position, stamp) {
@@ -101,8 +96,7 @@ export class Playhead {
     return this.last?.position_ms ?? this.reached;
   }
 
-  restamp(ms, own) {
-    const moved = (version) => (own(version) ? shifted(version, ms) : version);
+  restamp(ms, moved) {
     this.version = moved(this.version);
     this.newest = moved(this.newest);
     this.started += ms;
@@ -166,7 +160,7 @@ export class Playhead {
       places = joinPlace(places, own);
       length ??= event.duration_ms;
       completed = (places[0].version === own.version && completes(places[0], length)) || (completed && !superseded);
-      const place = abs(this.last.position_ms - event.position_ms) > STEP_MS && resumedPlace({ places }, event.position_ms, stamp);
+      const place = abs(this.last.position_ms - event.position_ms) > MINUTE_MS && resumedPlace({ places }, event.position_ms, stamp);
       if (place && place.version !== this.version) this.enter(at, place.version, place.position_ms);
     }
     const newest = places[0] ?? NOWHERE;
@@ -182,7 +176,7 @@ export class Playhead {
     if (kind === 'SEEK') {
       const { last, stands } = this;
       const played = last?.state === 'playing' ? floor(max(at - last.at, 0) * last.speed) : 0;
-      if (position_ms + STEP_MS < stands || position_ms > stands + played + STEP_MS) return true;
+      if (position_ms + MINUTE_MS < stands || position_ms > stands + played + MINUTE_MS) return true;
     }
     return this.rewatchFrom !== null && position_ms > this.rewatchFrom;
   }
@@ -195,7 +189,7 @@ export class Playhead {
 
   stillPlaying(at) {
     const { last } = this;
-    return last?.state === 'playing' && at - last.at <= STEP_MS ? (this.playingSince ?? last.at) : null;
+    return last?.state === 'playing' && at - last.at <= MINUTE_MS ? (this.playingSince ?? last.at) : null;
   }
 
   late(event, at, stamp, view) {
@@ -206,7 +200,7 @@ export class Playhead {
       ({ version: own, position_ms: from } = view ? startPlace(view, event.position_ms, stamp) : NOWHERE);
     }
     let version = own;
-    if ((event.kind === 'SEEK' && abs(from - event.position_ms) > STEP_MS) || (event.kind === 'PLAY' && event.restart)) {
+    if ((event.kind === 'SEEK' && abs(from - event.position_ms) > MINUTE_MS) || (event.kind === 'PLAY' && event.restart)) {
       version = max(own + 1, stamp);
       const nowLeft = { until: at, version: own, position_ms: from };
       if (precedes) {
@@ -242,7 +236,7 @@ export function overlay(shown, own, policy) {
   const length = (later && mine.duration_ms) || shown.duration_ms;
   const duration_ms = furthest_ms <= length + 5_000 ? length : undefined;
   const same = version === shown.version;
-  const stepped = mine.stepped_back && mine.version === version && high_ms - last_ms <= STEP_MS;
+  const stepped = mine.stepped_back && mine.version === version && high_ms - last_ms <= MINUTE_MS;
   let position_ms = same && high_ms === shown.high_ms ? shown.position_ms : high_ms;
   if (policy === 'furthest') position_ms = furthest_ms;
   else if (later) position_ms = stepped || policy === 'last_activity' ? last_ms : high_ms;
@@ -254,7 +248,6 @@ export function overlay(shown, own, policy) {
   };
 }
 
-// A node's time, carried on by a clock that never goes back.
 class Clock {
   constructor(env) {
     this.env = env;
@@ -264,7 +257,6 @@ class Clock {
 
   now() {
     const skew = this.env.now() - this.env.mono();
-    // Slept or corrected: only a node can say.
     if (abs(skew - this.skew) > 2_000) this.known = false;
     this.skew = skew;
     return (this.shown = max(this.shown, round(this.base + this.env.mono())));
@@ -274,7 +266,6 @@ class Clock {
     return (this.stamp = max(stampOf(this.now()), this.stamp + 1, this.seen + 1));
   }
 
-  // By how much what was stamped in doubt is to move.
   measure(server, asked) {
     const now = this.env.mono();
     const shift = round(server + (now - asked) / 2 - now - this.base);
@@ -290,18 +281,19 @@ class Clock {
 
 function openStore(env, name) {
   const opened = new Promise((resolve, reject) => {
-    const request = env.indexedDB.open(name, 1);
+    const request = (env.indexedDB ?? indexedDB).open(name, 1);
     request.onupgradeneeded = () => ['queue', 'titles'].forEach((table) => request.result.createObjectStore(table, { keyPath: 'id' }));
     request.onsuccess = () => resolve(request.result);
     request.onerror = reject;
   });
+  opened.catch(() => {}); // Without storage memory serves.
   const act = (table, work) => opened.then((base) => work(base.transaction(table, 'readwrite').objectStore(table))).catch(() => {});
   return {
     put: (table, values) => act(table, (store) => values.forEach((value) => store.put(value))),
     drop: (table, ids) => act(table, (store) => ids.forEach((id) => store.delete(id))),
     all: async (table) => (await act(table, (store) => new Promise((resolve) => {
       const request = store.getAll();
-      request.onsuccess = () => resolve(request.result);
+      request.onsuccess = request.onerror = () => resolve(request.result);
     }))) ?? [],
   };
 }
@@ -325,7 +317,7 @@ class Link {
     this.abort?.abort();
     this.socket?.close();
     this.socket = null;
-    for (const { reject } of this.acks.values()) reject(new Error('closed'));
+    this.acks.forEach(({ reject }) => reject());
     this.acks.clear();
     this.enter(mode || 'offline');
   }
@@ -341,8 +333,7 @@ class Link {
     const begun = env.mono();
     const { quiet } = sync;
     const way = quiet || this.failures > 5 ? 'poll' : this.failures > 2 || !env.WebSocket ? 'stream' : 'listen';
-    let wait;
-    let polled;
+    let wait, polled;
     try {
       const bearer = await sync._token();
       if (run !== this.run) return;
@@ -351,7 +342,7 @@ class Link {
       polled = way === 'poll';
     } catch {}
     if (run !== this.run) return;
-    this.failures = env.mono() - begun >= 60_000 ? 0 : polled && !quiet && this.failures > 11 ? 2 : this.failures + 1;
+    this.failures = env.mono() - begun >= MINUTE_MS ? 0 : polled && !quiet && this.failures > 11 ? 2 : this.failures + 1;
     const jitter = env.random() * min(quiet ? 300_000 : 30_000, 500 * 2 ** this.failures);
     this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
@@ -379,6 +370,7 @@ class Link {
         if (type === 'welcome') {
           sync._time(message.server_time_ms, asked);
           sync._beat = message.heartbeat_ms;
+          this.tried = false;
           this.since ??= message.cursor;
           this.enter('websocket');
           sync._state(true);
@@ -404,7 +396,7 @@ class Link {
     const id = this.next++;
     return new Promise((resolve, reject) => {
       this.acks.set(id, { resolve, reject });
-      this.env.setTimeout(reject, 10_000, {});
+      this.env.setTimeout(reject, 10_000);
       this.tell({ type: 'events', id, ...body });
     });
   }
@@ -417,6 +409,7 @@ class Link {
   async stream(run) {
     const headers = { accept: 'text/event-stream', ...(this.since && { 'last-event-id': this.since }) };
     const answer = await this.sync._fetch(`${this.sync._path}/changes`, { headers, signal: this.abort.signal });
+    if (this.retry()) return 0;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     this.enter('sse');
     for (let rest = '', wait; ;) {
@@ -441,14 +434,29 @@ class Link {
     items.forEach((item) => this.push(item));
     this.since = cursor;
     this.enter('poll');
+    this.retry();
+  }
+
+  // The node is there after all: perhaps for sockets too.
+  retry() {
+    if (this.tried || this.sync.quiet) return;
+    this.failures = 1;
+    return (this.tried = true);
   }
 }
 
 const elementOf = (player) => player.getMediaElement?.() ?? player.media ?? player.el?.().querySelector('video, audio') ?? player;
 
+const attachments = new WeakMap();
+
 class Attachment {
-  constructor(sync, player, options) {
-    Object.assign(this, { sync, env: sync.env, media: elementOf(player), options, titleId: options.titleId, off: [] });
+  constructor(sync, media, options) {
+    const before = attachments.get(media);
+    before?.detach();
+    attachments.set(media, this);
+    // Where it stands is another viewer's place.
+    this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
+    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController() });
     Object.assign(this, { held: true, target: null, scrub: null, position: 0, reported: 0, aim: 1 });
     for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
@@ -458,9 +466,11 @@ class Attachment {
 
   async begin() {
     const shown = this.options.resume === false ? null : await this.sync.resume(this.titleId);
-    if (shown && !shown.completed && !this.moved && !this.sync.party) {
-      this.aim &&= shown.position_ms || 1;
-      this.follow(shown);
+    if (shown && !this.moved && !this.sync.party) {
+      if (shown.started && !shown.completed) {
+        this.aim &&= shown.position_ms || 1;
+        this.follow(shown);
+      } else if (this.strange) this.seek(0);
     }
     this.held = false;
     if (!this.media.paused && this.media.readyState > 2) this.playing();
@@ -518,15 +528,17 @@ class Attachment {
     if (this.target !== null && abs(this.now - this.target) > 1_500) this.target = null;
     if (this.target !== null || !this.media.readyState) return;
     const { aim } = this;
-    if (aim && this.now < 1_000) {
-      // Players go to their own start.
-      this.aim = 0;
+    if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000)) {
+      // Players go to their own start, some twice.
       this.target = this.now;
-      if (aim > 1) this.seek(aim);
+      if (aim < 2) return;
+      this.aimed ??= this.env.mono();
+      this.seek(aim);
     } else this.moved = true;
   }
 
   seeked() {
+    if (this.media.seeking) return; // To the next already.
     if (this.target !== null || this.gone || (this.media.loop && this.now < 1_000)) {
       this.target = null;
       return;
@@ -547,7 +559,7 @@ class Attachment {
   timeupdate() {
     if (this.media.seeking || this.media.ended || this.gone || this.scrub !== null) return;
     this.position = this.now;
-    const interval = this.duration - this.position <= 60_000 ? 2_000 : this.sync._beat;
+    const interval = this.duration - this.position <= MINUTE_MS ? 2_000 : this.sync._beat;
     if (this.plays && this.env.mono() - this.reported >= interval) this.report('HEARTBEAT');
   }
 
@@ -591,8 +603,10 @@ class Attachment {
   /** Ends. */
   detach() {
     this.still('STOP', this.position);
-    this.off.forEach((off) => off());
+    this.off.abort();
     this.sync._attached.delete(this);
+    const { party } = this.sync;
+    if (party?.attachment === this) party.leave();
   }
 }
 
@@ -661,16 +675,13 @@ class Party {
   }
 }
 
-function listen(off, target, type, act) {
-  target?.addEventListener?.(type, act);
-  off.push(() => target?.removeEventListener?.(type, act));
-}
+const listen = ({ signal }, target, type, act) => target?.addEventListener?.(type, act, { signal });
 
 function platform() {
-  const env = { window: globalThis, now: Date.now, random: Math.random, mono: () => performance.now() };
-  for (const name of ['setTimeout', 'clearTimeout', 'fetch', 'WebSocket', 'BroadcastChannel']) env[name] = globalThis[name]?.bind(globalThis);
-  const { document, indexedDB, navigator = {} } = globalThis;
-  return { ...env, document, indexedDB, locks: navigator.locks };
+  const window = globalThis;
+  const env = { window, document: window.document, locks: window.navigator?.locks, now: Date.now, random: Math.random, mono: () => performance.now() };
+  for (const name of ['setTimeout', 'clearTimeout', 'fetch', 'WebSocket', 'BroadcastChannel']) env[name] = window[name]?.bind(window);
+  return env;
 }
 
 /** One device of one profile, in step with a node. */
@@ -682,7 +693,7 @@ export class Leftoff {
   _attached = new Set();
   _waiting = new Map();
   _listeners = {};
-  _off = [];
+  _off = new AbortController();
   _queue = [];
   _count = 0;
   _failures = 0;
@@ -697,19 +708,17 @@ export class Leftoff {
     this._clock = new Clock(this.env);
     this._store = openStore(this.env, `leftoff ${this.url}`);
     this._link = new Link(this);
-    const { document, window, locks, BroadcastChannel } = this.env;
-    // Held, no other takes over what waits here.
-    locks?.request(this._tab, () => new Promise((resolve) => this._off.push(resolve)));
-    if (BroadcastChannel) {
-      this._channel = new BroadcastChannel(`leftoff ${this.url} ${profileId} ${this.deviceId}`);
+    const { document, window } = this.env;
+    this._hold();
+    try {
+      this._channel = new this.env.BroadcastChannel(`leftoff ${this.url} ${profileId} ${this.deviceId}`);
       this._channel.onmessage = ({ data }) => this._neighbour(data);
-      this._off.push(() => this._channel.close());
-    }
+    } catch {} // Missing or forbidden.
     listen(this._off, document, 'visibilitychange', () => (this.hidden ? this._leave('HEARTBEAT') : this._wake()));
     listen(this._off, window, 'pagehide', () => this._leave('STOP'));
-    listen(this._off, window, 'pageshow', ({ persisted }) => persisted && this._wake());
+    listen(this._off, window, 'pageshow', ({ persisted }) => persisted && (this._hold(), this._wake()));
     listen(this._off, window, 'online', () => this._wake());
-    this._ready = this._load();
+    this._ready = this._within(1_000, this._load());
     if (live) this._link.restart();
   }
 
@@ -725,8 +734,7 @@ export class Leftoff {
 
   /** Keeps an element or player in step with a title. */
   attach(player, options) {
-    for (const other of this._attached) if (other.media === elementOf(player)) other.detach();
-    const attachment = new Attachment(this, player, options);
+    const attachment = new Attachment(this, elementOf(player), options);
     this._attached.add(attachment);
     return attachment;
   }
@@ -743,7 +751,7 @@ export class Leftoff {
     const full = this._event(event);
     const { kind, title_id } = full;
     const at_ms = (full.at_ms = full.at_ms ? min(now, round(now + full.at_ms - this.env.now())) : now);
-    const live = now - at_ms < STEP_MS ? this._clock.tick() : null;
+    const live = now - at_ms < MINUTE_MS ? this._clock.tick() : null;
     const shown = this.view(title_id);
     const view = { ...shown, places: placesOf(shown) };
     const head = this._heads.get(title_id) ?? Playhead.start(full, at_ms, live, view);
@@ -762,7 +770,7 @@ export class Leftoff {
   /** What is known of a title. */
   view(titleId, policy, shown) {
     const title = this._title(titleId);
-    title.own = title.own.filter(({ kept }) => kept === undefined || this.env.mono() - kept < KEEP_OWN_MS);
+    title.own = title.own.filter(({ kept }) => !(this.env.mono() - kept >= MINUTE_MS));
     return overlay(shown ?? title.shown ?? { ...UNSEEN, profile_id: this.profileId, title_id: titleId }, title.own, policy);
   }
 
@@ -771,7 +779,7 @@ export class Leftoff {
     const asked = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`);
     let other;
     const known = asked.then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
-    await Promise.race([Promise.all([known, this._ready]), new Promise((resolve) => this.env.setTimeout(resolve, 800))]);
+    await this._within(800, Promise.all([known, this._ready]));
     return this.view(titleId, policy, other);
   }
 
@@ -799,7 +807,7 @@ export class Leftoff {
 
   /** Sends what waits. */
   async flush() {
-    if (this._sending) return;
+    if (this._sending || this._off.signal.aborted) return;
     this._sending = true;
     this.env.clearTimeout(this._again);
     let batch = [];
@@ -825,10 +833,21 @@ export class Leftoff {
     for (const attachment of [...this._attached]) attachment.detach();
     this.party?.leave();
     this._save();
-    this._off.forEach((off) => off());
+    this._off.abort();
+    this._free?.();
+    this._channel = this._channel?.close();
     this.env.clearTimeout(this._again);
     this.env.clearTimeout(this._calm);
     this._link.stop();
+  }
+
+  _within(ms, work) {
+    return Promise.race([work, new Promise((resolve) => this.env.setTimeout(resolve, ms))]);
+  }
+
+  // Held, no other takes over what waits here.
+  _hold() {
+    this.env.locks?.request(this._tab, () => new Promise((resolve) => (this._free = resolve))).catch(() => {});
   }
 
   _say(type, message) {
@@ -853,11 +872,9 @@ export class Leftoff {
   }
 
   async _fetch(path, init) {
-    // A page that goes cannot wait; plain text needs no preflight.
-    if (!init?.keepalive) await this._token();
-    const bearer = this._bearer;
-    const headers = { 'content-type': bearer ? 'application/json' : 'text/plain', ...(bearer && { authorization: `Bearer ${bearer}` }), ...init?.headers };
-    const answer = await this.env.fetch(this.url + path, { ...init, headers });
+    // A page that goes cannot wait.
+    const bearer = init?.keepalive ? this._bearer : await this._token();
+    const answer = await this.env.fetch(this.url + path, { cache: 'no-store', ...init, headers: { ...init?.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) } });
     if (!answer.ok) throw await answer.json();
     return answer;
   }
@@ -904,7 +921,8 @@ export class Leftoff {
     const beats = this._queue.filter((other) => other.event.kind === 'HEARTBEAT' && !other.flying);
     if (this._queue.length > 1_000) this._drop([beats[0] ?? this._queue[0]]);
     if (delta) {
-      this._channel?.postMessage(this._lay(event, delta, id));
+      const own = this._lay(event, delta, id);
+      this._channel?.postMessage(own);
       this._state();
     }
     if (!this.saveEnergy || beats.length > 2 || event.kind !== 'HEARTBEAT') this.flush();
@@ -958,7 +976,7 @@ export class Leftoff {
     if (type === 'erased' || type === 'reset') {
       this._store.drop('titles', [...this._titles.values()].map(({ id }) => id));
       for (const title of this._titles.values()) title.shown = undefined;
-      if (type === 'erased') for (const known of [this._titles, this._heads]) known.clear();
+      if (type === 'erased') this._titles.clear(), this._heads.clear();
     }
     if (type !== 'progress' && type !== 'hidden') return this._say(type, message);
     const before = this.view(title_id);
@@ -978,7 +996,7 @@ export class Leftoff {
   _batch(records, going) {
     let bytes = 200;
     const free = records.filter(({ flying }) => !flying);
-    const fits = ({ event }) => (bytes += new TextEncoder().encode(JSON.stringify(event)).length + 1) < BODY_BYTES_MAX;
+    const fits = ({ event }) => (bytes += new Blob([JSON.stringify(event)]).size + 1) < BODY_BYTES_MAX;
     if (going) free.reverse();
     const end = free.findIndex((record) => !fits(record));
     const batch = free.slice(0, end < 0 ? 500 : max(end, 1));
@@ -994,9 +1012,8 @@ export class Leftoff {
   _kept(batch, { refused, server_time_ms }, asked) {
     this._time(server_time_ms, asked);
     this._drop(batch);
-    const reasons = new Map(refused.map((one) => [one.index, one]));
     batch.forEach(({ id, event }, index) => {
-      const reason = reasons.get(index);
+      const reason = refused.find((one) => one.index === index);
       const title = this._title(event.title_id);
       for (const own of title.own) if (own.id === id) own.kept = reason ? -Infinity : this.env.mono();
       if (reason) this._say('refused', { ...reason, event });
@@ -1018,13 +1035,16 @@ export class Leftoff {
       const own = this._title(event.title_id).own.find(({ id }) => id === record.id);
       if (own) Object.assign(own, { version: event.version, touched: shifted(own.touched, shift) });
     }
-    for (const head of this._heads.values()) if (head.unsure) head.restamp(shift, (version) => this._own.has(version)), (head.unsure = false);
+    for (const head of this._heads.values()) {
+      if (head.unsure) head.restamp(shift, moved);
+      head.unsure = false;
+    }
     if (unsure.length) this._store.put('queue', unsure);
     this._own.clear();
   }
 
   async _load() {
-    const { held } = (await this.env.locks?.query()) ?? { held: [] };
+    const { held = [] } = (await this.env.locks?.query().catch(() => {})) ?? {};
     const records = (await this._store.all('queue')).filter(({ tab, event }) => event.profile_id === this.profileId
       && event.device_id === this.deviceId && tab !== this._tab && !held.some(({ name }) => name === tab));
     for (const record of records) {
@@ -1044,12 +1064,15 @@ export class Leftoff {
 
   _leave(kind) {
     const now = this.env.mono();
-    const saved = kind === 'STOP' && now - this._left < 1_000;
-    if (!saved) for (const attachment of this._attached) if (attachment.plays) kind === 'STOP' ? attachment.still(kind) : attachment.report(kind);
+    if (kind !== 'STOP' || !(now - this._left < 1_000)) {
+      for (const attachment of this._attached) if (attachment.plays) kind === 'STOP' ? attachment.still(kind) : attachment.report(kind);
+    }
     this._left = now;
     this._save();
-    if (kind === 'STOP') this._link.stop();
-    else this._state();
+    if (kind !== 'STOP') return this._state();
+    // A page that may come back keeps no line and no lock.
+    this._link.stop();
+    this._free?.();
   }
 
   _save() {

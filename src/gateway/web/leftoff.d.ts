@@ -9,6 +9,7 @@ export type Kind = 'PLAY' | 'HEARTBEAT' | 'PAUSE' | 'SEEK' | 'STOP' | 'END';
 export interface Place {
   /** Which deliberate move opened it; 0 is the place that every title starts in. */
   version: number;
+  /** How far watching went from it. */
   position_ms: number;
   /** When it was last reported in, Unix ms. */
   touched_ms: number;
@@ -16,8 +17,11 @@ export interface Place {
 
 /** What is known of one profile in one title, as the node answers it. */
 export interface Progress {
+  /** Whose. */
   profile_id: string;
+  /** Of what. */
   title_id: string;
+  /** What it is an episode of, if somebody said. */
   series_id?: string;
   /** Whether anything was recorded. If not, everything is 0: start at the beginning. */
   started: boolean;
@@ -29,28 +33,39 @@ export interface Progress {
   high_ms: number;
   /** The way back: the newest places, newest first. */
   places: Place[];
+  /** How long the title is, if somebody said. */
   duration_ms?: number;
+  /** Whether the newest place was watched to its end, or to 95 % of the title. */
   completed: boolean;
+  /** How far watching ever went, in any place. */
   furthest_ms: number;
   /** `playing`, `paused`, `seeking`, `stopped` or `ended`: what was last done, */
   state?: string;
   /** on which device, */
   device_id?: string;
+  /** at which rate, */
   speed?: number;
   /** and when, Unix ms. */
   at_ms?: number;
   /** Removed from the continue-watching row. */
   hidden?: boolean;
+  /** Where this stands among the changes of the node that told it. */
   cursor?: string;
 }
 
 /** A report. The names of the HTTP API (`title_id`, `position_ms`, ...) are taken too. */
 export interface Report {
+  /** What happened. */
   kind: Kind;
+  /** Of what. Another cut is another title. */
   titleId: string;
+  /** Where. */
   positionMs: number;
+  /** How long the title is. */
   durationMs?: number;
+  /** What it is an episode of. */
   seriesId?: string;
+  /** The playback session that it goes on with (`POST /v1/sessions`). */
   sessionId?: string;
   /** With `PLAY`: the viewer chose to start from the beginning. */
   restart?: boolean;
@@ -83,10 +98,13 @@ export interface Options {
 
 /** Options of {@link Leftoff.attach}. */
 export interface AttachOptions {
+  /** What is played. Another cut is another title. */
   titleId: string;
   /** Length of the title. Default: what the element says. */
   durationMs?: number;
+  /** What it is an episode of. */
   seriesId?: string;
+  /** The playback session that it goes on with (`POST /v1/sessions`). */
   sessionId?: string;
   /** Whether to go where the title is to be resumed. Default true; a completed title starts at its beginning. */
   resume?: boolean;
@@ -98,6 +116,7 @@ export interface AttachOptions {
 export interface Attachment {
   /** Settled when the element is where it resumes; null if it was not to. */
   readonly ready: Promise<Progress | null>;
+  /** The element itself, also of a player around it. */
   readonly media: HTMLMediaElement;
   /** From the beginning, because the viewer chose so. */
   restart(): Promise<void>;
@@ -116,26 +135,37 @@ export type Player =
 
 /** Where everybody in a party is to be. */
 export interface Anchor {
+  /** Which title; another than before starts it for everybody. */
   title_id?: string;
+  /** Where everybody was to be when this was said. */
   position_ms: number;
+  /** How fast. Default 1. */
   rate?: number;
+  /** Whether it goes on from there. */
   playing: boolean;
 }
 
 /** A watch party that this device is in. */
 export interface Party {
+  /** Its name. */
   readonly id: string;
+  /** Where everybody is to be, as far as this device has heard. */
   readonly anchor: Anchor | null;
   /** Moves everybody. Attached elements do that by themselves when their viewer acts. */
   control(anchor: Anchor): void;
+  /** Ends being in it; the element stays where it is. */
   leave(): void;
 }
 
 /** A report that a node did not take, and why. */
 export interface Refusal {
+  /** Which of the events that were sent together. */
   index: number;
+  /** A stable word for the reason. */
   code: string;
+  /** The same for people. */
   reason?: string;
+  /** What was not taken. */
   event?: object;
 }
 
@@ -163,9 +193,13 @@ export interface Events {
 
 /** One device of one profile, in step with a node. */
 export class Leftoff {
+  /** Begins at once to load what an earlier page left and, if `live`, to connect. Throws a `TypeError` without `profileId`. */
   constructor(options: Options);
+  /** The node. */
   readonly url: string;
+  /** Whose progress. */
   readonly profileId: string;
+  /** This device. */
   readonly deviceId: string;
   /** The party that this device is in. */
   readonly party: Party | null;
@@ -199,14 +233,19 @@ export class Leftoff {
 
 /** What a playhead is shown of its register. */
 export interface View {
+  /** The places of the title, newest first; `touched` is the stamp of the last report in each. */
   places: { version: number; position_ms: number; touched: number; ended: boolean }[];
+  /** As in {@link Progress}. */
   completed: boolean;
+  /** As in {@link Progress}. */
   duration_ms?: number | null;
 }
 
 /** The rules of docs/semantics.md for one device in one title. For those who write clients of their own. */
 export class Playhead {
+  /** Where the first report of this device in this title belongs: `at` by the node’s clock, `live` the stamp of a report of now, else null. */
   static start(event: object, at: number, live: number | null, view: View): Playhead;
+  /** In which place a report counts, and what it changes: null for what changes nothing. */
   report(event: object, at: number, live: number | null, view: View | null): {
     version: number;
     delta: null | { version: number; position_ms: number; touched: number; ended: boolean; stepped_back: boolean };

@@ -12,6 +12,38 @@ const says = (words) => eventually(`the page says why: ${words}`, () => page.$ev
 const overall = (words) => eventually(`it is told: ${words}`, async () => (await text('#overall')).includes(words));
 const resumesAt = (region) => text(`[data-region="${region}"] .resume-at`);
 
+const world = await (await fetch(`${demo.url}page/world.json`)).json();
+const REGIONS = world.regions.map(({ name }) => name);
+/** What the nodes themselves answer, by region. */
+async function nodes() {
+  const all = await Promise.all(world.regions.map(async ({ url }) => (await fetch(`${url}/v1/profiles/${world.profile_id}/titles/${world.title_id}`)).json()));
+  return Object.fromEntries(all.map((progress, index) => [REGIONS[index], progress]));
+}
+const minutes = (ms) => `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1000) % 60).padStart(2, '0')}`;
+/** What two nodes must have alike to agree. */
+const essence = ({ version, places }) => JSON.stringify([version, places.map((place) => [place.version, place.position_ms])]);
+const holdsTrue = (what) => eventually(`${what}: the page says what the nodes answer`, async () => {
+  const before = await nodes();
+  const told = await Promise.all(REGIONS.map(resumesAt));
+  const graph = await page.$$eval('#graph .node .at', (all) => all.map((at) => at.textContent));
+  const pairs = await text('#graph title');
+  const after = await nodes();
+  // Asked before and after: what changes meanwhile is looked at again.
+  if (JSON.stringify(before) !== JSON.stringify(after)) return null;
+  assert.deepEqual(told, REGIONS.map((name) => minutes(after[name].position_ms)));
+  assert.deepEqual(graph, told);
+  for (const [one, other] of [['eu', 'us'], ['us', 'ap'], ['eu', 'ap']]) {
+    const same = essence(after[one]) === essence(after[other]);
+    assert.ok(pairs.includes(`${one} and ${other} ${same ? 'hold the same' : 'differ'}`), `${pairs} ${JSON.stringify(after)}`);
+  }
+  return after;
+});
+/** How long the graph says that two regions differ, or last differed, in seconds. */
+const seconds = (words) => {
+  const [, minute = 0, value, unit] = /(?:(\d+) min )?([\d.]+) (ms|s)\b/.exec(words);
+  return Number(minute) * 60 + Number(value) / (unit === 'ms' ? 1_000 : 1);
+};
+
 test('paused on the TV, the film is at the same second on the laptop, in another region, within a second', async () => {
   await press(page, 'Play on TV');
   await eventually('it plays', async () => (await shown(page, screen('tv'))).at > 2);
@@ -36,8 +68,12 @@ test('paused on the TV, the film is at the same second on the laptop, in another
 test('a region that is cut off differs, says so, and agrees again when it is healed', async () => {
   await press(page, 'Cut ap off from the others');
   await says('Region ap is cut off.');
+  const [agreed] = Object.values(await holdsTrue('before'));
+  const earliest = performance.now();
   await press(page, '+90 s on Phone');
   await says('The phone seeks to');
+  await eventually('the nodes differ', async () => { const { eu, ap } = await nodes(); return essence(eu) !== essence(ap); });
+  const latest = performance.now();
   await press(page, 'Play on Laptop');
   await eventually('the laptop plays on', async () => (await shown(page, screen('laptop'))).at > 5);
   await press(page, 'Pause on Laptop');
@@ -45,14 +81,35 @@ test('a region that is cut off differs, says so, and agrees again when it is hea
   assert.notEqual(await resumesAt('us'), await resumesAt('ap'));
   assert.match(await text('[data-region="ap"] .pill'), /cut off/);
   assert.match(await text('#graph title'), /us and ap differ/);
+  const apart = await holdsTrue('in the cut');
+  assert.equal(essence(apart.eu), essence(apart.us));
+  assert.notEqual(essence(apart.us), essence(apart.ap));
+  assert.ok(apart.ap.version > agreed.version && apart.us.version === agreed.version, 'ap alone knows of the jump');
+  await says(`${minutes(apart.ap.position_ms)}: resume there. A deliberate move opens a new place`);
+  await says('in the newest place that us knows of');
+  // For how long: no longer than since the jump was asked for, no shorter than since it was seen.
+  const [since, until] = [performance.now() - latest, await text('#graph .label.differ').then((words) => [words, performance.now() - earliest])];
+  assert.ok(seconds(until[0]) * 1_000 >= since - 400 && seconds(until[0]) * 1_000 <= until[1] + 100, `${until[0]}, at least ${since}, at most ${until[1]} ms`);
   await picture(page, 'demo-apart');
   await picture(page, 'demo-apart-dark', { scheme: 'dark' });
   await picture(page, 'demo-apart-phone', { width: 360 });
   await page.setViewport({ width: 1360, height: 1000 });
 
+  const apartUntil = performance.now();
   await press(page, 'Cut ap off from the others');
   await overall('all three regions agree');
   await says('All three regions agree again');
+  const lasted = [apartUntil - latest, performance.now() - earliest];
+  const healed = await holdsTrue('healed');
+  assert.ok(Object.values(healed).every((progress) => essence(progress) === essence(healed.eu)));
+  const told = await page.$$eval('#why .words', (all) => all.map((words) => words.textContent).find((words) => words.startsWith('All three regions agree again')));
+  assert.ok(told.includes(`agree again on ${minutes(healed.ap.position_ms)}, after`), told);
+  assert.ok(seconds(told.split('after ')[1]) * 1_000 >= lasted[0] - 400 && seconds(told.split('after ')[1]) * 1_000 <= lasted[1] + 100, `${told}: ${lasted} ms`);
+  assert.equal(healed.eu.version, apart.ap.version, 'the jump won');
+  assert.match(told, /The phone's seek to \d:\d\d is the newest deliberate move and wins/);
+  const others = healed.eu.places.slice(1).map((place) => minutes(place.position_ms));
+  assert.ok(told.includes(`Kept as ways back: ${others[0]}`), `${told} ${others}`);
+  assert.equal(healed.eu.places[1].position_ms, apart.us.position_ms, 'which is what was watched in us meanwhile');
   for (const region of ['eu', 'us']) assert.equal(await resumesAt(region), await resumesAt('ap'), region);
   assert.match(await text('[data-region="us"] .way-back'), /0:0\d/, 'what the laptop watched stays as a way back');
   const [laptop, phone] = [await settled(page, screen('laptop')), await settled(page, screen('phone'))];
@@ -91,6 +148,52 @@ test('a clock that is wrong by a day moves nobody', async () => {
   await press(page, 'Pause on Phone');
 });
 
+test('a watch party across three regions: a seek from each, and all end in one place', async () => {
+  const everyone = [['TV', 'tv'], ['Laptop', 'laptop'], ['Phone', 'phone']];
+  for (const [label] of everyone) {
+    const name = `Watch party on the ${label === 'TV' ? label : label.toLowerCase()}`;
+    await press(page, name);
+    await eventually(`the ${label} is in`, () => page.$eval(`aria/${name}`, (button) => /with \d/.test(button.textContent)));
+  }
+  await eventually('all three are counted in every region', () => page.$$eval('[role=switch] .quiet', (counts) => counts.filter((count) => count.textContent === ' with 3').length === 3));
+  // What each says to its own node: a command that comes back must not be answered by another.
+  await page.evaluate(() => {
+    globalThis.commands = 0;
+    for (const { sync } of globalThis.leftoffPage.players) {
+      const { control } = sync.party;
+      sync.party.control = function (anchor) { globalThis.commands += 1; return control.call(this, anchor); };
+    }
+  });
+  const commands = () => page.evaluate(() => globalThis.commands);
+  const together = (what, passes) => eventually(what, async () => {
+    const seen = await page.evaluate((screens) => screens.map((video) => [document.querySelector(video)].map(({ currentTime: at, paused }) => ({ at, paused }))[0]), everyone.map(([, device]) => screen(device)));
+    return Math.max(...seen.map(({ at }) => at)) - Math.min(...seen.map(({ at }) => at)) < 3 && seen.every(passes) ? seen : null;
+  });
+  await press(page, 'Play on TV');
+  await together('all play', ({ paused }) => !paused);
+  assert.equal(await commands(), 1);
+  let count = 1;
+  for (const [label, target] of [['Phone', 60], ['TV', 150], ['Laptop', 240]]) {
+    await page.$eval(`aria/Position on ${label}`, (range, value) => { range.value = value; range.dispatchEvent(new Event('change')); }, target);
+    await together(`all go where the ${label} went`, ({ at }) => at >= target - 1 && at < target + 20);
+    count += 1;
+    assert.equal(await commands(), count, 'one command, and no answer to it');
+  }
+  // Two seeks at once, in two regions, each to another place: everyone ends in one, and stays.
+  await page.evaluate((tv, phone) => { document.querySelector(tv).currentTime = 20; document.querySelector(phone).currentTime = 100; }, screen('tv'), screen('phone'));
+  const [{ at: place }] = await together('two seeks that cross end in one place', ({ at }) => (at >= 19 && at < 40) || (at >= 99 && at < 120));
+  await eventually('both were said', async () => (await commands()) === count + 2);
+  // Their anchors are the same, at every region.
+  await eventually('one anchor', () => page.evaluate(() => new Set(globalThis.leftoffPage.players.map(({ sync }) => sync.party.anchor.stamp)).size === 1));
+  await together('all play on there', ({ at }) => at > place + 2 && at < place + 20);
+  assert.equal(await commands(), count + 2, 'nobody pulled anybody back');
+  await press(page, 'Pause on Laptop');
+  await together('all pause', ({ paused }) => paused);
+  assert.equal(await commands(), count + 3);
+  for (const [label] of everyone) await press(page, `Watch party on the ${label === 'TV' ? label : label.toLowerCase()}`);
+  await overall('all three regions agree');
+});
+
 test('the page shows by itself what it is about', async () => {
   await press(page, 'Show me, in half a minute');
   await eventually('it comes to its end', async () => (await text('#tour')).includes('All agree on'), 60_000);
@@ -99,17 +202,70 @@ test('the page shows by itself what it is about', async () => {
   await overall('all three regions agree');
 });
 
-test('it can be used by keyboard and screen reader, and on a phone', async () => {
+test('it has nothing that the rules of accessibility call an obstacle, fits on a phone and keeps still when asked', async () => {
   await assertAccessible(page);
   await assertFits(page);
   await page.setViewport({ width: 1360, height: 1000 });
-  await page.focus('.skip');
-  const order = [];
-  for (let count = 0; count < 12; count += 1) {
+  const moving = () => page.$$eval('*', (all) => all.filter((element) => parseFloat(getComputedStyle(element).transitionDuration) > 0).length);
+  assert.equal(await moving(), 0, 'with reduced motion nothing moves');
+  await page.emulateMediaFeatures([]);
+  assert.notEqual(await moving(), 0);
+});
+
+test('all of it is reached and worked by keyboard, in the order in which it is read', async () => {
+  // By keys from the first on: who comes by mouse is shown no ring.
+  const begin = async () => {
+    await page.focus('.skip');
     await page.keyboard.press('Tab');
-    order.push(await page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent));
+    await page.keyboard.down('Shift');
+    await page.keyboard.press('Tab');
+    await page.keyboard.up('Shift');
+  };
+  await begin();
+  const focused = () => page.evaluate(() => {
+    const element = document.activeElement;
+    const { outlineStyle, outlineWidth } = getComputedStyle(element);
+    return { name: element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent.trim(), at: [...document.querySelectorAll('*')].indexOf(element), ring: outlineStyle !== 'none' && parseFloat(outlineWidth) > 0, tag: element.tagName };
+  });
+  const wanted = await page.$$eval('a, button, input, select, [tabindex="0"]', (all) => all.filter((element) => element.checkVisibility() && !element.disabled).length);
+  const order = [await focused()];
+  for (let count = 1; count < wanted; count += 1) {
+    await page.keyboard.press('Tab');
+    order.push(await focused());
   }
-  for (const name of ['Show me, in half a minute', 'Cut eu off from the others', 'Play on TV', 'Position on TV']) assert.ok(order.includes(name), `${name} in ${order}`);
+  assert.deepEqual(order.filter(({ name }) => !name), [], 'each has a name');
+  assert.deepEqual(order.filter(({ ring }) => !ring), [], 'and is seen to have the focus');
+  const places = order.map(({ at }) => at);
+  assert.deepEqual(places, [...new Set(places)].sort((one, other) => one - other), 'in order, none twice');
+  // By keys alone: along to the TV's controls, play, pause, seek, cut, wind the clock.
+  const go = async (name) => {
+    await begin();
+    for (let count = 0; (await focused()).name !== name; count += 1) {
+      assert.ok(count < wanted, `${name} is reached`);
+      await page.keyboard.press('Tab');
+    }
+  };
+  const video = () => shown(page, screen('tv'));
+  await go('Start over on TV');
+  await page.keyboard.press('Enter');
+  await eventually('it plays from the start', async () => { const { at, paused } = await video(); return !paused && at < 20; });
+  await go('Pause on TV');
+  await page.keyboard.press('Space');
+  await eventually('it pauses', async () => (await video()).paused);
+  await go('Position on TV');
+  const { at } = await settled(page, screen('tv'));
+  for (let count = 0; count < 5; count += 1) await page.keyboard.press('ArrowRight');
+  await eventually('it is five seconds on', async () => Math.abs((await video()).at - Math.floor(at) - 5) < 0.5);
+  await go('Cut eu off from the others');
+  const on = () => page.evaluate(() => document.activeElement.getAttribute('aria-checked'));
+  for (const expected of ['true', 'false']) {
+    await page.keyboard.press('Space');
+    await eventually(`the switch says ${expected}`, async () => (await on()) === expected);
+  }
+  await overall('all three regions agree');
+  // What happens is told to who does not see it.
+  assert.equal(await page.$eval('#overall', (element) => element.getAttribute('role')), 'status');
+  assert.equal(await page.$eval('#why', (element) => `${element.getAttribute('role')} ${element.getAttribute('aria-live')}`), 'log polite');
 });
 
 test('the browser had nothing to complain about', () => assert.deepEqual(page.problems, []));

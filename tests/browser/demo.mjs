@@ -61,18 +61,24 @@ export function shown(page, selector) {
 /** The video of one of the page's screens. */
 export const screen = (device) => `[data-device="page-${device}"] video`;
 
-/** Waits until the picture has come to the second that the player is at, and tells it. */
+/**
+ * Waits until a paused player's picture has come to the second that it is at, and tells it. Paused at the very beginning of a second, it may go on
+ * showing the frame before, as nothing has it draw another.
+ */
 export async function settled(page, selector) {
   return eventually('the picture is of the second that the player is at', async () => {
     const { second, at, paused } = await shown(page, selector);
-    return paused && Math.floor(at + 0.001) === second ? { second, at } : null;
+    const is = Math.floor(at + 0.001);
+    if (paused && (is === second || (is - 1 === second && at - is < 0.25))) return { second: is, at };
+    throw new Error(`${paused ? 'paused' : 'playing'} at ${at}, with a picture of ${second}`);
   });
 }
 
 /** A picture of the page for people. */
 export async function picture(page, name, { scheme = 'light', width = 1360 } = {}) {
   mkdirSync(PICTURES, { recursive: true });
-  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+  // Without motion: a picture in the middle of a change of colours shows neither.
+  await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }, { name: 'prefers-reduced-motion', value: 'reduce' }]);
   await page.setViewport({ width, height: width < 600 ? 780 : 1000 });
   await page.screenshot({ path: path.join(PICTURES, `${name}.png`), fullPage: true });
 }

@@ -21,6 +21,12 @@ test("the TV's heartbeat is from before the phone's seek: ignored", () => {
   assert.equal(late.words, "The TV's heartbeat at 0:48 is from before the phone's seek to 0:20: ignored for resuming.");
 });
 
+test('a region that is cut off speaks for itself', () => {
+  const told = (apart) => reasons().report(event('tv', 'PAUSE', 50_000, 0), progress(0, 41_000), progress(0, 50_000), apart).reason;
+  assert.equal(told('ap'), 'The furthest report in the newest place that ap knows of.');
+  assert.equal(told(), 'The furthest report in the newest place.');
+});
+
 test('inside a place the position only grows, and a repeat is nothing', () => {
   const why = reasons();
   assert.match(why.report(event('tv', 'HEARTBEAT', 30_000, 0), progress(0, 41_000), progress(0, 41_000)).words, /is behind 0:41 in the same place/);

@@ -46,7 +46,6 @@ export class Line {
       fetch: this.fetch,
       WebSocket: this.WebSocket,
       now: () => Date.now() + this.clockMs,
-      beacon: (url, body) => !this.offline && navigator.sendBeacon(url, body),
     };
   }
 

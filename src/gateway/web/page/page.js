@@ -117,7 +117,7 @@ function told(player, { sent, kept, version }) {
   }
   // The region's change may be heard of before its answer, or after it.
   const own = { ...now, started: true, version: place, high_ms: event.position_ms, position_ms: event.position_ms, places: [] };
-  note(reasons.report({ ...event, version: place }, heldAtSending.get(kept) ?? null, now && now.version >= place ? now : own));
+  note(reasons.report({ ...event, version: place }, heldAtSending.get(kept) ?? null, now && now.version >= place ? now : own, differs(region) ? region : undefined));
 }
 
 // What a region's own player reported is told with the report; only what came from elsewhere is told as an arrival. Regions that learn of the
@@ -209,17 +209,20 @@ function showState(next) {
   tick();
 }
 
+const isApart = () => apartSince !== null && performance.now() - apartSince > SHORT_MS;
+const differs = (name) => isApart() && state.pairs.some((pair) => !pair.equal && (pair.one === name || pair.other === name));
+
 function tick() {
   if (!state) return;
   const now = performance.now();
   graph.tick(now);
-  const apart = apartSince !== null && now - apartSince > SHORT_MS;
+  const apart = isApart();
   for (const region of state.regions) {
     const { card, pill } = regions.get(region.name);
-    const differs = apart && state.pairs.some((pair) => !pair.equal && (pair.one === region.name || pair.other === region.name));
-    card.classList.toggle('apart', differs);
-    pill.className = region.cut ? 'pill bad' : differs ? 'pill warn' : 'pill good';
-    say(pill, region.cut ? 'cut off' : differs ? 'apart' : 'in step');
+    const differing = differs(region.name);
+    card.classList.toggle('apart', differing);
+    pill.className = region.cut ? 'pill bad' : differing ? 'pill warn' : 'pill good';
+    say(pill, region.cut ? 'cut off' : differing ? 'apart' : 'in step');
   }
   const cut = state.regions.filter((region) => region.cut).map((region) => region.name);
   if (apart) setOverall('warn', 'the regions differ');
@@ -269,7 +272,7 @@ async function show20() {
 async function followNode() {
   const path = `/v1/profiles/${encodeURIComponent(world.profile_id)}`;
   const [region] = world.regions;
-  const read = await fetch(`${path}/titles/${encodeURIComponent(world.title_id)}`);
+  const read = await fetch(`${path}/titles/${encodeURIComponent(world.title_id)}`, { cache: 'no-store' });
   show(region.name, await read.json());
   const { pill } = regions.get(region.name);
   const changes = new EventSource(`${path}/changes`);

@@ -52,11 +52,13 @@ export class Reasons {
   }
 
   /**
-   * A report that its region has acknowledged. `before` and `after` are what the region held.
+   * A report that its region has acknowledged. `before` and `after` are what the region held; `apart` is its name while the regions differ, and it
+   * speaks only for itself.
    *
    * @returns {{tone: 'won'|'kept'|'info', key?: string, words: string, reason: string}}
    */
-  report(sent, before, after) {
+  report(sent, before, after, apart) {
+    const place = apart ? `the newest place that ${apart} knows of` : 'the newest place';
     const who = capital(this.device(sent.device_id));
     const noun = NOUNS[sent.kind] ?? 'report';
     const at = position(sent.position_ms);
@@ -101,14 +103,14 @@ export class Reasons {
       return { tone: 'kept', key: `idle ${sent.device_id}`, words: `${who} says ${at} again.`, reason: 'A repeat is nothing: an idle screen never passes for activity.' };
     }
     if (sent.kind === 'PAUSE' || sent.kind === 'STOP') {
-      return { tone: 'won', words: `Paused on ${this.device(sent.device_id)} at ${at}: resume there.`, reason: 'The furthest report in the newest place.' };
+      return { tone: 'won', words: `Paused on ${this.device(sent.device_id)} at ${at}: resume there.`, reason: `The furthest report in ${place}.` };
     }
     if (sent.kind === 'END') return { tone: 'won', words: `Watched to the end on ${this.device(sent.device_id)}.`, reason: 'A title that has ended leaves the continue-watching row.' };
     return {
       tone: 'won',
       key: `on ${sent.device_id} ${version}`,
       words: `${who} plays ${newest(before) < 0 ? 'from' : 'on to'} ${at}: the resume point follows.`,
-      reason: 'The furthest report in the newest place.',
+      reason: `The furthest report in ${place}.`,
     };
   }
 

@@ -80,6 +80,8 @@ export async function picture(page, name, { scheme = 'light', width = 1360 } = {
   // Without motion: a picture in the middle of a change of colours shows neither.
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }, { name: 'prefers-reduced-motion', value: 'reduce' }]);
   await page.setViewport({ width, height: width < 600 ? 780 : 1000 });
+  // Videos too are drawn anew.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   await page.screenshot({ path: path.join(PICTURES, `${name}.png`), fullPage: true });
 }
 

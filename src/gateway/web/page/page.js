@@ -188,6 +188,8 @@ function showState(next) {
   for (const region of next.regions) {
     const before = last?.regions.find((own) => own.name === region.name);
     if (before && before.cut !== region.cut) {
+      // What arrived before is told before.
+      flushArrival();
       note(region.cut
         ? { tone: 'cut', words: `Region ${region.name} is cut off.`, reason: 'It goes on serving its viewers with what it knows; nobody waits for anybody.' }
         : { tone: 'info', words: `Region ${region.name} is reached again.`, reason: 'Both sides send what the other lacks, and join.' });

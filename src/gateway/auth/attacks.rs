@@ -33,6 +33,22 @@ impl Keys {
         TokenVerifier::new(set, LEEWAY_MS)
     }
 
+    /// The same keys as a key set, each with its kid.
+    fn jwks(&self) -> Value {
+        let point = self.ec.public_key_raw();
+        json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "use": "sig", "alg": "EdDSA", "x": base64url(self.ed.public_key_raw())},
+            {"kty": "EC", "crv": "P-256", "kid": "ec", "x": base64url(&point[1..33]), "y": base64url(&point[33..])},
+        ]})
+    }
+
+    /// One that knows the keys from files of their own, and one that knows them from a key set.
+    fn both(&self) -> [TokenVerifier; 2] {
+        let mut set = KeySet::default();
+        set.add_jwks(self.jwks().to_string().as_bytes()).unwrap();
+        [self.verifier(false), TokenVerifier::new(set, LEEWAY_MS)]
+    }
+
     fn signed(&self, claims: &Value) -> String {
         sign(&self.ed, &Header::new(Algorithm::EdDSA), claims)
     }
@@ -146,7 +162,7 @@ fn claims_that_do_not_hold_are_refused_even_when_signed() {
 #[test]
 fn a_token_without_a_signature_of_ours_is_refused() {
     let keys = Keys::new();
-    let verifier = keys.verifier(false);
+    let verifiers = keys.both();
     let good = keys.signed(&claims());
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (header, _) = message.split_once('.').unwrap();
@@ -175,8 +191,76 @@ fn a_token_without_a_signature_of_ours_is_refused() {
         ("garbage", "\u{1f600}.\u{0}.=".to_owned()),
         ("too long", long),
     ] {
-        assert!(verifier.verify(NOW, &token).is_err(), "{what}");
+        for (index, verifier) in verifiers.iter().enumerate() {
+            assert!(verifier.verify(NOW, &token).is_err(), "{what}, {index}");
+        }
     }
+}
+
+/// Whatever is written there, signed by a key: for what no library would write.
+fn sign_text(pair: &KeyPair, header: &str, claims: &str) -> String {
+    let key = EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes()).unwrap();
+    let message = format!("{}.{}", base64url(header.as_bytes()), base64url(claims.as_bytes()));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+    format!("{message}.{signature}")
+}
+
+#[test]
+fn what_a_header_says_of_keys_is_not_believed_and_what_is_said_twice_is_not_taken() {
+    let keys = Keys::new();
+    let (good, plain) = (claims().to_string(), r#"{"alg":"EdDSA"}"#);
+    let own_key = |field: &str, value: Value| json!({"alg": "EdDSA", field: value}).to_string();
+    let x = base64url(keys.other.public_key_raw());
+    let twice = |field: &str, value: &str| format!("{}, \"{field}\": {value}}}", good.trim_end_matches('}'));
+    for (what, pair, header, claims) in [
+        ("a key in the header", &keys.other, own_key("jwk", json!({"kty": "OKP", "crv": "Ed25519", "x": x})), good.clone()),
+        ("an address of keys", &keys.other, own_key("jku", json!("https://evil.example/keys.json")), good.clone()),
+        ("an address of a certificate", &keys.other, own_key("x5u", json!("https://evil.example/cert.pem")), good.clone()),
+        ("a certificate in the header", &keys.other, own_key("x5c", json!([x])), good.clone()),
+        ("the kid of another key", &keys.other, own_key("kid", json!("ed")), good.clone()),
+        ("a kid that is no text", &keys.ed, own_key("kid", json!(7)), good.clone()),
+        ("an extension that must be known", &keys.ed, own_key("crit", json!(["exp"])), good.clone()),
+        ("an algorithm said twice", &keys.ed, r#"{"alg":"none","alg":"EdDSA"}"#.to_owned(), good.clone()),
+        ("the algorithm of another key", &keys.ed, r#"{"alg":"ES256"}"#.to_owned(), good.clone()),
+        ("an algorithm of the family, not taken", &keys.ed, r#"{"alg":"RS256"}"#.to_owned(), good.clone()),
+        ("profiles said twice", &keys.ed, plain.to_owned(), twice("profiles", r#"["victim"]"#)),
+        ("an end said twice", &keys.ed, plain.to_owned(), twice("exp", "99999999999")),
+        ("an audience said twice", &keys.ed, plain.to_owned(), twice("aud", r#""leftoff""#)),
+        ("a number that is none", &keys.ed, plain.to_owned(), good.replace(&(NOW_S + 60).to_string(), "NaN")),
+        ("more behind the claims", &keys.ed, plain.to_owned(), format!("{good} {{}}")),
+        ("claims that are a list", &keys.ed, plain.to_owned(), format!("[{good}]")),
+        ("nesting without end", &keys.ed, plain.to_owned(), twice("x", &"[".repeat(3_000))),
+    ] {
+        let token = sign_text(pair, &header, &claims);
+        for (index, verifier) in keys.both().iter().enumerate() {
+            assert!(verifier.verify(NOW, &token).is_err(), "{what}, {index}");
+        }
+    }
+    for (what, header) in [
+        ("nothing odd", plain.to_owned()),
+        ("its own kid", own_key("kid", json!("ed"))),
+        ("a kid beside a key file", own_key("typ", json!("at+jwt"))),
+    ] {
+        let token = sign_text(&keys.ed, &header, &good);
+        for (index, verifier) in keys.both().iter().enumerate() {
+            assert!(verifier.verify(NOW, &token).is_ok(), "{what}, {index}");
+        }
+    }
+    // Neither does what a token of ours says of other keys let it be taken for theirs, nor harm it.
+    let token = sign_text(&keys.ed, &own_key("jwk", json!({"kty": "OKP", "crv": "Ed25519", "x": x})), &good);
+    assert!(keys.both().iter().all(|verifier| verifier.verify(NOW, &token).is_ok()));
+}
+
+#[test]
+fn an_end_and_a_beginning_count_to_the_millisecond() {
+    let keys = Keys::new();
+    let verifier = keys.verifier(false);
+    let (ends, begins) = (keys.signed(&with("exp", json!(NOW_S))), keys.signed(&with("nbf", json!(NOW_S))));
+    let leeway = i64::try_from(LEEWAY_MS).unwrap();
+    assert!(verifier.verify(NOW.shifted(leeway - 1), &ends).is_ok());
+    assert_eq!(verifier.verify(NOW.shifted(leeway), &ends), Err(TokenError::Expired));
+    assert!(verifier.verify(NOW.shifted(-leeway), &begins).is_ok());
+    assert_eq!(verifier.verify(NOW.shifted(-leeway - 1), &begins), Err(TokenError::NotYet));
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub(in crate::gateway) struct Heartbeat {
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
     duration_ms: Value,
+    #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
+    session_id: Value,
 }
 
 impl Dialect for Heartbeat {
@@ -50,6 +53,7 @@ impl Dialect for Heartbeat {
         let duration = if self.duration_ms.is_null() { Ok(None) } else { fields::millis("duration_ms", &self.duration_ms).map(Some) };
         Ok(PlaybackEvent {
             at_ms: fields::time("client_request_time", &self.client_request_time)?,
+            session_id: fields::optional_id("session_id", &self.session_id)?,
             duration_ms: duration.map_err(|error| Fault { code: "bad_duration", ..error })?,
             ..PlaybackEvent::new(
                 fields::id("profile_id", &self.profile_id, unsaid.profile)?,

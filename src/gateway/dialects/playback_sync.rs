@@ -25,11 +25,14 @@ pub(in crate::gateway) struct PlaybackSync {
     timestamp: Value,
     #[serde(default)]
     duration: Value,
+    #[serde(default)]
+    session_id: Value,
 }
 
 impl Dialect for PlaybackSync {
     fn event(&self, unsaid: &Unsaid<'_>) -> Result<PlaybackEvent, Fault> {
         Ok(PlaybackEvent {
+            session_id: fields::optional_id("sessionId", &self.session_id)?,
             at_ms: fields::time("timestamp", &self.timestamp)?,
             duration_ms: fields::duration_seconds("duration", &self.duration)?,
             ..PlaybackEvent::new(

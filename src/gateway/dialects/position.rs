@@ -38,6 +38,9 @@ pub(in crate::gateway) struct PositionRecord {
     #[serde(default)]
     #[schema(value_type = Option<f64>)]
     duration: Value,
+    #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
+    session_id: Value,
 }
 
 impl Dialect for PositionRecord {
@@ -51,6 +54,7 @@ impl Dialect for PositionRecord {
         };
         Ok(PlaybackEvent {
             series_id: series,
+            session_id: fields::optional_id("sessionId", &self.session_id)?,
             at_ms: fields::time("timestamp", &self.timestamp)?,
             duration_ms: fields::duration_seconds("duration", &self.duration)?,
             ..PlaybackEvent::new(

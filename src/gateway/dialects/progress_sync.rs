@@ -42,6 +42,9 @@ pub(in crate::gateway) struct ProgressSync {
     #[serde(default)]
     #[schema(value_type = Option<f32>)]
     playback_speed: Value,
+    #[serde(default)]
+    #[schema(value_type = Option<TextOrNumber>)]
+    session_id: Value,
 }
 
 impl Dialect for ProgressSync {
@@ -57,6 +60,7 @@ impl Dialect for ProgressSync {
             Some(word) => return Err(fields::unknown_word("state", word, "playing, paused, seeking, stopped, ended")),
         };
         Ok(PlaybackEvent {
+            session_id: fields::optional_id("sessionId", &self.session_id)?,
             at_ms: fields::time("timestamp", &self.timestamp)?,
             duration_ms: fields::duration_seconds("duration", &self.duration)?,
             speed: fields::speed("playbackSpeed", &self.playback_speed)?,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::socket::Socket;
 use crate::support::dice::Dice;
 use crate::support::http::Client;
 use crate::support::patience::{SOON, eventually, throughout};
 use crate::support::relay::Weather;
-use crate::viewer::{LEASE_MS, cluster, is_refused, renew, start};
+use crate::viewer::{LEASE_MS, Player, cluster, is_refused, renew, start};
 
 /// Players that report, and whether each still has its stream.
 struct Players<'a>(Vec<(&'a Client, String)>);
@@ -72,4 +75,35 @@ fn the_limit_counts_all_regions_is_best_effort_while_they_are_cut_and_exact_agai
     for client in [&eu, &us] {
         assert!(is_refused(&start(client, "ann", "laptop"), "too_many_streams"));
     }
+}
+
+#[test]
+fn of_two_starts_at_once_in_two_regions_the_earlier_stays_and_the_later_is_told_by_bye() {
+    let mut dice = Dice::of_this_run("two starts at once");
+    let cluster = cluster(&mut dice, 2, 1);
+    let clients = [cluster.client_of(0, &["ann"]), cluster.client_of(1, &["ann"])];
+    // Neither region can know of the other's while they are cut: both are let in, one after the other.
+    cluster.set_line(0, 1, &Weather::CUT);
+    let sessions = [start(&clients[0], "ann", "tv").unwrap(), start(&clients[1], "ann", "phone").unwrap()];
+    let mut sockets: Vec<Socket> = ["tv", "phone"]
+        .iter()
+        .enumerate()
+        .map(|(index, device)| {
+            let mut socket = Socket::open(cluster.nodes[index].addresses().http);
+            socket.hello(json!({"token": cluster.token(&["ann"]), "device_id": device, "profiles": ["ann"]}));
+            let beat = json!({"profile_id": "ann", "title_id": "film", "device_id": device, "kind": "HEARTBEAT", "position_ms": 1_000,
+                              "session_id": sessions[index]});
+            socket.report(1, &[beat]);
+            socket.expect("ack");
+            socket
+        })
+        .collect();
+    let _players = [Player::of(&clients[0], &sessions[0]), Player::of(&clients[1], &sessions[1])];
+    cluster.heal();
+    let (bye, close) = sockets[1].goodbye();
+    assert_eq!((&bye["code"], &bye["session_id"], close), (&json!("too_many_streams"), &json!(sessions[1]), 1008));
+    assert!(is_refused(&renew(&clients[1], &sessions[1]), "too_many_streams"));
+    throughout(Duration::from_secs(1), "the earlier one plays on", || renew(&clients[0], &sessions[0]));
+    sockets[0].send(&json!({"type": "ping", "id": "here"}));
+    while sockets[0].next()["id"] != "here" {}
 }

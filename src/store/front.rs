@@ -33,6 +33,7 @@ pub struct Store {
     pub(super) fold: Fold,
     intake: Intake,
     log_bytes: AtomicU64,
+    pub(super) reads: AtomicU64,
     // Last: the folder is unlocked when everything else is gone.
     pub(super) lock: Option<FolderLock>,
 }
@@ -61,7 +62,8 @@ impl Store {
             opening::open(&files, engine.as_ref(), &options, fresh, engine_lost)?;
         let log_bytes = AtomicU64::new(intake.committer().writer.written());
         let cache = ProfileCache::new(options.cache_bytes);
-        let store = Self { identity, options, files, engine, present, cache, fold, intake, log_bytes, lock: None };
+        let store =
+            Self { identity, options, files, engine, present, cache, fold, intake, log_bytes, reads: AtomicU64::new(0), lock: None };
         if fold_soon {
             store.fold_all()?;
         }
@@ -378,6 +380,7 @@ impl Store {
             folded_registers: self.fold.registers(),
             closed: self.intake.closed().is_some(),
             unshared_count: self.present.unshared().map_or(0, |unshared| unshared.len()),
+            reads: self.reads.load(Ordering::Relaxed),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use super::engine::EngineRegister;
 use super::front::encoded_id;
@@ -41,6 +42,7 @@ impl Store {
 
     /// What table and engine hold of a register, without what was shared with nobody.
     fn joined_register(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let known = self.present.table.slot(key.slot()).known(key, &self.present.forgetting)?;
         let folded = match self.cache.get(key.profile_hash()) {
             Some(cached) => {
@@ -63,6 +65,7 @@ impl Store {
 
     /// All registers of a profile.
     pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let hash = self.hasher().profile(profile);
         let range = KeyRange::of_profile(hash);
         let of_profile = |unshared: &Unshared| -> Vec<UnsharedDelta> {

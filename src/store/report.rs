@@ -69,4 +69,6 @@ pub struct StoreFigures {
     pub closed: bool,
     /// Deltas shared with nobody.
     pub unshared_count: usize,
+    /// Registers and profiles looked up since opening, wherever they were found.
+    pub reads: u64,
 }

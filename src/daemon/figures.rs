@@ -37,6 +37,11 @@ fn describe() {
     describe_counter!("leftoff_tls_handshakes_failed_total", "TLS handshakes that failed or took too long.");
     describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP, repeats included.");
     describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP, by code.");
+    describe_counter!(
+        "leftoff_heartbeats_coalesced_total",
+        "Heartbeats of profiles over their rate that a newer one of the same playhead stands for."
+    );
+    describe_gauge!("leftoff_profiles_held_back", "Profiles over their rate some of whose heartbeats wait.");
     describe_counter!("leftoff_problems_total", "Requests that were answered with a problem, by code.");
     describe_gauge!("leftoff_build_info", "Always 1; the version is a label.");
     describe_gauge!("leftoff_ready", "1 while the node serves, else 0.");
@@ -51,6 +56,7 @@ fn describe() {
     describe_gauge!("leftoff_store_folded_sequence", "Everything up to this sequence number is in the engine.");
     describe_gauge!("leftoff_store_folds", "Folds finished since the store was opened.");
     describe_gauge!("leftoff_store_folded_registers", "Registers written to the engine since the store was opened.");
+    describe_gauge!("leftoff_store_reads", "Registers and profiles looked up since the store was opened.");
     describe_gauge!("leftoff_store_poisoned", "1 when the store has closed itself after a failed write.");
     describe_gauge!("leftoff_replication_link_up", "1 while the link to a node is up.");
     describe_gauge!("leftoff_replication_lag_records", "Records of this node that a node has not acknowledged; NaN without a link.");
@@ -61,6 +67,13 @@ fn describe() {
         "leftoff_replication_links_faulted_total",
         "Links that ended because the peer broke the protocol or was not allowed."
     );
+    describe_gauge!("leftoff_presence_devices", "Present devices, those of other nodes and those just gone included.");
+    describe_gauge!("leftoff_sessions", "Sessions, those of other nodes and those just ended included.");
+    describe_gauge!("leftoff_parties", "Watch parties.");
+    describe_gauge!("leftoff_party_viewers", "Viewers of watch parties at this node.");
+    describe_gauge!("leftoff_ephemeral_watches", "Who is told of presence, sessions and parties within this node.");
+    describe_gauge!("leftoff_push_profiles", "Profiles that a reader follows.");
+    describe_gauge!("leftoff_push_circles", "Profiles and parties whose company a WebSocket is told of.");
     describe_gauge!("leftoff_clock_offset_seconds", "How far this machine's clock is known to be behind.");
 }
 
@@ -87,7 +100,14 @@ pub(super) fn refresh(core: &Core, ready: bool) {
     gauge!("leftoff_store_folded_sequence").set(store.folded.0 as f64);
     gauge!("leftoff_store_folds").set(store.folds as f64);
     gauge!("leftoff_store_folded_registers").set(store.folded_registers as f64);
+    gauge!("leftoff_store_reads").set(store.reads as f64);
     gauge!("leftoff_store_poisoned").set(f64::from(u8::from(store.closed)));
+    let ephemeral = core.ephemeral().figures();
+    gauge!("leftoff_presence_devices").set(ephemeral.devices as f64);
+    gauge!("leftoff_sessions").set(ephemeral.sessions as f64);
+    gauge!("leftoff_parties").set(ephemeral.parties as f64);
+    gauge!("leftoff_party_viewers").set(ephemeral.viewers as f64);
+    gauge!("leftoff_ephemeral_watches").set(ephemeral.watches as f64);
     gauge!("leftoff_clock_offset_seconds").set(core.clock_offset_ms() as f64 / 1_000.0);
 }
 

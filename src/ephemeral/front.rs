@@ -45,6 +45,8 @@ pub struct EphemeralFigures {
     pub parties: usize,
     /// Viewers of parties at this node.
     pub viewers: usize,
+    /// Watches of all of these.
+    pub watches: usize,
 }
 
 #[derive(Debug)]
@@ -335,6 +337,7 @@ impl Ephemeral {
             sessions: inner.sessions.count(),
             parties: inner.parties.count(),
             viewers: inner.parties.viewers_count(),
+            watches: self.watchers.count(),
         }
     }
 }

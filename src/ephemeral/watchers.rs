@@ -81,6 +81,10 @@ impl Watchers {
         }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.watches.read().unwrap_or_else(PoisonError::into_inner).topics.len()
+    }
+
     pub(super) fn tell(&self, topic: &Topic, change: EphemeralChange) {
         // Copied out, so that whoever is told may watch and unwatch.
         let told: Vec<EphemeralNotify> = {

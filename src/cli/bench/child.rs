@@ -67,6 +67,7 @@ impl Drop for Process {
 pub(super) struct Addresses {
     pub(super) http: String,
     pub(super) quic: String,
+    pub(super) admin: String,
 }
 
 /// A regional node in a process of its own.
@@ -94,12 +95,18 @@ impl Cluster {
 
     /// Starts a node that dials the given seeds, and waits until it says where it listens.
     pub(super) fn start(&self, name: &str, seeds: &[String]) -> Result<NodeProcess, BenchError> {
+        self.start_with(name, seeds, &[String::new(), String::new()])
+    }
+
+    /// The same with more lines of its `[gateway]`, and more sections.
+    pub(super) fn start_with(&self, name: &str, seeds: &[String], more: &[String; 2]) -> Result<NodeProcess, BenchError> {
+        let [of_gateway, sections] = more;
         let tls = self.issue(name)?;
         let data = self.folder.join(format!("{name}-data"));
         let text = format!(
-            "[node]\nname = {name:?}\nregion = {name:?}\ndata_dir = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n[quic]\nlisten = \"127.0.0.1:0\"\n\
+            "[node]\nname = {name:?}\nregion = {name:?}\ndata_dir = {:?}\n[gateway]\nlisten = \"127.0.0.1:0\"\n{of_gateway}\n[quic]\nlisten = \"127.0.0.1:0\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n[tls]\nca_file = {:?}\ncert_file = {:?}\nkey_file = {:?}\n[cluster]\nsecret_file = {:?}\nseeds = {seeds:?}\n\
-             [log]\nfilter = \"warn\"\n",
+             [log]\nfilter = \"warn\"\n{sections}\n",
             data.to_string_lossy(),
             tls.ca.to_string_lossy(),
             tls.cert.to_string_lossy(),

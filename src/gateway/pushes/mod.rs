@@ -182,6 +182,7 @@ impl Pushes {
         // Set once, here.
         let _ = topic.watch.set(watch);
         topics.insert(profile.clone(), Arc::clone(&topic));
+        metrics::gauge!("leftoff_push_profiles").set(topics.len() as f64);
         topic
     }
 
@@ -193,6 +194,7 @@ impl Pushes {
         if topics.get(&topic.profile).is_some_and(|known| Arc::ptr_eq(known, topic)) {
             topics.remove(&topic.profile);
         }
+        metrics::gauge!("leftoff_push_profiles").set(topics.len() as f64);
         drop(topics);
         if let Some(watch) = topic.watch.get() {
             self.core.unwatch(*watch);
@@ -216,6 +218,7 @@ impl Pushes {
         // Set once, here.
         let _ = circle.watch.set(self.core.ephemeral().watch(about.topic(), Arc::new(notify)));
         circles.insert(about.clone(), circle);
+        metrics::gauge!("leftoff_push_circles").set(circles.len() as f64);
     }
 
     /// Tells a reader no more of a circle.
@@ -226,6 +229,7 @@ impl Pushes {
             return;
         }
         let circle = circles.remove(about);
+        metrics::gauge!("leftoff_push_circles").set(circles.len() as f64);
         drop(circles);
         if let Some(watch) = circle.as_ref().and_then(|circle| circle.watch.get()) {
             self.core.ephemeral().unwatch(*watch);

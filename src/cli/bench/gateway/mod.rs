@@ -3,6 +3,7 @@
 //! The load client is one thread for WebSockets and for reads, and one for each connection that sends batches, on the same machine: what it costs
 //! is shown beside what the node costs.
 
+mod churn;
 mod exchange;
 mod reads;
 mod sockets;
@@ -44,6 +45,9 @@ pub(super) struct Gateway {
     /// Connections for batches and for reads
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
+    /// How long viewers come and go, in minutes
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
     /// What to measure
     #[arg(long, value_enum, default_values_t = [Part::Sockets, Part::Across, Part::Events, Part::Reads, Part::Idle], value_delimiter = ',')]
     parts: Vec<Part>,
@@ -61,6 +65,8 @@ enum Part {
     Reads,
     /// Sockets that say nothing: memory, and all of them back at once
     Idle,
+    /// Viewers that come and go in every way: fails if anything grows or stays
+    Churn,
 }
 
 pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Result<(), BenchError> {
@@ -70,6 +76,12 @@ pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Re
         for part in &options.parts {
             // A fresh node for each: none pays for what another left behind.
             let cluster = Cluster::new(&workplace.empty("cluster")?)?;
+            if *part == Part::Churn {
+                let lease_ms = churn::lease_ms(options);
+                let more = [format!("socket_idle_ms = {}", 2 * lease_ms), format!("[limits]\nlease_ms = {lease_ms}")];
+                churn::run(options, &cluster.start_with("one", &[], &more)?, report)?;
+                continue;
+            }
             let node = cluster.start("one", &[])?;
             match part {
                 Part::Sockets => exchange::run("one node", options, &node, &node, report)?,
@@ -80,6 +92,7 @@ pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Re
                 Part::Events => events(options, &node, report)?,
                 Part::Reads => reads::run(options, &node, report)?,
                 Part::Idle => sockets::idle(options, &node, report)?,
+                Part::Churn => {}
             }
         }
     }

@@ -19,13 +19,13 @@ use crate::cli::bench::process::{cpu_seconds, memory};
 use crate::cli::bench::{BenchError, Report};
 use crate::time::system::monotonic_now;
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Sockets being opened at once: more would only fill the queue of the listener.
 const OPENING: usize = 64;
 
-async fn open(address: &str, device: &str, profile: &str) -> Result<Socket, BenchError> {
+pub(super) async fn open(address: &str, device: &str, profile: &str) -> Result<Socket, BenchError> {
     let mut request = format!("ws://{address}/v1/ws").into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("leftoff.v1"));
     let stream = TcpStream::connect(address).await?;
@@ -53,7 +53,7 @@ async fn until(socket: &mut Socket, wanted: impl Fn(&str) -> bool) -> Result<(),
 }
 
 /// One thread for all sockets of the client.
-fn on_one_thread<T>(work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
+pub(super) fn on_one_thread<T>(work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, work)
 }

@@ -1,0 +1,16 @@
+//! Viewers that come and go: a short run of `leftoff bench gateway --parts churn`, which fails if anything grows or stays.
+
+use serde_json::Value;
+
+use crate::process::leftoff;
+
+/// LEFTOFF_TEST_MINUTES=10 makes a long run of it.
+#[test]
+fn nothing_grows_and_nothing_stays_while_viewers_come_and_go() {
+    let minutes = std::env::var("LEFTOFF_TEST_MINUTES").unwrap_or_else(|_| "0.3".to_owned());
+    let arguments = ["bench", "gateway", "--parts", "churn", "--minutes", &minutes, "--runs", "1", "--json"];
+    let output = leftoff().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["figures"]["visits"]["median"].as_f64() > Some(50.0), "{report}");
+}

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::GatewayState;
 use super::auth::Bearer;
 use super::body;
+use super::openapi::words;
 use super::path::bad_path;
 use super::problem::Problem;
 use super::sessions::{lease_ms, now_ms};
@@ -27,10 +28,13 @@ const INVITE_HEADER: &str = "leftoff-invite";
 #[schema(as = Party)]
 pub(crate) struct PartyBody {
     id: String,
+    #[schema(required = true)]
     host: Option<MemberBody>,
+    #[schema(value_type = words::Control)]
     control: &'static str,
     viewers: u32,
     members: Vec<MemberBody>,
+    #[schema(required = true)]
     anchor: Option<AnchorBody>,
 }
 
@@ -135,6 +139,7 @@ impl AskedAnchor {
 pub(super) struct AskedParty {
     profile_id: String,
     device_id: String,
+    #[schema(value_type = Option<words::Control>)]
     control: Option<String>,
     #[serde(flatten)]
     anchor: AskedAnchor,
@@ -157,6 +162,7 @@ pub(super) struct AskedCommand {
     profile_id: String,
     device_id: String,
     nonce: Option<u64>,
+    #[schema(value_type = Option<words::Control>)]
     control: Option<String>,
     #[serde(flatten)]
     anchor: AskedAnchor,
@@ -197,10 +203,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Answer>), Problem> {
-    let bearer = match bearer {
-        Ok(bearer) => bearer,
-        Err(problem) => return Err(body::refused(body, problem).await),
-    };
+    let (bearer, body) = body::after(bearer, body).await?;
     let asked: AskedParty = body::json(&body::read(&state, &headers, body).await?)?;
     let (profile, device) = viewer(&bearer, &asked.profile_id, &asked.device_id)?;
     let control = asked.control.as_deref().map_or(Ok(Control::Host), control)?;
@@ -220,10 +223,7 @@ pub(super) async fn join(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
-    let (bearer, id) = match bearer.and_then(|bearer| Ok((bearer, party_id(id)?))) {
-        Ok(head) => head,
-        Err(problem) => return Err(body::refused(body, problem).await),
-    };
+    let ((bearer, id), body) = body::after(bearer.and_then(|bearer| Ok((bearer, party_id(id)?))), body).await?;
     let asked: AskedMember = body::json(&body::read(&state, &headers, body).await?)?;
     let (profile, device) = viewer(&bearer, &asked.profile_id, &asked.device_id)?;
     let invite = asked.invite.as_deref().and_then(Invite::parse);
@@ -240,10 +240,7 @@ pub(super) async fn command(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
-    let (bearer, id) = match bearer.and_then(|bearer| Ok((bearer, party_id(id)?))) {
-        Ok(head) => head,
-        Err(problem) => return Err(body::refused(body, problem).await),
-    };
+    let ((bearer, id), body) = body::after(bearer.and_then(|bearer| Ok((bearer, party_id(id)?))), body).await?;
     let asked: AskedCommand = body::json(&body::read(&state, &headers, body).await?)?;
     let (profile, device) = viewer(&bearer, &asked.profile_id, &asked.device_id)?;
     let core = state.core();

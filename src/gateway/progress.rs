@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor::cursor;
+use super::openapi::words;
 use crate::progress::{Policy, Progress, ResumePoint};
 use crate::store::{Seq, Store};
 
@@ -24,9 +25,12 @@ pub(crate) struct ProgressBody {
     duration_ms: Option<u64>,
     completed: bool,
     furthest_ms: u64,
+    #[schema(value_type = Option<words::Playback>, required = true)]
     state: Option<&'static str>,
+    #[schema(required = true)]
     device_id: Option<String>,
     speed: f32,
+    #[schema(required = true)]
     at_ms: Option<u64>,
     hidden: bool,
     cursor: String,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::GatewayState;
 use super::auth::Bearer;
 use super::body;
+use super::openapi::words;
 use super::path::bad_path;
 use super::problem::Problem;
 use super::progress::ProgressBody;
@@ -42,6 +43,7 @@ pub(super) struct Asked {
 #[schema(as = SessionRenewal)]
 pub(super) struct Renewal {
     title_id: Option<String>,
+    #[schema(value_type = Option<words::NewSession>)]
     state: Option<String>,
 }
 
@@ -62,6 +64,7 @@ pub(super) struct Started {
 pub(super) struct Renewed {
     session_id: String,
     title_id: String,
+    #[schema(value_type = words::Session)]
     state: &'static str,
     lease_ms: u64,
     server_time_ms: u64,
@@ -73,10 +76,7 @@ pub(super) async fn start(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Started>), Problem> {
-    let bearer = match bearer {
-        Ok(bearer) => bearer,
-        Err(problem) => return Err(body::refused(body, problem).await),
-    };
+    let (bearer, body) = body::after(bearer, body).await?;
     let asked: Asked = body::json(&body::read(&state, &headers, body).await?)?;
     let profile = body::id("profile_id", ProfileId::new(&asked.profile_id))?;
     bearer.may_write(&profile)?;
@@ -118,10 +118,7 @@ pub(super) async fn renew(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Renewed>, Problem> {
-    let (bearer, id) = match bearer.and_then(|bearer| Ok((bearer, session_id(id)?))) {
-        Ok(head) => head,
-        Err(problem) => return Err(body::refused(body, problem).await),
-    };
+    let ((bearer, id), body) = body::after(bearer.and_then(|bearer| Ok((bearer, session_id(id)?))), body).await?;
     let held = body::read(&state, &headers, body).await?;
     let Renewal { title_id, state: word } = if held.bytes.is_empty() { Renewal::default() } else { body::json(&held)? };
     let title = title_id.map(|title| body::id("title_id", TitleId::new(title))).transpose()?;

@@ -45,12 +45,15 @@ impl EventKind {
 pub struct PlaybackEvent {
     /// Whose progress. Left out, it is empty, and so refused with its own event and not with the whole batch; like the next two.
     #[serde(default)]
+    #[cfg_attr(feature = "server", schema(required = true))]
     pub profile_id: String,
     /// In which title.
     #[serde(default)]
+    #[cfg_attr(feature = "server", schema(required = true))]
     pub title_id: String,
     /// On which device.
     #[serde(default)]
+    #[cfg_attr(feature = "server", schema(required = true))]
     pub device_id: String,
     /// The show, if the title is an episode.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! a test; `LEFTOFF_WRITE_OPENAPI=1 cargo test --lib openapi` writes it anew.
 
 mod operations;
+pub(super) mod words;
 
 use std::sync::OnceLock;
 
@@ -14,7 +15,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder};
 
 use super::problem::Problem;
-use super::{batch, body, dialects, events, history, parties, problem, progress, row, sessions};
+use super::{batch, body, dialects, events, history, parties, presence, problem, progress, row, sessions};
 
 const TOKEN: &str = "token";
 
@@ -37,6 +38,7 @@ fn document() -> OpenApi {
     let mut schemas = ComponentsBuilder::new();
     schemas = with::<body::Whole>(schemas);
     schemas = with::<batch::RefusedEvent>(schemas);
+    schemas = with::<words::Changes>(schemas);
     schemas = with::<dialects::Heartbeat>(schemas);
     schemas = with::<dialects::PositionRecord>(schemas);
     schemas = with::<dialects::ProgressSync>(schemas);
@@ -46,6 +48,7 @@ fn document() -> OpenApi {
     schemas = with::<parties::AskedCommand>(schemas);
     schemas = with::<parties::AskedMember>(schemas);
     schemas = with::<parties::AskedParty>(schemas);
+    schemas = with::<presence::Presence>(schemas);
     schemas = with::<problem::Document<'_>>(schemas);
     schemas = with::<progress::ProgressBody>(schemas);
     schemas = with::<row::Row>(schemas);

@@ -15,6 +15,8 @@ enum Carries {
     Nothing,
     Json(&'static str),
     Media(&'static str),
+    /// Events as they come, or this as JSON.
+    Stream(&'static str),
 }
 
 /// A request, and what it is answered.
@@ -97,7 +99,7 @@ pub(super) fn all() -> Vec<Operation> {
                 ("wait", Type::Integer, "poll, and wait for at most so many seconds"),
                 ("since", Type::String, "the cursor to go on from; as `Last-Event-ID`"),
             ],
-            answers: &[("200", "Changes as they come, or those since the cursor", Carries::Media("text/event-stream"))],
+            answers: &[("200", "Changes as they come, or those since the cursor", Carries::Stream("Changes"))],
             ..BASE
         },
         Operation {
@@ -106,6 +108,13 @@ pub(super) fn all() -> Vec<Operation> {
             summary: "What to continue with, most recent first",
             query: &[("limit", Type::Integer, "at most so many; 20, and at most 200")],
             answers: &[("200", "The row", Carries::Json("Row"))],
+            ..BASE
+        },
+        Operation {
+            path: "/v1/profiles/{profile}/presence",
+            id: "presence",
+            summary: "Which devices of a profile are there, and what they do",
+            answers: &[("200", "The devices; none is an empty list", Carries::Json("Presence"))],
             ..BASE
         },
         Operation {
@@ -281,11 +290,14 @@ impl Operation {
             response = match carries {
                 Carries::Nothing => response,
                 Carries::Json(name) => response.content(JSON, ContentBuilder::new().schema(Some(schema_ref(name))).build()),
+                Carries::Stream(name) => {
+                    let text = ObjectBuilder::new().schema_type(Type::String).build();
+                    let stream = ContentBuilder::new().schema(Some(text)).build();
+                    let json = ContentBuilder::new().schema(Some(schema_ref(name))).build();
+                    response.content("text/event-stream", stream).content(JSON, json)
+                }
                 Carries::Media(media) => response.content(*media, ContentBuilder::new().build()),
             };
-            if self.id == "changes" {
-                response = response.content(JSON, ContentBuilder::new().build());
-            }
             operation = operation.response(*status, response.build());
         }
         let bodies = if self.body.is_some() { &OF_BODIES[..] } else { &[] };

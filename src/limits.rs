@@ -78,6 +78,9 @@ pub const PROFILES_PER_TOKEN_COUNT_MAX: usize = 64;
 /// Token in a hello, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 8 << 10;
 
+/// Body that is read before it is known whose it is, in bytes: what browsers let a beacon have.
+pub const BEACON_BYTES_MAX: usize = 64 << 10;
+
 /// Origins of pages that are let in.
 pub const ORIGINS_COUNT_MAX: usize = 64;
 
@@ -174,6 +177,15 @@ const _: () =
     assert!(SESSIONS_PER_ACCOUNT_COUNT_MAX > 2 * STREAMS_PER_ACCOUNT_COUNT_MAX, "ended sessions do not crowd out those that play");
 /// Profiles, and accounts, whose rates are remembered. About 50 bytes each.
 pub const RATES_COUNT_MAX: usize = 262_144;
+
+/// Profiles some of whose heartbeats wait because they report faster than they may; those of further ones are refused.
+pub const WAITING_PROFILES_COUNT_MAX: usize = 1_024;
+
+/// Playheads of one profile whose newest heartbeat waits, about 500 bytes each.
+pub const WAITING_PLAYHEADS_PER_PROFILE_COUNT_MAX: usize = 32;
+
+/// Reports of one profile that wait to be answered, about 200 bytes each beside their connections.
+pub const WAITING_ANSWERS_PER_PROFILE_COUNT_MAX: usize = 256;
 
 /// Players remembered that say only where they are, so that a jump back can be told from a stray report. About 100 bytes each.
 pub const DIALECT_PLAYERS_COUNT_MAX: usize = 65_536;

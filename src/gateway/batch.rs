@@ -1,8 +1,11 @@
 //! A batch of events on its way through the gateway: what its client sent, and by which index it is to be answered.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::fate::{Fate, Waits};
 use crate::progress::{PlaybackEvent, Refusal, Version};
 use crate::time::WallTime;
 
@@ -32,6 +35,8 @@ pub(super) struct Batch {
     pub(super) guess_moves: bool,
     /// Those that count as accepted and are not recorded, and which other one of the batch was in their stead.
     pub(super) stood_for: Vec<(u32, Option<u32>)>,
+    /// Those that wait to be recorded with what others say of the same playheads.
+    pub(super) waits: Waits,
 }
 
 impl Batch {
@@ -57,12 +62,25 @@ impl Batch {
         self.stood_for.push((index, by));
     }
 
+    /// An event that waits, and with it those that it stands for.
+    pub(super) fn waits_for(&mut self, index: u32, fate: &Arc<Fate>) {
+        let waits = &mut self.waits;
+        self.stood_for.retain(|(stood, by)| {
+            let goes_along = *by == Some(index);
+            if goes_along {
+                waits.push((*stood, Arc::clone(fate)));
+            }
+            !goes_along
+        });
+        waits.push((index, Arc::clone(fate)));
+    }
+
     /// It is recorded after all.
     pub(super) fn forget_standing(&mut self, index: u32) {
         self.stood_for.retain(|(stood, _)| *stood != index);
     }
 
-    /// What became of the batch: `outcomes` are those of its events, in their order.
+    /// What became of the batch but for what waits: `outcomes` are those of its events, in their order.
     pub(super) fn counted(self, outcomes: impl IntoIterator<Item = Result<Version, Refusal>>) -> Counted {
         let Self { indices, mut refused, stood_for, .. } = self;
         let mut versions = Vec::with_capacity(indices.len());

@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use futures_core::Stream;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::GatewayState;
 pub(super) use super::batch::{Batch, RefusedEvent};
 use super::problem::Problem;
-use crate::limits::{EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
+use crate::limits::{BEACON_BYTES_MAX, EVENTS_BODY_BYTES_MAX, EVENTS_PER_BATCH_COUNT_MAX};
 use crate::progress::{IdError, PlaybackEvent};
 use crate::time::WallTime;
 
@@ -40,7 +40,7 @@ pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) 
     if !is_json(headers) {
         return Err(refused(body, Problem::MediaType).await);
     }
-    let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
+    let told = content_length(headers);
     if told.is_some_and(|bytes| bytes > EVENTS_BODY_BYTES_MAX) {
         return Err(refused(body, Problem::BodyTooLarge).await);
     }
@@ -52,6 +52,28 @@ pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) 
     let patience = limits.request_timeout / 2;
     let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
     Ok(HeldBody { bytes, _room: room })
+}
+
+/// Reads the body of a request that shows no token: it may have one in its body, if it is no longer than a browser's beacon and says so.
+pub(super) async fn read_beacon(state: &GatewayState, headers: &HeaderMap, body: Body) -> Result<HeldBody, Problem> {
+    match content_length(headers) {
+        Some(1..=BEACON_BYTES_MAX) => read(state, headers, body).await,
+        _ => Err(refused(body, Problem::TokenMissing).await),
+    }
+}
+
+/// The token in a body.
+pub(super) fn token(held: &HeldBody) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Signed {
+        token: Option<String>,
+    }
+    let strict = serde_json::from_slice::<Signed>(&held.bytes);
+    strict.ok().or_else(|| serde_json::from_str(&text(&held.bytes).ok()?).ok())?.token
+}
+
+fn content_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Decodes a body of JSON.
@@ -85,6 +107,14 @@ pub(super) async fn refused(body: Body, problem: Problem) -> Problem {
     problem
 }
 
+/// Goes on with a request whose head is good; of another one the body is read away.
+pub(super) async fn after<T>(head: Result<T, Problem>, body: Body) -> Result<(T, Body), Problem> {
+    match head {
+        Ok(head) => Ok((head, body)),
+        Err(problem) => Err(refused(body, problem).await),
+    }
+}
+
 async fn discard(stream: &mut BodyDataStream) {
     let read = async {
         let mut bytes = 0;
@@ -112,6 +142,10 @@ pub(super) struct Whole {
     #[serde(default)]
     /// The device's clock as it sends, Unix milliseconds.
     sent_at_ms: Option<u64>,
+    /// The token, from whoever can set no header.
+    #[serde(default, rename = "token")]
+    #[schema(value_type = Option<String>)]
+    _token: Option<IgnoredAny>,
     #[schema(max_items = 1000)]
     events: Vec<PlaybackEvent>,
 }

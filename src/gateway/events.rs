@@ -10,8 +10,10 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::GatewayState;
@@ -19,9 +21,11 @@ use super::auth::Bearer;
 use super::batch::{Batch, Counted, RefusedEvent};
 use super::body;
 use super::dialects::{self, Dialect, Judged, Jumps, Unsaid};
+use super::fate::{self, Fate, Waits, when_all_known};
 use super::problem::Problem;
 use super::progress::ProgressBody;
 use super::sessions;
+use super::ws::Submission;
 use crate::progress::{Policy, ProfileId, Refusal, TitleId, Version};
 use crate::replica::Core;
 use crate::store::Seq;
@@ -74,6 +78,9 @@ pub(super) async fn record(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
+    // A beacon can set no headers: only here a token may be in the body, and what is read before it is known whose it is, is small.
+    let as_beacon = matches!(bearer, Err(Problem::TokenMissing)) && !headers.contains_key(AUTHORIZATION);
+    let bearer = if as_beacon { None } else { Some(bearer) };
     take(state, bearer, asked, &headers, body, |bytes, _| body::batch(bytes)).await
 }
 
@@ -85,47 +92,90 @@ pub(super) async fn record_in<D: Dialect>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
-    take(state, bearer, asked, &headers, body, dialects::batch::<D>).await
+    take(state, Some(bearer), asked, &headers, body, dialects::batch::<D>).await
 }
 
 async fn take(
     state: GatewayState,
-    bearer: Result<Bearer, Problem>,
+    // None: the token is in the body.
+    bearer: Option<Result<Bearer, Problem>>,
     asked: Result<Query<Asked>, QueryRejection>,
     headers: &HeaderMap,
     body: Body,
     decode: Decode,
 ) -> Result<Json<Answer>, Problem> {
-    let (bearer, returns_progress) = match bearer.and_then(|bearer| Ok((bearer, returns_progress(asked)?))) {
-        Ok(head) => head,
-        Err(problem) => return Err(body::refused(body, problem).await),
+    let head = bearer.transpose().and_then(|bearer| Ok((bearer, returns_progress(asked)?)));
+    let ((bearer, returns_progress), body) = body::after(head, body).await?;
+    let (bearer, held) = match bearer {
+        Some(bearer) => (bearer, body::read(&state, headers, body).await?),
+        None => {
+            let held = body::read_beacon(&state, headers, body).await?;
+            let token = body::token(&held).ok_or(Problem::TokenMissing)?;
+            (Bearer::of_token(&state, &token)?, held)
+        }
     };
-    let held = body::read(&state, headers, body).await?;
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
     let now = system::wall_now();
-    let (jumps, rates) = (Arc::clone(state.jumps()), state.rates());
     // The whole body goes along, its room too: a request that times out leaves its work in the queue, and the bytes with it.
-    let recorded = state
+    let gateway = state.clone();
+    let admitted = state
         .blocking(move |core| {
             let unsaid = Unsaid { profile: bearer.sole_profile().map(ProfileId::as_str), device: None };
             let mut batch = decode(&held.bytes, &unsaid)?;
             keep_allowed(&mut batch, &bearer, returns_progress)?;
-            rates.events(&mut batch)?;
-            recorded(core, now, batch, &jumps, returns_progress)
+            // Also what waits, or is too much, says that its session goes on.
+            sessions::heard(core, now, batch.sent_at, &batch.events);
+            let mut first = gateway.admit(&mut batch, None)?;
+            if first.is_empty() {
+                return recorded(core, now, batch, gateway.jumps(), returns_progress).map(Admitted::Recorded);
+            }
+            let fates = first.iter().filter_map(Submission::fate).collect();
+            gateway.recorder().submit(&mut first);
+            Ok(Admitted::After(fates, batch))
         })
         .await?;
-    if let Some(last) = recorded.last {
+    let RecordedBatch { mut counted, last, touched, waits } = match admitted {
+        Admitted::Recorded(recorded) => recorded,
+        Admitted::After(first, batch) => {
+            known(&first).await;
+            let gateway = state.clone();
+            state.blocking(move |core| recorded(core, now, batch, gateway.jumps(), returns_progress)).await?
+        }
+    };
+    if let Some(last) = last {
         state.durable(last).await?;
     }
-    let progress = match recorded.touched {
+    if !waits.is_empty() {
+        known(&waits.iter().map(|(_, fate)| Arc::clone(fate)).collect::<Vec<_>>()).await;
+        fate::put_in(&waits, &mut counted)?;
+    }
+    let progress = match touched {
         None => None,
         Some(touched) => Some(state.blocking(move |core| read(core, &touched)).await?),
     };
     let server_time_ms = state.core().corrected(system::wall_now()).as_millis();
-    let Counted { accepted, versions, refused } = recorded.counted;
+    let Counted { accepted, versions, refused } = counted;
     count_accepted(accepted);
     count_refused(&refused);
     Ok(Json(Answer { accepted, refused, versions: Versions(versions), server_time_ms, progress }))
+}
+
+/// What becomes of a batch at once.
+enum Admitted {
+    /// It is recorded, but for what waits of it.
+    Recorded(RecordedBatch),
+    /// It must be recorded after these.
+    After(Vec<Arc<Fate>>, Batch),
+}
+
+/// Waits until all of them are known.
+async fn known(fates: &[Arc<Fate>]) {
+    let (sender, receiver) = oneshot::channel();
+    when_all_known(fates, move || {
+        let _ = sender.send(());
+    });
+    // The sender is gone without a word only while everything ends; what is not known then counts as refused.
+    let _ = receiver.await;
 }
 
 /// Counts accepted events for the operator.
@@ -153,22 +203,27 @@ struct RecordedBatch {
     counted: Counted,
     last: Option<Seq>,
     touched: Option<Touched>,
+    waits: Waits,
 }
 
 fn recorded(core: &Core, now: WallTime, mut batch: Batch, jumps: &Jumps, returns_progress: bool) -> Result<RecordedBatch, Problem> {
     let mut judged = Judged::default();
     jumps.judge(now, &mut batch, &mut judged);
     let outcome = core.record(now, batch.sent_at, &batch.events)?;
-    sessions::heard(core, now, batch.sent_at, &batch.events);
     jumps.settle(judged);
     let touched = returns_progress.then(|| touched(&batch, &outcome.outcomes));
-    Ok(RecordedBatch { counted: batch.counted(outcome.outcomes), last: outcome.last, touched })
+    let waits = std::mem::take(&mut batch.waits);
+    Ok(RecordedBatch { counted: batch.counted(outcome.outcomes), last: outcome.last, touched, waits })
 }
 
 fn touched(batch: &Batch, outcomes: &[Result<Version, Refusal>]) -> Touched {
     let mut touched = Touched::new();
     for (event, _) in batch.events.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
         touched.entry(event.profile_id.clone()).or_default().insert(event.title_id.clone());
+    }
+    for (_, fate) in &batch.waits {
+        let (profile, title) = fate.register();
+        touched.entry(profile.to_owned()).or_default().insert(title.to_owned());
     }
     touched
 }

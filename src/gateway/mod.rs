@@ -13,6 +13,7 @@ mod cursor;
 mod dialects;
 mod erase;
 mod events;
+mod fate;
 mod gather;
 mod hide;
 mod history;
@@ -25,6 +26,7 @@ mod pages;
 pub(crate) mod parties;
 mod path;
 mod patience;
+mod presence;
 mod problem;
 mod progress;
 mod pushes;
@@ -32,6 +34,7 @@ mod rates;
 mod resume;
 mod row;
 pub(crate) mod sessions;
+mod waiting;
 pub(crate) mod web;
 mod ws;
 
@@ -57,6 +60,7 @@ pub(crate) use self::progress::ProgressBody;
 use self::pushes::Pushes;
 pub use self::rates::RateOptions;
 use self::rates::Rates;
+use self::waiting::Waiting;
 use self::ws::Recorder;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
 use crate::replica::{Authority, Core, RecordError};
@@ -102,6 +106,7 @@ struct Shared {
     recorder: Recorder,
     jumps: Arc<Jumps>,
     rates: RwLock<Arc<Rates>>,
+    waiting: Waiting,
 }
 
 /// The bounds in force, and what is taken of them.
@@ -139,7 +144,17 @@ impl GatewayState {
         let recorder = Recorder::start(Arc::clone(&core), &pushes, Arc::clone(&jumps));
         let limits = RwLock::new(Limits::new(options));
         let rates = RwLock::new(Arc::new(Rates::new(RateOptions::default())));
-        Self(Arc::new(Shared { core, authority, limits, origins: RwLock::default(), pushes, recorder, jumps, rates }))
+        Self(Arc::new(Shared {
+            core,
+            authority,
+            limits,
+            origins: RwLock::default(),
+            pushes,
+            recorder,
+            jumps,
+            rates,
+            waiting: Waiting::default(),
+        }))
     }
 
     /// Takes other bounds from here on. Requests under way finish under those they began with.
@@ -288,6 +303,7 @@ pub fn router(state: &GatewayState) -> Router {
         .route("/v1/profiles/{profile}", delete(erase::erase))
         .route(CHANGES_PATH, get(changes::changes))
         .route("/v1/profiles/{profile}/continue-watching", get(row::continue_watching))
+        .route("/v1/profiles/{profile}/presence", get(presence::presence))
         .route("/v1/profiles/{profile}/titles", get(history::titles))
         .route("/v1/profiles/{profile}/titles/{title}", get(resume::resume))
         .route("/v1/profiles/{profile}/titles/{title}/hide", post(hide::hide))

@@ -1,8 +1,9 @@
 //! How much one profile may report and one account may ask, each second (GCRA, by `governor`).
 //!
 //! A profile that reports faster than it may is first made smaller: of heartbeats that follow each other in one playhead, only the newest says
-//! anything, so the earlier ones are taken as said. What is too much after that is refused, with the time to come back; other profiles in the
-//! same batch are not touched by it. What is remembered is bounded: who is pushed out of memory begins with a full allowance.
+//! anything, so it stands for the earlier ones: in one batch, here, and for a moment over all of them (`waiting`). What is too much after that is
+//! refused, with the time to come back; other profiles in the same batch are not touched by it. What is remembered is bounded: who is pushed
+//! out of memory begins with a full allowance.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
@@ -130,51 +131,40 @@ impl Rates {
         let Some(accounts) = &self.accounts else { return Ok(()) };
         accounts.take(self.keys.hash_one(account), 1).map_err(|retry_ms| Problem::RateLimited { retry_ms })
     }
+}
 
-    /// Counts the events of a batch. Those of a profile that has reported too much are coalesced and, where that does not suffice, refused.
-    ///
-    /// # Errors
-    ///
-    /// All of them are refused: nothing is left to be recorded.
-    pub(super) fn events(&self, batch: &mut Batch) -> Result<(), Problem> {
-        let Some(profiles) = &self.profiles else { return Ok(()) };
-        limit(profiles, |profile| self.keys.hash_one(profile), batch)
+/// Whose allowances events are counted against.
+pub(super) trait Allow {
+    /// Takes `count` events of a profile's allowance, or says when it will suffice, in milliseconds. All or nothing.
+    fn take(&self, profile: &str, count: usize) -> Result<(), u64>;
+}
+
+impl Allow for Rates {
+    fn take(&self, profile: &str, count: usize) -> Result<(), u64> {
+        self.profiles.as_ref().map_or(Ok(()), |profiles| profiles.take(self.keys.hash_one(profile), count))
     }
 }
 
-fn limit<C: Clock + Clone>(limiter: &Limiter<C>, key: impl Fn(&str) -> u64, batch: &mut Batch) -> Result<(), Problem> {
+/// The profiles of a batch that are over their rate, by profile and number of its events.
+pub(super) fn over(batch: &Batch, mut is_over: impl FnMut(&str, usize) -> bool) -> Vec<String> {
     // Players mostly say one thing at a time.
-    if let [event] = batch.events.as_slice()
-        && limiter.take(key(&event.profile_id), 1).is_ok()
-    {
-        return Ok(());
+    if let [event] = batch.events.as_slice() {
+        return if is_over(&event.profile_id, 1) { vec![event.profile_id.clone()] } else { Vec::new() };
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for event in &batch.events {
         *counts.entry(&event.profile_id).or_default() += 1;
     }
-    let over: Vec<String> = counts
-        .into_iter()
-        .filter(|(profile, count)| limiter.take(key(profile), *count).is_err())
-        .map(|(profile, _)| profile.to_owned())
-        .collect();
-    let mut refused = None;
-    for profile in over {
-        coalesce(batch, &profile);
-        let left = batch.events.iter().filter(|event| event.profile_id == profile).count();
-        if let Err(retry_ms) = limiter.take(key(&profile), left) {
-            refuse(batch, &profile, retry_ms);
-            refused = Some(retry_ms.max(refused.unwrap_or(0)));
-        }
-    }
-    match refused {
-        Some(retry_ms) if batch.events.is_empty() => Err(Problem::RateLimited { retry_ms }),
-        _ => Ok(()),
-    }
+    counts.into_iter().filter(|(profile, count)| is_over(profile, *count)).map(|(profile, _)| profile.to_owned()).collect()
+}
+
+/// A profile's events in a batch.
+pub(super) fn count(batch: &Batch, profile: &str) -> usize {
+    batch.events.iter().filter(|event| event.profile_id == profile).count()
 }
 
 /// Takes the heartbeats out of a batch that a later one of the same playhead follows, with nothing else of that playhead in between.
-fn coalesce(batch: &mut Batch, profile: &str) {
+pub(super) fn coalesce(batch: &mut Batch, profile: &str) {
     type Playhead = (String, String, Option<u64>);
     let playhead = |event: &PlaybackEvent| -> Playhead { (event.title_id.clone(), event.device_id.clone(), event.version) };
     let mut later: HashMap<Playhead, Option<u32>> = HashMap::new();
@@ -200,7 +190,8 @@ fn coalesce(batch: &mut Batch, profile: &str) {
     }
 }
 
-fn refuse(batch: &mut Batch, profile: &str, retry_ms: u64) {
+/// Takes a profile's events out of a batch.
+pub(super) fn refuse(batch: &mut Batch, profile: &str, retry_ms: u64) {
     for (index, event) in batch.take() {
         if event.profile_id != profile {
             batch.keep(index, event);
@@ -230,10 +221,6 @@ mod tests {
         batch
     }
 
-    fn key(profile: &str) -> u64 {
-        u64::from(profile.as_bytes()[0])
-    }
-
     const HEARTBEAT: EventKind = EventKind::Heartbeat;
 
     #[test]
@@ -249,26 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hammered_profile_is_coalesced_before_it_is_refused() {
-        let (limiter, _) = limiter(1, 4);
-        let mut hammered = batch(&[
-            ("a", "x", HEARTBEAT),
-            ("a", "x", HEARTBEAT),
-            ("a", "y", HEARTBEAT),
-            ("a", "x", HEARTBEAT),
-            ("a", "x", EventKind::Seek),
-            ("a", "x", HEARTBEAT),
-        ]);
-        // Cut to the burst, what is asked for is there; so first use some of it up.
-        assert_eq!(limiter.take(key("a"), 1), Ok(()));
-        limit(&limiter, key, &mut hammered).unwrap_err();
-        assert_eq!(hammered.refused.len(), 4);
-        let mut fits = batch(&[("b", "x", HEARTBEAT), ("b", "x", HEARTBEAT), ("b", "x", HEARTBEAT), ("b", "x", EventKind::Pause)]);
-        assert_eq!(limiter.take(key("b"), 1), Ok(()));
-        limit(&limiter, key, &mut fits).unwrap();
-        assert_eq!(fits.indices, [Some(2), Some(3)]);
-        assert_eq!(fits.stood_for, [(1, Some(2)), (0, Some(2))]);
-        assert!(fits.refused.is_empty());
+    fn heartbeats_of_one_batch_become_the_newest_of_each_playhead() {
+        let mut hammered = batch(&[("b", "x", HEARTBEAT), ("b", "x", HEARTBEAT), ("b", "x", HEARTBEAT), ("b", "x", EventKind::Pause)]);
+        coalesce(&mut hammered, "b");
+        assert_eq!(hammered.indices, [Some(2), Some(3)]);
+        assert_eq!(hammered.stood_for, [(1, Some(2)), (0, Some(2))]);
+        refuse(&mut hammered, "b", 7);
+        assert_eq!(hammered.refused.len(), 2);
     }
 
     #[test]
@@ -289,10 +263,9 @@ mod tests {
 
     #[test]
     fn in_a_mixed_batch_the_other_profiles_are_not_touched() {
-        let (limiter, _) = limiter(1, 2);
-        assert_eq!(limiter.take(key("a"), 2), Ok(()));
         let mut mixed = batch(&[("a", "x", EventKind::Pause), ("b", "x", EventKind::Pause), ("a", "y", EventKind::Pause)]);
-        limit(&limiter, key, &mut mixed).unwrap();
+        assert_eq!(over(&mixed, |profile, count| (profile, count) == ("a", 2)), ["a"]);
+        refuse(&mut mixed, "a", 1);
         assert_eq!(mixed.indices, [Some(1)]);
         assert_eq!(
             mixed.refused.iter().map(|refused| (refused.index, refused.code)).collect::<Vec<_>>(),

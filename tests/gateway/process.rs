@@ -37,6 +37,13 @@ fn serve(folder: &Path) -> Command {
     command
 }
 
+/// A node that wants tokens by the keys of a file.
+pub fn serve_with_tokens(folder: &Path, setting: &str, keys: &Path, filter: &str) -> Command {
+    let mut command = serve(folder);
+    command.env(setting, keys).env("LEFTOFF_LOG__FILTER", filter).env("LEFTOFF_AUTH__LEEWAY_MS", "0");
+    command
+}
+
 impl NodeProcess {
     pub fn start(folder: &Path) -> Self {
         Self::start_with(folder, &[])

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::issuer::Keys;
-use crate::support::{TestNode, event};
+use crate::support::{TestNode, event, eventually, with};
 
 const BURST: usize = 1_000;
 const SLOW: [(&str, &str); 2] = [("LEFTOFF_LIMITS__PROFILE_EVENTS_PER_S", "1"), ("LEFTOFF_LIMITS__PROFILE_EVENTS_BURST", "1000")];
@@ -41,6 +41,70 @@ fn a_hammered_profile_is_coalesced_then_refused_and_others_are_served() {
     assert_eq!((&answer["accepted"], &answer["versions"]), (&json!(1), &json!({"50": 0})), "{answer}");
     assert_eq!((answer["refused"].as_array().map(Vec::len), &answer["refused"][0]["code"]), (Some(50), &json!("rate_limited")));
     assert_eq!(node.http.get("/v1/profiles/ann/titles").status, 200, "who reads is not touched");
+}
+
+/// Four a second, and all of it used up.
+fn used_up() -> TestNode {
+    let node = TestNode::with(&[("LEFTOFF_LIMITS__PROFILE_EVENTS_PER_S", "4"), ("LEFTOFF_LIMITS__PROFILE_EVENTS_BURST", "1000")]);
+    assert_eq!(node.http.post("/v1/events", &pauses("ann", 1, BURST)).status, 200);
+    node
+}
+
+#[test]
+fn heartbeats_of_many_requests_become_the_newest_and_all_are_told_when_it_is_durable() {
+    let node = used_up();
+    let answers: Vec<Value> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (1..=8_u64)
+            .map(|n| {
+                let http = node.http.clone();
+                let beat = with(event("ann", "film", "tv", "HEARTBEAT", 2_000_000 + n), "at_ms", n);
+                scope.spawn(move || http.post("/v1/events?return=progress", &json!({ "events": [beat] })))
+            })
+            .collect();
+        asked
+            .into_iter()
+            .map(|asked| asked.join().unwrap())
+            .inspect(|answer| assert_eq!(answer.status, 200, "{answer:?}"))
+            .map(|answer| answer.json())
+            .collect()
+    });
+    for answer in &answers {
+        assert_eq!((&answer["accepted"], &answer["refused"]), (&json!(1), &json!([])), "{answer}");
+        assert!(answer["versions"]["0"].is_u64(), "{answer}");
+        // What stands for it is there when it is answered.
+        assert!(answer["progress"][0]["position_ms"].as_u64() > Some(2_000_000), "{answer}");
+    }
+    assert_eq!(node.http.progress("ann", "film")["position_ms"], 2_000_008);
+    let figures = node.admin.get("/metrics").text;
+    assert!(figures.contains("leftoff_heartbeats_coalesced_total"), "{figures}");
+}
+
+#[test]
+fn a_pause_is_never_replaced() {
+    let node = used_up();
+    let (beat, pause) = std::thread::scope(|scope| {
+        let http = node.http.clone();
+        let beat = scope.spawn(move || http.post("/v1/events", &heartbeats("ann", 2_000, 3)));
+        let mut last = None;
+        eventually("the pause has its share", || {
+            let answer = node.http.post("/v1/events", &json!({"events": [event("ann", "film", "tv", "PAUSE", 2_100_000)]}));
+            assert!(answer.status == 200 || answer.status == 429, "{answer:?}");
+            last = Some(answer);
+            last.as_ref().is_some_and(|answer| answer.status == 200)
+        });
+        (beat.join().unwrap(), last.unwrap())
+    });
+    assert_eq!((&beat.json()["accepted"], &pause.json()["accepted"]), (&json!(3), &json!(1)), "{beat:?} {pause:?}");
+    assert_eq!(node.http.progress("ann", "film")["position_ms"], 2_100_000);
+}
+
+#[test]
+fn more_playheads_than_can_wait_are_refused() {
+    let node = used_up();
+    let many: Vec<Value> = (0..40).map(|n| event("ann", &format!("t{n}"), "tv", "HEARTBEAT", 1_000)).collect();
+    let refused = node.http.post("/v1/events", &json!({ "events": many }));
+    refused.assert_problem(429, "rate_limited");
+    assert!(!refused.header("retry-after").is_empty());
 }
 
 #[test]

@@ -47,6 +47,33 @@ fn the_devices_of_a_profile_see_each_other_come_play_and_go() {
 }
 
 #[test]
+fn who_has_no_socket_can_ask_which_devices_are_there() {
+    let keys = Keys::new();
+    let node = keys.node();
+    let token = keys.token("a", &["--profile", "ada"]);
+    let http = node.http.with_token(token.clone());
+    let answer = http.get("/v1/profiles/ada/presence");
+    assert_eq!((answer.status, &answer.json()["devices"]), (200, &json!([])), "{answer:?}");
+    let mut tv = Socket::open(node.http.address);
+    tv.hello(json!({"token": token, "device_id": "tv", "profiles": ["ada"]}));
+    let devices = || http.get("/v1/profiles/ada/presence").json()["devices"].clone();
+    assert_eq!(devices(), json!([{"device_id": "tv", "state": "paused"}]));
+    tv.report(1, &[event("ada", "film", "tv", "PLAY", 1_000)]);
+    tv.expect("ack");
+    // A session alone makes a device present too.
+    assert_eq!(http.post("/v1/sessions", &json!({"profile_id": "ada", "title_id": "show", "device_id": "phone"})).status, 201);
+    let present = devices();
+    assert_eq!(present[1], json!({"device_id": "tv", "state": "playing", "title_id": "film"}), "{present}");
+    assert_eq!((present[0]["device_id"].as_str(), present[0]["title_id"].as_str()), (Some("phone"), Some("show")), "{present}");
+    drop(tv);
+    crate::support::eventually("the TV is gone", || devices().as_array().is_some_and(|devices| devices.len() == 1));
+    let write_only = node.http.with_token(keys.token("a", &["--profile", "ada", "--scope", "write"]));
+    write_only.get("/v1/profiles/ada/presence").assert_problem(403, "scope_missing");
+    http.get("/v1/profiles/bob/presence").assert_problem(403, "profile_not_in_token");
+    node.http.get("/v1/profiles/ada/presence").assert_problem(401, "token_missing");
+}
+
+#[test]
 fn a_party_is_in_one_place_for_all_its_sockets() {
     let node = TestNode::start();
     let host =
@@ -92,6 +119,52 @@ fn a_party_is_in_one_place_for_all_its_sockets() {
         let error = stranger.expect("error");
         assert!(["not_invited", "not_joined"].contains(&error["code"].as_str().unwrap()), "{message}: {error}");
         assert_eq!(error["id"], message["id"]);
+    }
+}
+
+#[test]
+fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
+    let node = TestNode::start();
+    let mut socket = hello(&node, "ada", "tv");
+    let dialect = |path: &str, report: Value| assert_eq!(node.http.post(path, &report).json()["accepted"], 1, "{report}");
+    let start = || {
+        let asked = json!({"profile_id": "ada", "title_id": "trailer", "device_id": "tv"});
+        let started = node.http.post("/v1/sessions", &asked).json();
+        started["session_id"].as_str().unwrap().to_owned()
+    };
+    let ways: [(&str, &dyn Fn(&str, &mut Socket)); 7] = [
+        ("an event over HTTP", &|id, _| {
+            node.http.record(&[with(event("ada", "film", "tv", "HEARTBEAT", 1_000), "session_id", id)]);
+        }),
+        ("an event over a socket", &|id, socket| {
+            socket.report(1, &[with(event("ada", "film", "tv", "HEARTBEAT", 2_000), "session_id", id)]);
+        }),
+        ("a heartbeat of a mobile platform", &|id, _| {
+            let report = json!({"profile_id": "ada", "movie_id": "film", "device_id": "tv", "video_timestamp_ms": 3_000, "session_id": id});
+            dialect("/v1/heartbeats", report);
+        }),
+        ("a record of an episode", &|id, _| {
+            dialect("/v1/positions", json!({"userId": "ada", "showId": "film", "deviceId": "tv", "position": 4, "sessionId": id}));
+        }),
+        ("an update of a learning platform", &|id, _| {
+            let report = json!({"userId": "ada", "lessonId": "film", "deviceId": "tv", "position": 5, "state": "playing", "sessionId": id});
+            dialect("/api/progress/sync", report);
+        }),
+        ("the same over a socket", &|id, socket| {
+            socket.send(&json!({"type": "position_update", "lessonId": "film", "position": 6, "state": "playing", "sessionId": id}));
+        }),
+        ("a position of a streamed event", &|id, socket| {
+            socket.send(&json!({"type": "playbackSync", "eventId": "film", "position": 7, "sessionId": id}));
+        }),
+    ];
+    for (way, say) in ways {
+        let id = start();
+        say(&id, &mut socket);
+        crate::support::eventually(way, || {
+            let renewed = node.http.send("PUT", &format!("/v1/sessions/{id}"), &[], b"").json();
+            (renewed["state"].as_str(), renewed["title_id"].as_str()) == (Some("playing"), Some("film"))
+        });
+        assert_eq!(node.http.delete(&format!("/v1/sessions/{id}")).status, 204);
     }
 }
 

@@ -16,6 +16,7 @@ mod hostile;
 mod issuer;
 #[path = "../support/mod.rs"]
 mod processes;
+mod rates;
 mod regions;
 mod resuming;
 mod slow;

@@ -13,6 +13,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 
 pub(crate) use self::recorder::Recorder;
+pub(in crate::gateway) use self::recorder::Submission;
 use self::socket::Socket;
 use super::GatewayState;
 use super::auth::Bearer;

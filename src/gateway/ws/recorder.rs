@@ -11,9 +11,11 @@ use super::message::{self, MessageId};
 use crate::gateway::batch::{Batch, Counted};
 use crate::gateway::dialects::{Judged, Jumps};
 use crate::gateway::events;
+use crate::gateway::fate::{self, Fate, Outcome, Waits, when_all_known};
 use crate::gateway::gather::Gathering;
 use crate::gateway::problem::Problem;
 use crate::gateway::pushes::{Answer, Outbox, Pushes, Wakes};
+use crate::gateway::waiting::Waiter;
 use crate::limits::{EVENTS_PER_BATCH_COUNT_MAX, LOG_FRAME_BYTES_MAX, RECORD_BYTES_MAX};
 use crate::replica::{Core, NotDurable, RecordError, Recorded, WatchId};
 use crate::store::Seq;
@@ -23,15 +25,80 @@ use crate::time::{WallTime, system};
 const EVENTS_COUNT_MAX: usize = 4 * EVENTS_PER_BATCH_COUNT_MAX;
 const _: () = assert!(EVENTS_COUNT_MAX * RECORD_BYTES_MAX < LOG_FRAME_BYTES_MAX, "what is gathered fits one log frame");
 
-/// A message of events, and whom to answer.
-pub(super) struct Submission {
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) id: MessageId,
+/// Who is answered when a batch is recorded.
+pub(super) enum Asker {
+    /// A message of a socket.
+    Socket {
+        outbox: Arc<Outbox>,
+        id: MessageId,
+        /// Length of the message, in bytes.
+        bytes: usize,
+    },
+    /// All whose reports it stands for; and the socket of the newest of them, which is not told of it.
+    Waiting(Arc<Fate>, Option<Arc<Outbox>>),
+}
+
+impl Asker {
+    fn outbox(&self) -> Option<&Arc<Outbox>> {
+        match self {
+            Self::Socket { outbox, .. } => Some(outbox),
+            Self::Waiting(_, outbox) => outbox.as_ref(),
+        }
+    }
+
+    fn refuse(self, problem: &Problem, wakes: &mut Wakes) {
+        match self {
+            Self::Socket { outbox, id, bytes } => outbox.answer(Answer { text: message::error(&id, problem), asked_bytes: bytes }, wakes),
+            Self::Waiting(fate, _) => fate.settle(&Outcome::Failed(problem.clone())),
+        }
+    }
+
+    /// What became of a batch that is durable but for what waits of it.
+    fn acknowledge(self, mut counted: Counted, waits: Waits, now: WallTime, wakes: &mut Wakes) {
+        match self {
+            Self::Waiting(fate, _) => fate.settle(&Outcome::of_one(&counted)),
+            Self::Socket { outbox, id, bytes } if waits.is_empty() => {
+                outbox.answer(Answer { text: message::ack(&id, &counted, now), asked_bytes: bytes }, wakes);
+            }
+            Self::Socket { outbox, id, bytes } => {
+                let fates: Vec<_> = waits.iter().map(|(_, fate)| Arc::clone(fate)).collect();
+                when_all_known(&fates, move || {
+                    let whole = fate::put_in(&waits, &mut counted);
+                    events::count_accepted(counted.accepted);
+                    events::count_refused(&counted.refused);
+                    let text = match whole {
+                        Ok(()) => message::ack(&id, &counted, now),
+                        Err(problem) => message::error(&id, &problem),
+                    };
+                    outbox.answer(Answer { text, asked_bytes: bytes }, &mut Wakes::default());
+                });
+            }
+        }
+    }
+}
+
+/// A batch to be recorded, and whom to answer.
+pub(in crate::gateway) struct Submission {
+    pub(super) asker: Asker,
     pub(super) batch: Batch,
-    /// Length of the message, in bytes.
-    pub(super) bytes: usize,
     /// Its room among the bodies of the gateway, until it is recorded.
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+impl Submission {
+    /// A heartbeat that has waited, as it is recorded at `now`.
+    pub(in crate::gateway) fn of_waiter(waiter: &Waiter, now: WallTime) -> Self {
+        let asker = Asker::Waiting(Arc::clone(&waiter.fate), waiter.outbox.clone());
+        Self { asker, batch: waiter.batch(now), room: None }
+    }
+
+    /// What those wait for whose reports it stands for.
+    pub(in crate::gateway) fn fate(&self) -> Option<Arc<Fate>> {
+        match &self.asker {
+            Asker::Socket { .. } => None,
+            Asker::Waiting(fate, _) => Some(Arc::clone(fate)),
+        }
+    }
 }
 
 /// Records for sockets.
@@ -43,10 +110,9 @@ pub(crate) struct Recorder {
 
 /// An answer that waits until what it acknowledges is durable.
 struct Pending {
-    outbox: Arc<Outbox>,
-    id: MessageId,
-    bytes: usize,
+    asker: Asker,
     counted: Counted,
+    waits: Waits,
 }
 
 impl Recorder {
@@ -77,7 +143,7 @@ impl Recorder {
         Self { core, flushed, line }
     }
 
-    pub(super) fn submit(&self, submissions: &mut Vec<Submission>) {
+    pub(in crate::gateway) fn submit(&self, submissions: &mut Vec<Submission>) {
         self.line.add(|waiting| waiting.append(submissions));
     }
 }
@@ -136,8 +202,8 @@ impl Together<'_> {
             }
             Err(error) => {
                 let (problem, mut wakes) = (Problem::from(error), Wakes::default());
-                for Submission { outbox, id, bytes, .. } in submissions {
-                    outbox.answer(Answer { text: message::error(&id, &problem), asked_bytes: bytes }, &mut wakes);
+                for submission in submissions {
+                    submission.asker.refuse(&problem, &mut wakes);
                 }
             }
         }
@@ -147,9 +213,10 @@ impl Together<'_> {
         let batches: Vec<_> = submissions.iter().map(|submission| (submission.batch.sent_at, submission.batch.events.as_slice())).collect();
         self.pushes.recording(|made| {
             let recorded = self.core.record_all(self.now, &batches)?;
-            let owners = submissions.iter().flat_map(|submission| submission.batch.events.iter().map(|event| (event, &submission.outbox)));
+            let owners =
+                submissions.iter().flat_map(|submission| submission.batch.events.iter().map(|event| (event, submission.asker.outbox())));
             for ((event, outbox), change) in owners.zip(&recorded.changes) {
-                if let Some(seq) = change {
+                if let (Some(seq), Some(outbox)) = (change, outbox) {
                     made(&event.profile_id, *seq, outbox);
                 }
             }
@@ -163,13 +230,17 @@ fn answer_when_durable(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submi
     let mut outcomes = outcomes.into_iter();
     let mut pending = Vec::with_capacity(submissions.len());
     let mut accepted = 0;
-    for Submission { outbox, id, batch, bytes, room } in submissions {
+    for Submission { asker, mut batch, room } in submissions {
         let count = batch.events.len();
+        let waits = std::mem::take(&mut batch.waits);
         let counted = batch.counted(outcomes.by_ref().take(count));
-        accepted += counted.accepted;
-        events::count_refused(&counted.refused);
+        // What waits is counted with those whose reports it stands for.
+        if waits.is_empty() && matches!(asker, Asker::Socket { .. }) {
+            accepted += counted.accepted;
+            events::count_refused(&counted.refused);
+        }
         drop(room);
-        pending.push(Pending { outbox, id, bytes, counted });
+        pending.push(Pending { asker, counted, waits });
     }
     events::count_accepted(accepted);
     let Some(last) = last else { return answer(core, pending, &Ok(())) };
@@ -186,11 +257,10 @@ fn answer_when_durable(core: &Core, pushes: &Arc<Pushes>, submissions: Vec<Submi
 fn answer(core: &Core, pending: Vec<Pending>, kept: &Result<(), NotDurable>) {
     let now: WallTime = core.corrected(system::wall_now());
     let mut wakes = Wakes::default();
-    for Pending { outbox, id, bytes, counted } in pending {
-        let text = match kept {
-            Ok(()) => message::ack(&id, &counted, now),
-            Err(error) => message::error(&id, &Problem::from(RecordError::from(error.clone()))),
-        };
-        outbox.answer(Answer { text, asked_bytes: bytes }, &mut wakes);
+    for Pending { asker, counted, waits } in pending {
+        match kept {
+            Ok(()) => asker.acknowledge(counted, waits, now, &mut wakes),
+            Err(error) => asker.refuse(&Problem::from(RecordError::from(error.clone())), &mut wakes),
+        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::company::Company;
 use super::message::{self, Fault, Hello, Message, MessageId};
-use super::recorder::Submission;
+use super::recorder::{Asker, Submission};
 use crate::ephemeral::EndReason;
 use crate::gateway::GatewayState;
 use crate::gateway::auth::Bearer;
@@ -289,16 +289,17 @@ impl Socket {
         // All of them may have been refused: then that is what the acknowledgement says.
         let _ = keep_allowed(&mut batch, bearer, false);
         self.company.heard(&batch);
-        if let Err(problem) = self.state.rates().events(&mut batch) {
-            return self.say(message::error(&id, &problem)).await;
+        let outbox = Arc::clone(self.reader.outbox());
+        match self.state.admit(&mut batch, Some(&outbox)) {
+            Ok(mut first) => self.submissions.append(&mut first),
+            Err(problem) => return self.say(message::error(&id, &problem)).await,
         }
         let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(bytes as u32) else {
             return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
         };
         self.in_flight_count += 1;
         self.in_flight_bytes += bytes;
-        let outbox = Arc::clone(self.reader.outbox());
-        self.submissions.push(Submission { outbox, id, batch, bytes, room });
+        self.submissions.push(Submission { asker: Asker::Socket { outbox, id, bytes }, batch, room: Some(room) });
         Ok(())
     }
 

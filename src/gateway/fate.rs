@@ -152,7 +152,9 @@ mod tests {
         let told = Arc::new(AtomicUsize::new(0));
         let tell = || {
             let told = Arc::clone(&told);
-            move || drop(told.fetch_add(1, Ordering::AcqRel))
+            move || {
+                told.fetch_add(1, Ordering::AcqRel);
+            }
         };
         when_all_known(&fates, tell());
         fates[0].settle(&Outcome::Accepted(Some(Version::from_u64(7))));

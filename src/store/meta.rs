@@ -5,6 +5,7 @@
 //! "identity"           replica [16] · epoch u64 · secret check u64
 //! "state"              folded u64 · highest stamp u64 · floor day u32 · needs reconciliation u8
 //! "clean"              last sequence number u64: the store was closed after it, with everything folded
+//! "begun"              first sequence number u64 of the life after the last end that was not clean
 //! "cursor/" peer       epoch u64 · sequence number u64
 //! "tombstone/" hash id erased u64 · arrived u64; the hash big-endian, the id encoded
 //! "unshared/" key      profile id · title id · state; the key big-endian
@@ -30,6 +31,7 @@ const VERSION: &[u8] = b"version";
 const IDENTITY: &[u8] = b"identity";
 const STATE: &[u8] = b"state";
 const CLEAN: &[u8] = b"clean";
+const BEGUN: &[u8] = b"begun";
 const CURSOR: &[u8] = b"cursor/";
 const TOMBSTONE: &[u8] = b"tombstone/";
 const UNSHARED: &[u8] = b"unshared/";
@@ -40,6 +42,7 @@ pub(super) struct Remembered {
     pub(super) identity: Option<Identity>,
     pub(super) state: FoldedState,
     pub(super) clean: Option<Seq>,
+    pub(super) begun: Seq,
     pub(super) cursors: BTreeMap<ReplicaId, PeerCursor>,
     pub(super) tombstones: Vec<(u64, Tombstone)>,
     pub(super) unshared: Unshared,
@@ -85,6 +88,10 @@ impl Changes {
 
     pub(super) fn not_clean(&mut self) {
         self.0.push((CLEAN.to_vec(), None));
+    }
+
+    pub(super) fn begun(&mut self, first: Seq) {
+        self.set(BEGUN.to_vec(), first.0.to_le_bytes().to_vec());
     }
 
     pub(super) fn cursor(&mut self, cursor: &PeerCursor) {
@@ -148,6 +155,9 @@ impl Remembered {
         }
         if let Some(value) = engine.meta(CLEAN)? {
             self.clean = Some(Seq(Reader::new(&value).u64("clean")?));
+        }
+        if let Some(value) = engine.meta(BEGUN)? {
+            self.begun = Seq(Reader::new(&value).u64("begun")?);
         }
         Ok(())
     }

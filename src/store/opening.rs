@@ -110,15 +110,23 @@ pub(super) fn open(
         engine.put_meta(&changes.0)?;
         engine.sync()?;
     }
+    let mut changes = Changes::default();
     if remembered.clean.is_some() {
         // No longer true from the first append on. Left standing, a log that lost its unsynced end later could look as if it were whole.
-        let mut changes = Changes::default();
         changes.not_clean();
+    }
+    // Damage at the end of a log may look like a torn write. If it takes away all that the last life wrote, what is left ends where it did when that life
+    // began, and the same skip would lead to the same numbers.
+    let first = Seq(last.max(remembered.begun).0 + 1 + report.skipped);
+    if report.skipped > 0 {
+        changes.begun(first);
+    }
+    if !changes.0.is_empty() {
         engine.put_meta(&changes.0)?;
         engine.sync()?;
     }
     let writer = LogWriter::new(files.clone(), identity, options.segment_bytes, segments);
-    let intake = Intake::new(writer, last.0 + 1 + report.skipped, options.pending_bytes_max);
+    let intake = Intake::new(writer, first.0, options.pending_bytes_max);
     Ok(Opened { identity, present, fold: Fold::new(folded, stored), intake, report, fold_soon: damaged || engine_lost })
 }
 

@@ -346,3 +346,25 @@ fn fingerprints_are_right_after_a_fold_that_failed() {
     fresh.fold_all().unwrap();
     assert!(store.fingerprints().unwrap() == fresh.fingerprints().unwrap());
 }
+
+#[test]
+fn numbers_of_a_life_whose_log_is_damaged_whole_are_not_used_again() {
+    let disk = Disk::default();
+    let (store, _) = disk.open();
+    record(&store, 1, 1, &heartbeat(0, 1_000, 1));
+    drop(store);
+    let mut highest = Seq(0);
+    for _ in 0..3 {
+        let (store, report) = disk.open();
+        assert!(!report.clean);
+        let first = record(&store, 1, 1, &heartbeat(1, 2_000, 1));
+        assert!(first > highest, "{first:?} after {highest:?}");
+        highest = record(&store, 1, 1, &heartbeat(2, 3_000, 1));
+        drop(store);
+        // Every byte of what this life wrote: nothing tells it from a write that was torn.
+        let path = disk.files.paths().into_iter().filter(|path| path.starts_with("log/")).max().unwrap();
+        for offset in 0..disk.files.size(&path).unwrap() {
+            disk.files.flip_bit(&path, offset as usize, 3);
+        }
+    }
+}

@@ -280,20 +280,31 @@ mod tests {
         assert_eq!(lose_disk(true), ["converged"]);
     }
 
-    #[test]
-    fn what_was_erased_may_be_gone_when_the_disk_that_knew_of_the_erasure_is() {
+    /// A profile is erased at a node, heard of by another host or not, and the node loses its disk.
+    fn lose_erasure(count: u32, hostile: Vec<u32>) -> Vec<&'static str> {
         let mut scenario = scenario();
         let kind = FaultKind::LoseDisk { hosts: vec!["all".into()] };
         scenario.faults.push(Fault { at: scenario.duration / 2, lasts: scenario.duration / 4, kind });
-        let mut hosts = Hosts::of(&scenario, 1);
+        let mut hosts = Hosts::of(&scenario, count);
         hosts.watch(0, "p", EventKind::Play, 100);
         hosts.wait(1);
         hosts.cores[&0].erase(hosts.now, &ids("p").0).unwrap();
         hosts.flush(0);
+        if count > 1 {
+            hosts.send(0, 1);
+        }
         hosts.see(&Observation::Disk { host: HostId(0), fault: DiskFault::Lost });
         hosts.cores.insert(0, node(9));
         let replica = hosts.cores[&0].store().id();
         hosts.see(&Observation::Started { host: HostId(0), replica, damage: "" });
-        assert!(hosts.rest().is_empty(), "{:?}", hosts.violations());
+        hosts.hostile = hostile;
+        hosts.rest()
+    }
+
+    #[test]
+    fn an_erasure_that_nobody_else_has_heard_of_goes_with_its_disk_and_so_may_what_it_had_removed() {
+        assert!(lose_erasure(1, Vec::new()).is_empty());
+        assert!(lose_erasure(2, vec![1]).is_empty(), "only a hostile host has");
+        assert_eq!(lose_erasure(2, Vec::new()), ["converged"]);
     }
 }

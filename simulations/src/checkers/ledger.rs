@@ -570,8 +570,10 @@ impl Checker for Bookkeeper {
         let floor = view.hosts().into_iter().map(|host| floor_day(view, host)).max().unwrap_or_default();
         ledger.count_lost(floor);
         for host in view.hosts().into_iter().filter(|host| view.is_hostile(*host)) {
-            // What a hostile host alone holds was written by nobody.
-            let alone = std::mem::take(&mut ledger.host_mut(host).held);
+            // What a hostile host alone holds was written by nobody, and nobody waits for it to bring what it alone has kept: erasures too.
+            let holdings = ledger.host_mut(host);
+            holdings.erased.clear();
+            let alone = std::mem::take(&mut holdings.held);
             ledger.lose(&alone);
         }
     }

@@ -88,6 +88,8 @@ pub(crate) struct Hosts {
     pub(crate) now: WallTime,
     /// How far clocks are ahead, in milliseconds, where they are.
     pub(crate) clock_errors_ms: BTreeMap<u32, i64>,
+    /// Hosts that have gone hostile.
+    pub(crate) hostile: Vec<u32>,
     /// Profiles of the hosts that are devices.
     pub(crate) devices: BTreeMap<u32, Vec<&'static str>>,
     /// Figures of links, if a test has something to say of them.
@@ -124,6 +126,10 @@ impl View for Hosts {
         self.clock_errors_ms.get(&host.0).copied().unwrap_or(0)
     }
 
+    fn is_hostile(&self, host: HostId) -> bool {
+        self.hostile.contains(&host.0)
+    }
+
     fn true_stamp(&self) -> Hlc {
         Hlc::from_wall(self.now)
     }
@@ -145,6 +151,7 @@ impl Hosts {
             cores,
             now: NOW,
             clock_errors_ms: BTreeMap::new(),
+            hostile: Vec::new(),
             devices: BTreeMap::new(),
             links: BTreeMap::new(),
             panel: Some(Panel::of(scenario)),

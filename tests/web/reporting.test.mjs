@@ -149,6 +149,16 @@ test('pagehide and visibilitychange together save once', async () => {
   }
 });
 
+test('a page that goes shows its token in the body, which needs no leave of another origin', async () => {
+  const { page, video, node } = await playing({ options: { token: async () => 'secret' } });
+  await video.watch(4);
+  node.requests.length = 0;
+  page.close();
+  const [save] = node.requests;
+  assert.equal(JSON.parse(save.body).token, 'secret');
+  assert.deepEqual(save.headers, {});
+});
+
 test('what a page saves as it goes fits into 64 KiB, and holds the last', async () => {
   const { page, video, node } = await playing();
   node.cutOff();

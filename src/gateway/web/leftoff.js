@@ -538,7 +538,7 @@ class Attachment {
   }
 
   seeked() {
-    if (this.media.seeking) return; // To the next already.
+    if (this.media.seeking) return;
     if (this.target !== null || this.gone || (this.media.loop && this.now < 1_000)) {
       this.target = null;
       return;
@@ -713,12 +713,12 @@ export class Leftoff {
     try {
       this._channel = new this.env.BroadcastChannel(`leftoff ${this.url} ${profileId} ${this.deviceId}`);
       this._channel.onmessage = ({ data }) => this._neighbour(data);
-    } catch {} // Missing or forbidden.
+    } catch {}
     listen(this._off, document, 'visibilitychange', () => (this.hidden ? this._leave('HEARTBEAT') : this._wake()));
     listen(this._off, window, 'pagehide', () => this._leave('STOP'));
     listen(this._off, window, 'pageshow', ({ persisted }) => persisted && (this._hold(), this._wake()));
     listen(this._off, window, 'online', () => this._wake());
-    this._ready = this._within(1_000, this._load());
+    this._ready = this._within(this._load());
     if (live) this._link.restart();
   }
 
@@ -779,7 +779,7 @@ export class Leftoff {
     const asked = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`);
     let other;
     const known = asked.then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
-    await this._within(800, Promise.all([known, this._ready]));
+    await this._within(Promise.all([known, this._ready]));
     return this.view(titleId, policy, other);
   }
 
@@ -841,8 +841,8 @@ export class Leftoff {
     this._link.stop();
   }
 
-  _within(ms, work) {
-    return Promise.race([work, new Promise((resolve) => this.env.setTimeout(resolve, ms))]);
+  _within(work) {
+    return Promise.race([work, new Promise((resolve) => this.env.setTimeout(resolve, 800))]);
   }
 
   // Held, no other takes over what waits here.
@@ -872,8 +872,8 @@ export class Leftoff {
   }
 
   async _fetch(path, init) {
-    // A page that goes cannot wait.
-    const bearer = init?.keepalive ? this._bearer : await this._token();
+    // A page that goes waits for no preflight: its token is in the body.
+    const bearer = !init?.keepalive && (await this._token());
     const answer = await this.env.fetch(this.url + path, { cache: 'no-store', ...init, headers: { ...init?.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) } });
     if (!answer.ok) throw await answer.json();
     return answer;
@@ -1080,7 +1080,7 @@ export class Leftoff {
     if (!batch.length) return;
     if (!this._clock.known) for (const { event } of batch) delete event.version, delete event.stepped_back;
     const asked = this.env.mono();
-    this._post('/v1/events', this._body(batch), true).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
+    this._post('/v1/events', { ...this._body(batch), token: this._bearer }, true).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
     this._store.put('queue', batch);
   }
 

@@ -100,6 +100,14 @@ test('an overlay is the join of both', () => {
   assert.equal(overlay(shown, [own({ position_ms: 1_100_000 })]).duration_ms, undefined, 'a length that was passed is doubted');
 });
 
+test('a length that is said later than the first report counts', () => {
+  const page = new Page();
+  page.sync.report({ kind: 'PLAY', titleId: 'film', positionMs: 0, durationMs: undefined });
+  page.sync.report({ kind: 'PAUSE', titleId: 'film', positionMs: 970_000, durationMs: 1_000_000 });
+  const { duration_ms, completed } = page.sync.view('film');
+  assert.deepEqual([duration_ms, completed], [1_000_000, true]);
+});
+
 test('erased elsewhere, it is forgotten here', async () => {
   const page = new Page();
   const erased = [];

@@ -13,8 +13,8 @@ const shifted = (stamp, ms) => stamp && max(stamp + stampOf(ms), 1);
 
 function joinPlace(places, place) {
   const same = places.find(({ version }) => version === place.version);
-  const joined = { ...same, ...place };
-  for (const part of ['position_ms', 'touched', 'ended']) if (same) joined[part] = max(same[part], place[part]);
+  const joined = { ...place };
+  for (const part of ['position_ms', 'touched', 'ended']) joined[part] = max(place[part], same?.[part] ?? 0);
   return [...places.filter((other) => other !== same), joined].sort((one, other) => other.version - one.version).slice(0, 8);
 }
 
@@ -25,8 +25,7 @@ const best = (places, rank) => [...places].sort((one, other) => rank(one) - rank
 function resumedPlace({ places }, position, stamp) {
   const until = places.filter(({ version }) => version <= stamp);
   const far = (place) => abs(place.position_ms - position);
-  const ahead = position - until[0]?.position_ms;
-  return best(until.filter((place) => far(place) <= MINUTE_MS), far) ?? (ahead >= 0 && ahead <= MINUTES_10 ? until[0] : null);
+  return best(until.filter((place) => far(place) <= MINUTE_MS), far) ?? until.slice(0, 1).find(({ position_ms }) => position >= position_ms && position <= position_ms + MINUTES_10);
 }
 
 function startPlace(view, position, stamp) {
@@ -79,7 +78,7 @@ export class Playhead {
     this.reached = max(this.reached, event.position_ms);
     this.ended ||= event.kind === 'END';
     if (event.position_ms >= this.reached) this.steppedBack = false;
-    if (event.kind === 'STOP') this.rewatchFrom = null;
+    if (event.kind === 'STOP') this.rewatchFrom = Infinity;
     return this.counted(event, touched, this.version, this.steppedBack);
   }
 
@@ -89,7 +88,7 @@ export class Playhead {
   }
 
   begin(version, reached) {
-    Object.assign(this, { version, reached, ended: false, steppedBack: false, rewatchFrom: null, playingSince: null });
+    Object.assign(this, { version, reached, ended: false, steppedBack: false, rewatchFrom: Infinity, playingSince: null });
   }
 
   get stands() {
@@ -101,7 +100,7 @@ export class Playhead {
     this.newest = moved(this.newest);
     this.started += ms;
     if (this.last) Object.assign(this.last, { at: this.last.at + ms, stamp: shifted(this.last.stamp, ms) });
-    if (this.playingSince !== null) this.playingSince += ms;
+    this.playingSince &&= this.playingSince + ms;
     for (const left of this.trail) Object.assign(left, { until: left.until + ms, version: moved(left.version) });
   }
 
@@ -116,9 +115,9 @@ export class Playhead {
   repeats({ kind, position_ms, at_ms }) {
     if (at_ms == null) return false;
     const told = `${kind} ${position_ms} ${at_ms}`;
-    if (this.recent.includes(told)) return true;
-    if (this.recent.push(told) > 32) this.recent.shift();
-    return false;
+    const known = this.recent.includes(told);
+    if (!known) this.recent = [...this.recent, told].slice(-32);
+    return known;
   }
 
   leftAt(at) {
@@ -126,9 +125,7 @@ export class Playhead {
   }
 
   leave(left) {
-    const after = this.trail.findIndex((other) => other.until > left.until);
-    this.trail.splice(after < 0 ? this.trail.length : after, 0, left);
-    if (this.trail.length > 4) this.trail.shift();
+    this.trail = [...this.trail, left].sort((one, other) => one.until - other.until).slice(-4);
   }
 
   nothing(at) {
@@ -151,23 +148,23 @@ export class Playhead {
 
   play(event, at, stamp, view) {
     const begun = this.rewatchFrom;
-    this.rewatchFrom = null;
+    this.rewatchFrom = Infinity;
     if (!view) return;
     let { places, completed, duration_ms: length } = view;
+    const position = event.position_ms;
     if (this.last) {
-      const own = { version: this.version, position_ms: this.reached, touched: this.last.stamp, ended: this.ended };
-      const superseded = !places.length || places[0].version < own.version;
-      places = joinPlace(places, own);
+      const { version } = this;
+      const superseded = !(places[0]?.version >= version);
+      places = joinPlace(places, { version, position_ms: this.reached, touched: this.last.stamp, ended: this.ended });
       length ??= event.duration_ms;
-      completed = (places[0].version === own.version && completes(places[0], length)) || (completed && !superseded);
-      const place = abs(this.last.position_ms - event.position_ms) > MINUTE_MS && resumedPlace({ places }, event.position_ms, stamp);
-      if (place && place.version !== this.version) this.enter(at, place.version, place.position_ms);
+      completed = (places[0].version === version && completes(places[0], length)) || (completed && !superseded);
+      const place = abs(this.last.position_ms - position) > MINUTE_MS && resumedPlace({ places }, position, stamp);
+      if (place && place.version !== version) this.enter(at, place.version, place.position_ms);
     }
     const newest = places[0] ?? NOWHERE;
     const until = length ?? newest.position_ms;
-    const position = event.position_ms;
     if (completed && newest.touched <= stamp && position <= max(120_000, floor(until / 50)) && position < floor(until / 2)) {
-      this.rewatchFrom = min(begun ?? position, position);
+      this.rewatchFrom = min(begun, position);
     }
   }
 
@@ -178,31 +175,28 @@ export class Playhead {
       const played = last?.state === 'playing' ? floor(max(at - last.at, 0) * last.speed) : 0;
       if (position_ms + MINUTE_MS < stands || position_ms > stands + played + MINUTE_MS) return true;
     }
-    return this.rewatchFrom !== null && position_ms > this.rewatchFrom;
+    return position_ms > this.rewatchFrom;
   }
 
   takesOver({ kind }, at) {
-    const since = this.stillPlaying(at);
-    return STATES[kind] === 'playing' && this.newest > this.version && since !== null
-      && at - since >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
+    return STATES[kind] === 'playing' && this.newest > this.version
+      && at - this.stillPlaying(at) >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
   }
 
   stillPlaying(at) {
     const { last } = this;
-    return last?.state === 'playing' && at - last.at <= MINUTE_MS ? (this.playingSince ?? last.at) : null;
+    if (last?.state === 'playing' && at - last.at <= MINUTE_MS) return this.playingSince ?? last.at;
   }
 
   late(event, at, stamp, view) {
     const left = this.leftAt(at);
-    let { version: own, position_ms: from } = left ?? { version: this.version, position_ms: this.reached };
-    const precedes = at < this.started && own > stamp;
-    if (precedes) {
-      ({ version: own, position_ms: from } = view ? startPlace(view, event.position_ms, stamp) : NOWHERE);
-    }
-    let version = own;
-    if ((event.kind === 'SEEK' && abs(from - event.position_ms) > MINUTE_MS) || (event.kind === 'PLAY' && event.restart)) {
-      version = max(own + 1, stamp);
-      const nowLeft = { until: at, version: own, position_ms: from };
+    let place = left ?? { version: this.version, position_ms: this.reached };
+    const precedes = at < this.started && place.version > stamp;
+    if (precedes) place = view ? startPlace(view, event.position_ms, stamp) : NOWHERE;
+    let { version } = place;
+    if ((event.kind === 'SEEK' && abs(place.position_ms - event.position_ms) > MINUTE_MS) || (event.kind === 'PLAY' && event.restart)) {
+      version = max(version + 1, stamp);
+      const nowLeft = { ...place, until: at };
       if (precedes) {
         this.leave(nowLeft);
         this.leave({ until: this.started, version, position_ms: event.position_ms });
@@ -242,7 +236,7 @@ export function overlay(shown, own, policy) {
   else if (later) position_ms = stepped || policy === 'last_activity' ? last_ms : high_ms;
   return {
     ...shown, started: true, position_ms, version, high_ms, furthest_ms, duration_ms, series_id,
-    places: places.map((place) => ({ version: place.version, position_ms: place.position_ms, touched_ms: wallOf(place.touched) })),
+    places: places.map(({ version, position_ms, touched }) => ({ version, position_ms, touched_ms: wallOf(touched) })),
     completed: completes(places[0], duration_ms) || (same && shown.completed),
     ...(later && { state, device_id, speed, at_ms: wallOf(touched), hidden: false }),
   };
@@ -365,6 +359,7 @@ class Link {
         heard();
         const message = JSON.parse(data);
         const { type, id } = message;
+        wait = message.retry_after_ms;
         const waiting = this.acks.get(id);
         this.acks.delete(id);
         if (type === 'welcome') {
@@ -375,14 +370,8 @@ class Link {
           this.enter('websocket');
           sync._state(true);
           sync.party?.enter();
-        } else if (type === 'ack') {
-          waiting?.resolve(message);
-        } else if (waiting) {
-          waiting.reject(message);
-        } else {
-          if (type === 'bye') wait = message.retry_after_ms;
-          this.push(message);
-        }
+        } else if (waiting) waiting[type === 'ack' ? 'resolve' : 'reject'](message);
+        else this.push(message);
       };
     });
   }
@@ -457,7 +446,7 @@ class Attachment {
     // Where it stands is another viewer's place.
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
     Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController() });
-    Object.assign(this, { held: true, target: null, scrub: null, position: 0, reported: 0, aim: 1 });
+    Object.assign(this, { held: true, target: null, position: 0, reported: 0, aim: 1 });
     for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
@@ -549,7 +538,7 @@ class Attachment {
   }
 
   settle() {
-    if (this.scrub === null) return;
+    if (!this.scrub) return;
     this.env.clearTimeout(this.scrub);
     this.scrub = null;
     this.report('SEEK');
@@ -557,7 +546,7 @@ class Attachment {
   }
 
   timeupdate() {
-    if (this.media.seeking || this.media.ended || this.gone || this.scrub !== null) return;
+    if (this.media.seeking || this.media.ended || this.gone || this.scrub) return;
     this.position = this.now;
     const interval = this.duration - this.position <= MINUTE_MS ? 2_000 : this.sync._beat;
     if (this.plays && this.env.mono() - this.reported >= interval) this.report('HEARTBEAT');
@@ -596,7 +585,7 @@ class Attachment {
 
   elsewhere(shown) {
     const { follow } = this.options;
-    if (follow === false || this.held || this.gone || this.scrub !== null || this.sync.party) return;
+    if (follow === false || this.held || this.gone || this.scrub || this.sync.party) return;
     if (follow === 'always' || (this.media.paused && !this.sync.hidden)) this.follow(shown);
   }
 
@@ -642,7 +631,7 @@ class Party {
 
   apply() {
     const { anchor, attachment } = this;
-    if (!anchor || !attachment || attachment.scrub !== null) return;
+    if (!anchor || !attachment || attachment.scrub) return;
     const { media } = attachment;
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     if (seek !== undefined) attachment.seek(seek);
@@ -776,9 +765,8 @@ export class Leftoff {
 
   /** Where to resume. Never fails. */
   async resume(titleId, { policy = 'continue' } = {}) {
-    const asked = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`);
     let other;
-    const known = asked.then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
+    const known = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`).then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
     await this._within(Promise.all([known, this._ready]));
     return this.view(titleId, policy, other);
   }
@@ -813,9 +801,9 @@ export class Leftoff {
     let batch = [];
     try {
       await this._ready;
-      while ((batch = this._batch(this._queue)).length) {
+      while ((batch = this._batch()).length) {
         let asked = this.env.mono();
-        if (!this._clock.known) this._time((await this._post('/v1/events', { events: [] })).server_time_ms, asked);
+        if (!this._clock.known) this._kept([], await this._post('/v1/events', { events: [] }), asked);
         asked = this.env.mono();
         this._kept(batch, await this._link.send(this._body(batch)), asked);
         this._failures = 0;
@@ -860,8 +848,7 @@ export class Leftoff {
 
   _device() {
     try {
-      const { localStorage } = this.env.window;
-      return (localStorage['leftoff.device'] ??= this._name().slice(8));
+      return (this.env.window.localStorage['leftoff.device'] ??= this._name().slice(8));
     } catch {
       return this._tab.slice(8);
     }
@@ -993,13 +980,12 @@ export class Leftoff {
   }
 
   // What one body holds: the oldest, or of a page that goes the last.
-  _batch(records, going) {
+  _batch(going) {
     let bytes = 200;
-    const free = records.filter(({ flying }) => !flying);
+    const free = this._queue.filter(({ flying }) => !flying);
     const fits = ({ event }) => (bytes += new Blob([JSON.stringify(event)]).size + 1) < BODY_BYTES_MAX;
     if (going) free.reverse();
-    const end = free.findIndex((record) => !fits(record));
-    const batch = free.slice(0, end < 0 ? 500 : max(end, 1));
+    const batch = free.slice(0, 500).filter((record, index) => fits(record) || !index);
     for (const record of batch) record.flying = true;
     return going ? batch.reverse() : batch;
   }
@@ -1076,7 +1062,7 @@ export class Leftoff {
   }
 
   _save() {
-    const batch = this._batch(this._queue, true);
+    const batch = this._batch(true);
     if (!batch.length) return;
     if (!this._clock.known) for (const { event } of batch) delete event.version, delete event.stepped_back;
     const asked = this.env.mono();

@@ -251,6 +251,41 @@ test('detached and attached to the next title, each gets its own', async () => {
   assert.deepEqual(node.events.map(({ title_id, kind }) => `${title_id} ${kind}`), ['film PLAY', 'film STOP', 'next PLAY', 'next HEARTBEAT']);
 });
 
+/** A page whose node knows where two titles are, and takes half a second to say so. */
+async function asking() {
+  const page = new Page();
+  const { time, node } = page;
+  const { fetch } = node;
+  node.fetch = (path, ...more) => new Promise((answer) => time.setTimeout(() => answer(fetch(path, ...more)), path.includes('/titles/') ? 500 : 0));
+  node.shown.set('film', progress('film', { position_ms: 1_000_000, version: 3 }));
+  node.shown.set('next', progress('next', { position_ms: 60_000, version: 5 }));
+  const video = new Video(time);
+  await time.pass(1_000);
+  page.sync.attach(video, { titleId: 'film' });
+  await time.pass(200);
+  return { page, video, node, time };
+}
+
+test('a title that was zapped away before it was known where it is resumed moves nothing and reports nothing', async () => {
+  const { page, video, node, time } = await asking();
+  page.sync.attach(video, { titleId: 'next' });
+  await video.play();
+  await time.pass(350);
+  assert.equal(video.currentTime, 0, 'the answer about the film is none of the next one');
+  await time.pass(5_000);
+  assert.equal(video.currentTime, 60);
+  assert.deepEqual(node.events.map(({ title_id, kind, position_ms }) => [title_id, kind, position_ms]), [['next', 'PLAY', 60_000]]);
+});
+
+test('nor does an object that was closed meanwhile', async () => {
+  const { page, video, node, time } = await asking();
+  page.sync.close();
+  await video.play();
+  await time.pass(5_000);
+  assert.equal(video.currentTime, 0);
+  assert.deepEqual(node.events, []);
+});
+
 test('what needs a title, a kind and a position says so', () => {
   const page = new Page();
   for (const wrong of [{}, { kind: 'PAUSE', titleId: 'x' }, { kind: 'JUMP', titleId: 'x', positionMs: 1 }, { kind: 'PAUSE', titleId: 'x', positionMs: NaN }]) {

@@ -455,6 +455,7 @@ class Attachment {
 
   async begin() {
     const shown = this.options.resume === false ? null : await this.sync.resume(this.titleId);
+    if (this.off.signal.aborted) return shown;
     if (shown && !this.moved && !this.sync.party) {
       if (shown.started && !shown.completed) {
         this.aim &&= shown.position_ms || 1;

@@ -42,7 +42,7 @@ export class FakeNode {
   }
 
   reset() {
-    Object.assign(this, { requests: [], batches: [], shown: new Map(), sockets: [], cut: false, silent: false, refuse: null, sse: null, poll: null, hears: true });
+    Object.assign(this, { requests: [], batches: [], shown: new Map(), sockets: [], cut: false, silent: false, refuse: null, refuseJoin: null, sse: null, poll: null, hears: true });
   }
 
   get now() {
@@ -87,6 +87,7 @@ export class FakeNode {
         if (node.cut || this.readyState !== 1) return;
         if (message.type === 'hello') queueMicrotask(() => this.tell({ type: 'welcome', server_time_ms: node.now, heartbeat_ms: 10_000, cursor: 'c0' }));
         if (message.type === 'events') queueMicrotask(() => this.tell({ type: 'ack', id: message.id, ...node.take(message) }));
+        if (message.type === 'party.join' && node.refuseJoin) queueMicrotask(() => this.tell({ type: 'error', id: message.id, ...node.refuseJoin }));
         if (message.type === 'ping') queueMicrotask(() => this.tell({ type: 'pong', server_time_ms: node.now }));
       }
 

@@ -120,10 +120,64 @@ test('a viewer whose command is refused goes back to where all are', async () =>
   const socket = node.sockets[1];
   const { send } = socket;
   socket.send = function (text) {
-    if (JSON.parse(text).type === 'party.control') queueMicrotask(() => this.tell({ type: 'error', code: 'not_host' }));
+    if (JSON.parse(text).type === 'party.control') queueMicrotask(() => this.tell({ type: 'error', id: 'p', code: 'not_host' }));
     else send.call(this, text);
   };
   viewers[1].video.currentTime = 3_000;
   await watch(4);
   assert.ok(Math.abs(viewers[1].video.at - viewers[0].video.at) < 1, `${viewers.map(({ video }) => video.at)}`);
+});
+
+test('a party that cannot be joined is asked for a few times more, and then it is over', async () => {
+  const page = new Page();
+  const errors = [];
+  page.sync.on('error', ({ code }) => errors.push(code));
+  await page.time.pass(100);
+  page.node.refuseJoin = { code: 'not_invited', reason: 'no' };
+  page.sync.joinParty({ id: 'p', invite: 'mistyped' });
+  await page.time.pass(600_000);
+  const joins = page.node.sockets.flatMap(({ said }) => said).filter(({ type }) => type === 'party.join');
+  assert.equal(joins.length, 7, 'once a second');
+  assert.deepEqual(new Set(errors), new Set(['not_invited']), 'the app hears of it');
+  assert.equal(page.sync.party, null);
+});
+
+test('one of which the node has not heard yet is joined when it has', async () => {
+  const page = new Page();
+  const video = new Video(page.time);
+  const attachment = page.sync.attach(video, { titleId: 'film' });
+  await page.time.pass(100);
+  page.node.refuseJoin = { code: 'not_invited' };
+  page.sync.joinParty({ id: 'p' }, attachment);
+  await page.time.pass(2_500);
+  page.node.refuseJoin = null;
+  page.node.push({ type: 'party', id: 'p', viewers: 2, members: [], anchor: { stamp: 1, title_id: 'film', position_ms: 60_000, rate: 1, playing: false, age_ms: 0 } });
+  await page.time.pass(60_000);
+  assert.equal(video.currentTime, 60);
+  assert.equal(page.sync.party?.id, 'p');
+});
+
+test('an error of something else is none of the party', async () => {
+  const { viewers, node, time } = await party(1);
+  const { said } = node.sockets[0];
+  const joins = () => said.filter(({ type }) => type === 'party.join').length;
+  const before = joins();
+  for (let i = 0; i < 20; i++) node.push({ type: 'error', code: 'malformed' });
+  node.push({ type: 'party', id: 'another', over: true, viewers: 0, members: [], anchor: null });
+  await time.pass(10_000);
+  assert.equal(joins(), before);
+  assert.equal(viewers[0].page.sync.party, viewers[0].party);
+});
+
+test('a party that is over lets go of the element', async () => {
+  const { viewers, node, watch, time } = await party(1);
+  const [{ page, video }] = viewers;
+  await video.play();
+  await watch(2);
+  node.push({ type: 'party', id: 'p', over: true, viewers: 0, members: [], anchor: null });
+  video.currentTime = 2_000;
+  await time.pass(5_000);
+  assert.equal(page.sync.party, null);
+  assert.equal(video.playbackRate, 1);
+  assert.equal(node.sockets[0].said.filter(({ type }) => type === 'party.control').length, 1, 'what is done then is done alone');
 });

@@ -610,7 +610,7 @@ export function correction(anchor, now, position) {
 
 class Party {
   constructor(sync, { id, invite, token = invite }, attachment) {
-    Object.assign(this, { sync, id, token, attachment });
+    Object.assign(this, { sync, id, token, attachment, refused: 0 });
     this.enter();
     this.turn();
   }
@@ -621,11 +621,17 @@ class Party {
 
   turn() {
     this.apply();
+    if (this.refused) this.enter();
     this.timer = this.sync.env.setTimeout(() => this.turn(), 1_000);
   }
 
-  pushed({ id, anchor }) {
-    if (id !== this.id || !anchor || anchor.stamp < this.anchor?.stamp) return;
+  pushed({ type, id, over, anchor }) {
+    if (id !== this.id) return;
+    // A node may not have heard of it yet: it is asked for some seconds more.
+    this.refused = type === 'error' && this.refused + 1;
+    if (this.refused === 1) this.enter();
+    if (over || this.refused > 6) this.end();
+    if (!anchor || anchor.stamp < this.anchor?.stamp) return;
     this.anchor = { ...anchor, at_ms: this.sync._clock.now() - anchor.age_ms };
     this.apply();
   }
@@ -658,8 +664,12 @@ class Party {
 
   /** Leaves. */
   leave() {
-    this.sync.env.clearTimeout(this.timer);
     this.sync._link.tell({ type: 'party.leave', id: this.id });
+    this.end();
+  }
+
+  end() {
+    this.sync.env.clearTimeout(this.timer);
     this.sync.party = null;
     if (this.attachment) this.attachment.media.playbackRate = this.anchor?.rate ?? 1;
   }
@@ -959,8 +969,7 @@ export class Leftoff {
   _pushed(message) {
     const { type, title_id } = message;
     if ((message.profile_id ?? this.profileId) !== this.profileId) return;
-    if (type === 'party') this.party?.pushed(message);
-    if (type === 'error') this.party?.enter();
+    this.party?.pushed(message);
     if (type === 'erased' || type === 'reset') {
       this._store.drop('titles', [...this._titles.values()].map(({ id }) => id));
       for (const title of this._titles.values()) title.shown = undefined;

@@ -174,6 +174,43 @@ test('a line that is silent although it was asked is given up', async () => {
   assert.equal(page.node.sockets.at(-1).readyState, 1);
 });
 
+test('an event stream and a poll that die without a word are given up, too', async () => {
+  const page = new Page({ options: { env: { random: () => 0 } } });
+  page.node.hears = false;
+  const streams = [];
+  // As of fetch: what was asked for ends with its signal, and only so.
+  const ends = (signal, end) => signal.addEventListener('abort', () => end(signal.reason));
+  page.node.sse = ({ signal }) => new ReadableStream({
+    start(stream) {
+      streams.push(stream);
+      ends(signal, (reason) => stream.error(reason));
+    },
+  });
+  await page.time.pass(1_000);
+  const { length } = streams;
+  for (let i = 0; i < 20; i++) {
+    streams.at(-1).enqueue(new TextEncoder().encode(': here\n\n'));
+    await page.time.pass(15_000);
+  }
+  await page.time.pass(24_000);
+  assert.equal(streams.length, length, 'one on which something is said is kept, and one that is late');
+  await page.time.pass(2_000);
+  assert.equal(streams.length, length + 1);
+  assert.equal(page.sync._link.mode, 'sse');
+  page.node.sse = null;
+  const polls = [];
+  page.node.poll = () => new Promise((_, fail) => {
+    polls.push(page.time.ms);
+    ends(page.node.requests.at(-1).signal, fail);
+  });
+  page.sync._link.failures = 6;
+  streams.at(-1).close();
+  await page.time.pass(39_000);
+  assert.equal(polls.length, 1);
+  await page.time.pass(2_000);
+  assert.equal(polls.length, 2);
+});
+
 test('a node that says bye is asked again no sooner than it says', async () => {
   const page = new Page({ options: { env: { random: () => 0 } } });
   const byes = [];

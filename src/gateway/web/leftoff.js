@@ -309,8 +309,6 @@ class Link {
     this.env.clearTimeout(this.timer);
     this.env.clearTimeout(this.silence);
     this.abort?.abort();
-    this.socket?.close();
-    this.socket = null;
     this.acks.forEach(({ reject }) => reject());
     this.acks.clear();
     this.enter(mode || 'offline');
@@ -332,6 +330,7 @@ class Link {
       const bearer = await sync._token();
       if (run !== this.run) return;
       this.abort = new AbortController();
+      this.heard();
       wait = await this[way](run, bearer);
       polled = way === 'poll';
     } catch {}
@@ -341,22 +340,24 @@ class Link {
     this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
 
+  // Silent though it was asked, a line is given up.
+  heard(asked) {
+    this.env.clearTimeout(this.silence);
+    this.silence = this.env.setTimeout(() => (asked ? this.abort.abort() : (this.tell({ type: 'ping' }), this.heard(true))), 20_000);
+  }
+
   listen(run, token) {
     const { sync, env } = this;
     const socket = (this.socket = new env.WebSocket(`${sync.url.replace(/^http/, 'ws')}/v1/ws`, 'leftoff.v1'));
     const asked = env.mono();
     return new Promise((resolve) => {
       let wait;
-      const heard = (asked) => {
-        env.clearTimeout(this.silence);
-        this.silence = env.setTimeout(() => (asked ? socket.close() : (this.tell({ type: 'ping' }), heard(true))), 20_000);
-      };
-      heard();
       socket.onopen = () => this.tell({ type: 'hello', token, device_id: sync.deviceId, profiles: [sync.profileId], since: this.since });
       socket.onclose = () => resolve(wait);
+      this.abort.signal.onabort = () => socket.close();
       socket.onmessage = ({ data }) => {
         if (run !== this.run) return;
-        heard();
+        this.heard();
         const message = JSON.parse(data);
         const { type, id } = message;
         wait = message.retry_after_ms;
@@ -404,6 +405,7 @@ class Link {
     for (let rest = '', wait; ;) {
       const { value, done } = await reader.read();
       if (done || run !== this.run) return wait;
+      this.heard();
       const blocks = (rest + value).split('\n\n');
       rest = blocks.pop();
       for (const block of blocks) {

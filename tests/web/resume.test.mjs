@@ -108,6 +108,48 @@ test('a length that is said later than the first report counts', () => {
   assert.deepEqual([duration_ms, completed], [1_000_000, true]);
 });
 
+/** A page that asks where to resume, and a node whose answer, once read, takes half a second. */
+async function asked() {
+  const page = new Page();
+  const { time, node } = page;
+  const { fetch } = node;
+  node.fetch = async (...request) => {
+    const answer = await fetch(...request);
+    if (request[0].includes('/titles/')) await new Promise((resolve) => time.setTimeout(resolve, 500));
+    return answer;
+  };
+  await time.pass(1_000);
+  node.shown.set('film', progress('film', { version: 3, position_ms: 70_000 }));
+  const answer = page.sync.resume('film');
+  await time.pass(200);
+  return { page, time, node, answer };
+}
+
+test('an answer that a push has overtaken does not replace it', async () => {
+  const { page, time, node, answer } = await asked();
+  node.push({ type: 'progress', ...progress('film', { version: 9, position_ms: 900_000 }) });
+  await time.pass(1_000);
+  assert.equal((await answer).position_ms, 900_000);
+  assert.equal(page.sync.view('film').version, 9);
+  assert.deepEqual([...page.browser.indexedDB.tables.get('titles').values()].map(({ shown }) => shown.version), [9]);
+});
+
+test('nor does one that an erasure has overtaken bring back what was erased', async () => {
+  const { page, time, node, answer } = await asked();
+  node.push({ type: 'erased', profile_id: 'ada' });
+  await time.pass(1_000);
+  assert.equal((await answer).started, false);
+  assert.equal(page.sync.view('film').started, false);
+  assert.equal(page.browser.indexedDB.tables.get('titles').size, 0);
+});
+
+test('one that only a push of another title has overtaken counts', async () => {
+  const { time, node, answer } = await asked();
+  node.push({ type: 'progress', ...progress('other', { version: 9, position_ms: 900_000 }) });
+  await time.pass(1_000);
+  assert.equal((await answer).position_ms, 70_000);
+});
+
 test('erased elsewhere, it is forgotten here', async () => {
   const page = new Page();
   const erased = [];

@@ -37,7 +37,7 @@ function startPlace(view, position, stamp) {
 /** One device in one title: the twin of the node's `Playhead`. */
 export class Playhead {
   constructor(version, at, reached = 0) {
-    Object.assign(this, { last: null, newest: version, touched: 0, started: at, trail: [], recent: [] });
+    Object.assign(this, { newest: version, touched: 0, started: at, trail: [], recent: [] });
     this.begin(version, reached);
   }
 
@@ -58,7 +58,7 @@ export class Playhead {
     if (view) this.look(view);
     if (this.repeats(event)) return this.nothing(at);
     const { last } = this;
-    const inOrder = !last || at >= last.at;
+    const inOrder = !(at < last?.at);
     const stamp = (inOrder && live) || Playhead.derived(event, at);
     if (!inOrder) return this.late(event, at, stamp, view);
     if (this.isIdle(event)) {
@@ -70,9 +70,7 @@ export class Playhead {
     if (this.isMove(event, at) || this.takesOver(event, at)) {
       this.enter(at, max(this.version + 1, stamp), event.position_ms);
       this.newest = max(this.newest, this.version);
-    } else if (event.kind === 'SEEK') {
-      this.steppedBack ||= event.position_ms < this.stands;
-    }
+    } else if (event.kind === 'SEEK') this.steppedBack ||= event.position_ms < this.stands;
     this.playingSince = STATES[event.kind] === 'playing' ? (this.stillPlaying(at) ?? at) : null;
     this.remember(event, at, touched);
     this.reached = max(this.reached, event.position_ms);
@@ -108,8 +106,7 @@ export class Playhead {
     const newest = view.places[0] ?? NOWHERE;
     this.newest = newest.version;
     this.touched = newest.touched;
-    const own = view.places.find((place) => place.version === this.version);
-    if (own) this.reached = max(this.reached, own.position_ms);
+    for (const { version, position_ms } of view.places) if (version === this.version) this.reached = max(this.reached, position_ms);
   }
 
   repeats({ kind, position_ms, at_ms }) {
@@ -179,8 +176,7 @@ export class Playhead {
   }
 
   takesOver({ kind }, at) {
-    return STATES[kind] === 'playing' && this.newest > this.version
-      && at - this.stillPlaying(at) >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
+    return STATES[kind] === 'playing' && this.newest > this.version && at - this.stillPlaying(at) >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
   }
 
   stillPlaying(at) {
@@ -215,7 +211,7 @@ export class Playhead {
   }
 }
 
-const UNSEEN = { started: false, position_ms: 0, version: 0, high_ms: 0, places: [], completed: false, furthest_ms: 0 };
+const UNSEEN = { started: false, version: 0, position_ms: 0, high_ms: 0, furthest_ms: 0, places: [], completed: false };
 const placesOf = (shown) => shown.places.map((place) => ({ ...place, touched: stampOf(place.touched_ms), ended: false }));
 
 /** A device's own reports over what a node showed. */
@@ -543,7 +539,7 @@ class Attachment {
   settle() {
     if (!this.scrub) return;
     this.env.clearTimeout(this.scrub);
-    this.scrub = null;
+    this.scrub = 0;
     this.report('SEEK');
     this.sync.party?.act();
   }
@@ -759,7 +755,7 @@ export class Leftoff {
     const head = this._heads.get(title_id) ?? Playhead.start(full, at_ms, live, view);
     this._heads.set(title_id, head);
     const { version, delta } = head.report(full, at_ms, live, view);
-    this._plays = STATES[kind] === 'playing' || (kind === 'SEEK' && this._plays);
+    if (kind !== 'SEEK') this._plays = STATES[kind] === 'playing';
     if (!delta) return shown;
     if (!this._clock.known) {
       head.unsure = true;
@@ -778,8 +774,12 @@ export class Leftoff {
 
   /** Where to resume. Never fails. */
   async resume(titleId, { policy = 'continue' } = {}) {
+    const title = this._title(titleId);
     let other;
-    const known = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`).then((shown) => (policy === 'continue' ? this._learn(shown) : (other = shown))).catch(() => {});
+    const known = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`).then((shown) => {
+      if (policy !== 'continue') other = shown;
+      else if (title === this._title(titleId)) this._learn(shown);
+    }).catch(() => {});
     await this._within(Promise.all([known, this._ready]));
     return this.view(titleId, policy, other);
   }
@@ -918,7 +918,7 @@ export class Leftoff {
     this._queue.push(record);
     this._store.put('queue', [record]);
     if (resolve) this._waiting.set(id, resolve);
-    const beats = this._queue.filter((other) => other.event.kind === 'HEARTBEAT' && !other.flying);
+    const beats = this._queue.filter(({ event, flying }) => event.kind === 'HEARTBEAT' && !flying);
     if (this._queue.length > 1_000) this._drop([beats[0] ?? this._queue[0]]);
     if (delta) {
       const own = this._lay(event, delta, id);
@@ -957,8 +957,8 @@ export class Leftoff {
     const shown = this.view(id);
     this._say('progress', shown);
     // An echo of this device's own reports moves nothing.
-    const moved = ['version', 'high_ms', 'position_ms'].some((part) => shown[part] !== before[part]);
-    for (const attachment of this._attached) if (moved && attachment.titleId === id) attachment.elsewhere(shown);
+    if (['version', 'high_ms', 'position_ms'].every((part) => shown[part] === before[part])) return;
+    for (const attachment of this._attached) if (attachment.titleId === id) attachment.elsewhere(shown);
   }
 
   _learn(shown) {
@@ -979,6 +979,8 @@ export class Leftoff {
     }
     if (type !== 'progress' && type !== 'hidden') return this._say(type, message);
     const before = this.view(title_id);
+    // What was asked for before is older.
+    this._titles.set(title_id, { ...this._title(title_id) });
     this._learn(message);
     this._changed(title_id, before);
   }
@@ -1030,8 +1032,7 @@ export class Leftoff {
       if (event.at_ms > 1e12) event.at_ms += shift;
       event.version = moved(event.version);
       record.unsure = false;
-      const own = this._title(event.title_id).own.find(({ id }) => id === record.id);
-      if (own) Object.assign(own, { version: event.version, touched: shifted(own.touched, shift) });
+      for (const own of this._title(event.title_id).own) if (own.id === record.id) Object.assign(own, { version: event.version, touched: shifted(own.touched, shift) });
     }
     for (const head of this._heads.values()) {
       if (head.unsure) head.restamp(shift, moved);

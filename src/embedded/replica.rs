@@ -10,7 +10,7 @@ use super::threads::{StartError, Threads};
 use super::{Changes, ReplicaConfig};
 use crate::progress::{DeviceId, PlaybackEvent, PlaybackState, Policy, ProfileId, Refusal, ResumePoint, SeriesId, TitleId};
 use crate::replica::{Answer, Core, NotDurable, RecordError};
-use crate::store::{CloseError, OpenError, OpenReport, ReadError, Seq, Store};
+use crate::store::{CloseError, OpenError, OpenReport, ReadError, Seq, Store, Stored};
 use crate::time::WallTime;
 use crate::time::system::{monotonic_now, wall_now};
 
@@ -174,13 +174,11 @@ impl Replica {
 
     /// The continue-watching row of a profile: most recent first, at most `limit` (and never more than 200).
     pub fn continue_watching(&self, profile: &ProfileId, limit: usize) -> Result<Vec<TitleProgress>, ReadError> {
-        let stored = self.core.profile(profile)?;
-        let entry = |(title, register): (&TitleId, &crate::progress::Progress)| {
-            let arrived = stored.arrived.get(title).copied().unwrap_or_default();
-            let point = ResumePoint::read(Some(register), Policy::Continue);
-            TitleProgress::new(profile.clone(), title.clone(), Answer { point, register: Some(register.clone()), arrived })
+        let entry = |(title, stored): (TitleId, Stored)| {
+            let point = ResumePoint::read(Some(&stored.progress), Policy::Continue);
+            TitleProgress::new(profile.clone(), title, Answer { point, register: Some(stored.progress), arrived: stored.arrived })
         };
-        Ok(stored.profile.continue_watching(limit).into_iter().map(entry).collect())
+        Ok(self.core.continue_watching(profile, limit)?.into_iter().map(entry).collect())
     }
 
     /// Removes a title from the continue-watching row, until it is watched again. Durable on return.

@@ -63,6 +63,7 @@ use self::rates::Rates;
 use self::waiting::Waiting;
 use self::ws::Recorder;
 use crate::limits::EVENTS_BODY_BYTES_MAX;
+use crate::progress::ProfileId;
 use crate::replica::{Authority, Core, RecordError};
 use crate::store::Seq;
 
@@ -239,6 +240,24 @@ impl GatewayState {
             tracing::error!(%error, "a request's work did not finish");
             Err(Problem::Internal)
         })
+    }
+
+    /// Reads of a profile: at once what is at hand and short, else on a thread that may wait for the disk, so that it is at hand the next time. To
+    /// hand a short read to another thread and back costs more than the read.
+    pub(crate) async fn reading<T: Send + 'static>(
+        &self,
+        is_short: bool,
+        profile: ProfileId,
+        work: impl FnOnce(&Core, &ProfileId) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        if is_short {
+            return work(self.core(), &profile);
+        }
+        self.blocking(move |core| {
+            core.store().bring_to_hand(&profile)?;
+            work(core, &profile)
+        })
+        .await
     }
 
     /// Waits until everything up to `seq` is kept.

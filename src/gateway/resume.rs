@@ -38,8 +38,8 @@ pub(super) async fn resume(
     };
     state.check_readable()?;
     let body = state
-        .blocking(move |core| {
-            let answer = core.resume_point(&profile, &title, policy)?;
+        .reading(state.core().store().is_at_hand(&profile), profile, move |core, profile| {
+            let answer = core.resume_point(profile, &title, policy)?;
             Ok(ProgressBody::new(core.store(), (profile.as_str(), title.as_str()), answer.register.as_ref(), answer.arrived, policy))
         })
         .await?;

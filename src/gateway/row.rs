@@ -11,9 +11,12 @@ use super::auth::Bearer;
 use super::path::ProfilePath;
 use super::problem::Problem;
 use super::progress::ProgressBody;
-use crate::progress::Policy;
 use crate::progress::row::{ROW_COUNT_DEFAULT, ROW_COUNT_MAX};
-use crate::store::Seq;
+use crate::progress::{Policy, TitleId};
+use crate::store::Stored;
+
+/// A row is made of all registers of its profile: with more of them than this, not by a thread that serves connections.
+const READ_AT_ONCE_COUNT_MAX: usize = 512;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -50,19 +53,15 @@ pub(super) async fn continue_watching(
     let Query(asked) = asked.map_err(|rejection| Problem::BadQuery { name: "query", reason: rejection.body_text() })?;
     let limit = limit(asked.limit.as_deref(), ROW_COUNT_DEFAULT, ROW_COUNT_MAX)?;
     state.check_readable()?;
+    let is_short = state.core().store().are_few_at_hand(&profile, READ_AT_ONCE_COUNT_MAX);
     state
-        .blocking(move |core| {
-            let stored = core.profile(&profile)?;
-            let items = stored
-                .profile
-                .continue_watching(limit)
-                .into_iter()
-                .map(|(title, register)| {
-                    let arrived = stored.arrived.get(title).copied().unwrap_or(Seq(0));
-                    ProgressBody::new(core.store(), (profile.as_str(), title.as_str()), Some(register), arrived, Policy::Continue)
-                })
-                .collect();
-            Ok(Json(Row { items }))
+        .reading(is_short, profile, move |core, profile| {
+            let row = core.continue_watching(profile, limit)?.into_iter();
+            let item = |(title, stored): (TitleId, Stored)| {
+                let ids = (profile.as_str(), title.as_str());
+                ProgressBody::new(core.store(), ids, Some(&stored.progress), stored.arrived, Policy::Continue)
+            };
+            Ok(Json(Row { items: row.map(item).collect() }))
         })
         .await
 }

@@ -323,6 +323,28 @@ impl Progress {
         Ok(progress)
     }
 
+    /// When its last activity was, and whether it is of a series, without decoding the rest of it. Without activity: zero.
+    pub fn glance(bytes: &[u8]) -> Result<(Hlc, bool), DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let (flags, count) = (reader.u8("flags")?, reader.u8("places")?);
+        let mut base = Hlc::ZERO;
+        if flags & EPOCH != 0 {
+            reader.stamp("epoch")?;
+        }
+        if count > 0 {
+            reader.u8("ended")?;
+        }
+        for index in 0..count {
+            reader.stamp("version")?;
+            reader.varint("position")?;
+            let touched = reader.stamp("touched")?;
+            base = if index == 0 { touched } else { base };
+        }
+        reader.varint("furthest")?;
+        let acted = if flags & ACTIVITY == 0 { 0 } else { reader.near(base.as_u64(), STAMP_MAX, "activity stamp")? };
+        Ok((Hlc::from_u64(acted), flags & SERIES != 0))
+    }
+
     /// Appends the bytes with ids in the given form.
     pub fn encode_with(&self, ids: &mut impl IdCodec, out: &mut Vec<u8>) {
         let mut flags = 0;

@@ -6,4 +6,5 @@
 mod bytes;
 mod golden;
 mod merge;
+mod rows;
 mod states;

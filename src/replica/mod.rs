@@ -36,9 +36,10 @@ use self::waiters::Waiters;
 use self::watchers::Watchers;
 use crate::ephemeral::{Ephemeral, EphemeralOptions, NodeId};
 use crate::limits::CLOCK_DRIFT_MS_MAX;
+use crate::progress::row::Row;
 use crate::progress::{Policy, ProfileId, Progress, ResumePoint, TitleId, Version};
 use crate::store::{
-    Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, StoredProfile,
+    Applied, FlushError, FoldBudget, FoldError, FoldStep, ReadError, Record, RegisterKey, ReplicaId, Seq, Store, Stored, StoredProfile,
 };
 use crate::time::{Hlc, StepMeter, WallTime};
 
@@ -315,6 +316,14 @@ impl Core {
         let stored = self.store.register(profile, title)?;
         let (register, arrived) = stored.map_or((None, Seq(0)), |stored| (Some(stored.progress), stored.arrived));
         Ok(Answer { point: ResumePoint::read(register.as_ref(), policy), register, arrived })
+    }
+
+    /// The continue-watching row of a profile: most recent first, at most `limit` (and never more than 200), all of it durable here. See
+    /// [`Profile::continue_watching`](crate::progress::Profile::continue_watching) for what is in it.
+    pub fn continue_watching(&self, profile: &ProfileId, limit: usize) -> Result<Vec<(TitleId, Stored)>, ReadError> {
+        let mut row = Row::new(limit);
+        self.store.visit_profile(profile, &mut row)?;
+        Ok(row.finish())
     }
 
     /// Everything durable of one profile.

@@ -42,6 +42,7 @@ pub use fingerprint::{Fingerprint, Fingerprints, LEAF_COUNT};
 pub use front::{Store, day_of};
 pub use key::{KeyHasher, KeyRange, RegisterKey, SLOT_COUNT, Slot};
 pub use options::{FoldBudget, FoldStep, Fresh, StoreOptions};
+pub use reading::Visitor;
 pub use record::{Batch, Epoch, Origin, PeerCursor, Record, ReplicaId, Seq};
 pub use report::{Damage, OpenReport, StoreFigures};
 pub use verify::{VerifyReport, verify_folder};

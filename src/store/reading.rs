@@ -13,7 +13,28 @@ use super::packed::PackedRef;
 use super::present::{Unshared, UnsharedDelta};
 use super::table::Entry;
 use super::{CachedProfile, KeyRange, ReadError, RegisterKey, ScanItem, Seq, Slot, Store, Stored, StoredProfile};
+use crate::progress::row::Row;
 use crate::progress::{Profile, ProfileId, Progress, TitleId};
+use crate::time::Hlc;
+
+/// Who is shown the registers of a profile.
+pub trait Visitor {
+    /// Whether it wants to see one that was last active then. It may be shown others too.
+    fn wants(&self, acted: Hlc, is_of_series: bool) -> bool;
+
+    /// Sees a register, and the number of its last change at this replica.
+    fn visit(&mut self, title: &TitleId, progress: &Progress, arrived: Seq);
+}
+
+impl Visitor for Row<(TitleId, Stored)> {
+    fn wants(&self, acted: Hlc, is_of_series: bool) -> bool {
+        Self::wants(self, acted, is_of_series)
+    }
+
+    fn visit(&mut self, title: &TitleId, progress: &Progress, arrived: Seq) {
+        self.take(title, progress, || (title.clone(), Stored { progress: progress.clone(), arrived }));
+    }
+}
 
 impl Store {
     /// The register of a title, if there is one.
@@ -102,6 +123,70 @@ impl Store {
             stored.arrived.retain(|title, _| registers.contains_key(title));
         }
         Ok(stored)
+    }
+
+    /// Shows the registers of a profile to a visitor, each once and in no order, without making copies of them: for those who need few of them.
+    pub fn visit_profile(&self, profile: &ProfileId, visitor: &mut impl Visitor) -> Result<(), ReadError> {
+        let hash = self.hasher().profile(profile);
+        let range = KeyRange::of_profile(hash);
+        if self.present.unshared().as_deref().is_some_and(|unshared| unshared.range(range.first..=range.last).next().is_some()) {
+            let stored = self.profile(profile)?;
+            for (title, progress) in &stored.profile.registers {
+                visitor.visit(title, progress, stored.arrived.get(title).copied().unwrap_or_default());
+            }
+            return Ok(());
+        }
+        let (changed, generation) = self.copy_of(hash)?;
+        let folded = self.folded_profile(hash, generation)?;
+        let encoded = encoded_id(profile.as_str());
+        let is_kept = |register: &&EngineRegister| register.profile == *profile && self.keeps(register.key, profile, &register.progress);
+        // Both are in the order of their keys.
+        let mut folded = folded.iter().filter(is_kept).peekable();
+        for (key, entry) in &changed {
+            while let Some(older) = folded.next_if(|older| older.key < *key) {
+                visitor.visit(&older.title, &older.progress, older.arrived);
+            }
+            let packed = PackedRef::read(&entry.packed)?;
+            if packed.profile != encoded {
+                continue;
+            }
+            let (acted, is_of_series) = Progress::glance(packed.state)?;
+            if folded.peek().is_none_or(|older| older.key != *key) && !visitor.wants(acted, is_of_series) {
+                continue;
+            }
+            let (title, mut progress, mut arrived) = (packed.title_id()?, packed.progress()?, entry.arrival.seq());
+            if let Some(older) = folded.next_if(|older| older.key == *key && older.title == title) {
+                progress.join(&older.progress);
+                arrived = arrived.max(older.arrived);
+            }
+            if self.keeps(*key, profile, &progress) {
+                visitor.visit(&title, &progress, arrived);
+            }
+        }
+        for older in folded {
+            visitor.visit(&older.title, &older.progress, older.arrived);
+        }
+        Ok(())
+    }
+
+    /// Whether the registers of a profile are in memory, as far as can be told beforehand: then a read of one of them waits for no disk.
+    pub fn is_at_hand(&self, profile: &ProfileId) -> bool {
+        self.cache.get(self.hasher().profile(profile)).is_some()
+    }
+
+    /// Whether they are, and so few that a read of all of them is short too.
+    pub fn are_few_at_hand(&self, profile: &ProfileId, count_max: usize) -> bool {
+        let hash = self.hasher().profile(profile);
+        let Some(cached) = self.cache.get(hash) else { return false };
+        let range = KeyRange::of_profile(hash);
+        cached.len() <= count_max && self.present.table.slot(range.first.slot()).has_at_most(range, count_max - cached.len())
+    }
+
+    /// Brings what the engine holds of a profile into memory, if it is not there.
+    pub fn bring_to_hand(&self, profile: &ProfileId) -> Result<(), ReadError> {
+        let hash = self.hasher().profile(profile);
+        let generation = self.present.table.slot(KeyRange::of_profile(hash).first.slot()).generation;
+        self.folded_profile(hash, generation).map(drop)
     }
 
     /// How many titles a profile has. Costs as much as reading the profile.

@@ -165,6 +165,12 @@ impl SlotState {
         Ok(known)
     }
 
+    /// Whether it has at most so many registers of a range; those that are both frozen and active count twice.
+    pub(super) fn has_at_most(&self, range: KeyRange, count_max: usize) -> bool {
+        let frozen = self.frozen.iter().flat_map(|frozen| frozen.range(range));
+        self.active.range(range).chain(frozen).nth(count_max).is_none()
+    }
+
     /// Copies the slot's registers of a range, frozen and active joined, in key order.
     pub(super) fn copy(&self, range: KeyRange, forgetting: &Forgetting) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
         let mut copied: Vec<(RegisterKey, Entry)> = Vec::new();

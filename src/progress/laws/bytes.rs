@@ -23,6 +23,8 @@ fn round_trip(state: &Progress) -> Result<(), TestCaseError> {
     let bytes = state.to_bytes();
     prop_assert!(bytes.len() <= REGISTER_BYTES_MAX);
     prop_assert_eq!(&Progress::from_bytes(&bytes).unwrap(), state);
+    let acted = state.activity.as_ref().map_or(Hlc::ZERO, |activity| activity.stamp);
+    prop_assert_eq!(Progress::glance(&bytes).unwrap(), (acted, state.series.is_some()));
     Ok(())
 }
 

@@ -25,6 +25,25 @@ impl Model {
     }
 }
 
+/// What a visitor was shown who wants what was active since then.
+#[derive(Default)]
+struct Seen {
+    since: Hlc,
+    registers: BTreeMap<TitleId, Progress>,
+    arrived: BTreeMap<TitleId, Seq>,
+}
+
+impl Visitor for Seen {
+    fn wants(&self, acted: Hlc, _is_of_series: bool) -> bool {
+        acted >= self.since
+    }
+
+    fn visit(&mut self, title: &TitleId, progress: &Progress, arrived: Seq) {
+        assert!(self.registers.insert(title.clone(), progress.clone()).is_none(), "each is visited once");
+        self.arrived.insert(title.clone(), arrived);
+    }
+}
+
 fn agree(store: &Store, model: &Model) {
     let expected = model.read();
     let found: BTreeMap<_, _> = states(store).into_iter().map(|(profile, title, progress)| ((profile, title), progress)).collect();
@@ -35,6 +54,15 @@ fn agree(store: &Store, model: &Model) {
         let whole = store.profile(profile).unwrap();
         assert_eq!(whole.profile.registers.get(title), Some(progress));
         assert_eq!(whole.arrived.len(), whole.profile.registers.len());
+        let mut seen = Seen::default();
+        store.visit_profile(profile, &mut seen).unwrap();
+        assert_eq!((&seen.registers, &seen.arrived), (&whole.profile.registers, &whole.arrived));
+        // What it does not want is left out, and nothing else.
+        let since = progress.activity.as_ref().map_or(Hlc::ZERO, |activity| activity.stamp);
+        let mut few = Seen { since, ..Seen::default() };
+        store.visit_profile(profile, &mut few).unwrap();
+        assert!(few.registers.iter().all(|(title, progress)| seen.registers.get(title) == Some(progress)));
+        assert!(few.registers.contains_key(title));
     }
 }
 

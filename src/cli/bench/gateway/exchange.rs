@@ -309,7 +309,8 @@ impl Measured {
 }
 
 /// Heartbeats in at sockets of `node`, out at sockets of `other`: as fast as they are answered, for each number of
-/// heartbeats that a socket has under way at once; and at half the rate that it takes one by one.
+/// heartbeats that a socket has under way at once; and at a steady rate one by one, half of what was
+/// reached if none is given.
 pub(super) fn run(what: &str, options: &Gateway, node: &NodeProcess, other: &NodeProcess, report: &mut Report) -> Result<(), BenchError> {
     connect(node)?;
     connect(other)?;
@@ -317,7 +318,8 @@ pub(super) fn run(what: &str, options: &Gateway, node: &NodeProcess, other: &Nod
         let mut exchange = Exchange::open(&node.addresses.http, &other.addresses.http, options.sockets / 2, usize::from(*in_flight))?;
         let mut rate = None;
         // With one under way at most: at a steady rate heartbeats come one by one, however many might be under way.
-        let states: &[&str] = if *in_flight == 1 { &["saturated", "half load"] } else { &["saturated"] };
+        let steady = if options.rate.is_some() { "steady rate" } else { "half load" };
+        let states: &[&str] = if *in_flight == 1 { &["saturated", steady] } else { &["saturated"] };
         for state in states {
             let name = format!("{what}, {} sockets, {in_flight} under way each, {state}", options.sockets);
             let cpu = |process: &NodeProcess| cpu_seconds(process.process.id());
@@ -334,7 +336,7 @@ pub(super) fn run(what: &str, options: &Gateway, node: &NodeProcess, other: &Nod
             report.note(&format!("{name}: CPU seconds per million, load client"), "s", per_million(2));
             report.note_latencies(&format!("{name}: pushed"), &measured.pushed);
             report.note_latencies(&format!("{name}: acknowledged"), &measured.acknowledged);
-            rate.get_or_insert(count / measured.seconds / 2.0);
+            rate = Some(options.rate.map_or(count / measured.seconds / 2.0, |rate| rate as f64));
         }
     }
     report.note(&format!("{what}: resident memory"), "MiB", memory(node.process.id()).now_mib);

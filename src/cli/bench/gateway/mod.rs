@@ -30,6 +30,9 @@ pub(super) struct Gateway {
     /// Heartbeats that a playing socket has under way at once, one measurement for each number
     #[arg(long, default_values_t = [1, 8], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=32))]
     in_flight: Vec<u16>,
+    /// Heartbeats a second at the steady rate [default: half of what was reached]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
     /// WebSockets that are open and say nothing
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     idle: u64,

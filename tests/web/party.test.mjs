@@ -85,6 +85,24 @@ test('two seeks that cross end with everyone in one place', async () => {
   assert.equal(anchors.commands, 3, 'the play and two seeks, and no answer to either');
 });
 
+test('a seek that takes its time is not undone before it has been said', async () => {
+  const { anchors, viewers, watch, time, spread } = await party(2);
+  await viewers[0].video.play();
+  await watch(3);
+  const { video } = viewers[1];
+  // As over a slow line: for two seconds it seeks, and others' anchor is looked at meanwhile.
+  Object.assign(video, { at: 1_000, seeking: true });
+  video.say('seeking');
+  await time.pass(2_000);
+  assert.equal(video.at, 1_000);
+  video.seeking = false;
+  video.say('seeked');
+  await watch(3);
+  assert.ok(viewers.every(({ video: { at } }) => at > 1_000 && at < 1_010), `${viewers.map((own) => own.video.at)}`);
+  assert.ok(spread() < 3);
+  assert.equal(anchors.commands, 2);
+});
+
 test('a late joiner is taken along, and its progress is its own report but no seek', async () => {
   const { viewers, time, node, watch } = await party(2);
   await viewers[0].video.play();

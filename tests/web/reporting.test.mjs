@@ -319,6 +319,21 @@ test('a player that goes to its own start before it plays is put back, and its m
   assert.equal(page.node.events.filter(({ title_id }) => title_id === 'unseen').length, 0);
 });
 
+test('nor is a viewer followed away who seeks while another device is heard of', async () => {
+  const { video, node, time } = await playing();
+  video.pause();
+  await time.pass(1_000);
+  Object.assign(video, { at: 2_000, seeking: true });
+  video.say('seeking');
+  node.push({ type: 'progress', ...progress('film', { version: 9, position_ms: 900_000, at_ms: node.now }) });
+  await time.pass(1_000);
+  assert.equal(video.at, 2_000);
+  video.seeking = false;
+  video.say('seeked');
+  await time.pass(1_000);
+  assert.equal(told(node.events).at(-1), 'SEEK 2000');
+});
+
 test('moved twice in a row by others, a player that says so twice has not been moved by its viewer', async () => {
   const { video, attachment, node, time } = await playing();
   video.pause();

@@ -441,7 +441,6 @@ class Attachment {
     const before = attachments.get(media);
     before?.detach();
     attachments.set(media, this);
-    // Where it stands is another viewer's place.
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
     Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController() });
     Object.assign(this, { held: true, target: null, position: 0, reported: 0, aim: 1 });
@@ -467,6 +466,10 @@ class Attachment {
 
   get now() {
     return max(0, round(this.media.currentTime * 1_000));
+  }
+
+  get scrubs() {
+    return this.scrub || (this.media.seeking && this.target === null);
   }
 
   get duration() {
@@ -584,7 +587,7 @@ class Attachment {
 
   elsewhere(shown) {
     const { follow } = this.options;
-    if (follow === false || this.held || this.gone || this.scrub || this.sync.party) return;
+    if (follow === false || this.held || this.gone || this.scrubs || this.sync.party) return;
     if (follow === 'always' || (this.media.paused && !this.sync.hidden)) this.follow(shown);
   }
 
@@ -636,7 +639,7 @@ class Party {
 
   apply() {
     const { anchor, attachment } = this;
-    if (!anchor || !attachment || attachment.scrub) return;
+    if (!anchor || !attachment || attachment.scrubs) return;
     const { media } = attachment;
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     if (seek !== undefined) attachment.seek(seek);
@@ -891,7 +894,7 @@ export class Leftoff {
     const event = { profile_id: this.profileId, device_id: this.deviceId };
     for (const name in told) event[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = told[name] || undefined;
     event.position_ms = max(0, round(told.positionMs ?? told.position_ms));
-    if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: no kind, titleId or positionMs');
+    if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: kind, titleId, positionMs');
     return event;
   }
 

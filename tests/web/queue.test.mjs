@@ -253,3 +253,29 @@ test('old positions of an app move in, once a node has them, and as older than e
     ['film', 'PAUSE', 61_000, 1, undefined], ['show', 'PAUSE', 5, EVENING - DAY, undefined],
   ]);
 });
+
+test('however many they are, all of them', async () => {
+  const page = new Page();
+  await page.time.pass(1_000);
+  let moved;
+  page.sync.migrate(Array.from({ length: 2_345 }, (_, i) => ({ titleId: `film ${i}`, positionMs: i }))).then((answer) => { moved = answer; });
+  await page.time.pass(60_000);
+  assert.equal(moved?.length, 2_345);
+  assert.ok(moved.every((refusal) => refusal === null));
+  assert.equal(new Set(page.node.events.map(({ title_id }) => title_id)).size, 2_345);
+  assert.equal(page.browser.indexedDB.tables.get('queue').size, 0);
+});
+
+test('what had to give way to others is told to whoever waits for it', async () => {
+  const page = new Page();
+  page.node.cut = true;
+  await page.time.pass(1_000);
+  const answers = [];
+  for (let i = 0; i < 1_200; i++) page.sync.migrate([{ titleId: `film ${i}`, positionMs: i }]).then((answer) => answers.push(answer));
+  await page.time.pass(1_000);
+  assert.deepEqual(answers, Array(200).fill([{ code: 'queue_full' }]));
+  page.node.cut = false;
+  await page.time.pass(60_000);
+  assert.equal(answers.length, 1_200);
+  assert.deepEqual(answers.at(-1), [null]);
+});

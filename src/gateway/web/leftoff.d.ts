@@ -159,8 +159,8 @@ export interface Party {
 
 /** A report that a node did not take, and why. */
 export interface Refusal {
-  /** Which of the events that were sent together. */
-  index: number;
+  /** Which of the events that were sent together; none of what was never sent. */
+  index?: number;
   /** A stable word for the reason. */
   code: string;
   /** The same for people. */

@@ -279,7 +279,7 @@ function openStore(env, name) {
   opened.catch(() => {}); // Without storage memory serves.
   const act = (table, work) => opened.then((base) => work(base.transaction(table, 'readwrite').objectStore(table))).catch(() => {});
   return {
-    put: (table, values) => act(table, (store) => values.forEach((value) => store.put(value))),
+    put: (table, values) => act(table, (store) => values.forEach((value) => store.put({ ...value, resolve: null }))),
     drop: (table, ids) => act(table, (store) => ids.forEach((id) => store.delete(id))),
     all: async (table) => (await act(table, (store) => new Promise((resolve) => {
       const request = store.getAll();
@@ -288,7 +288,6 @@ function openStore(env, name) {
   };
 }
 
-// WebSocket, else server-sent events, else polling.
 class Link {
   constructor(sync) {
     Object.assign(this, { sync, env: sync.env, failures: 0, run: 0, next: 1, acks: new Map(), mode: 'offline' });
@@ -692,7 +691,6 @@ export class Leftoff {
   _titles = new Map();
   _own = new Set();
   _attached = new Set();
-  _waiting = new Map();
   _listeners = {};
   _off = new AbortController();
   _queue = [];
@@ -788,8 +786,9 @@ export class Leftoff {
   }
 
   /** Moves an app's positions in. */
-  migrate(entries) {
-    return Promise.all(entries.map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve))));
+  async migrate(entries) {
+    const moved = await Promise.all(entries.slice(0, 500).map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve))));
+    return entries[500] ? [...moved, ...await this.migrate(entries.slice(500))] : moved;
   }
 
   /** Makes a party. */
@@ -917,12 +916,15 @@ export class Leftoff {
 
   _enqueue(event, delta, resolve) {
     const id = `${this._tab} ${String(++this._count).padStart(9, 0)}`;
-    const record = { id, tab: this._tab, unsure: !this._clock.known, event };
+    const record = { id, tab: this._tab, unsure: !this._clock.known, event, resolve };
     this._queue.push(record);
     this._store.put('queue', [record]);
-    if (resolve) this._waiting.set(id, resolve);
     const beats = this._queue.filter(({ event, flying }) => event.kind === 'HEARTBEAT' && !flying);
-    if (this._queue.length > 1_000) this._drop([beats[0] ?? this._queue[0]]);
+    const [oldest = this._queue[0]] = beats;
+    if (this._queue.length > 1_000) {
+      this._drop([oldest]);
+      oldest.resolve?.({ code: 'queue_full' });
+    }
     if (delta) {
       const own = this._lay(event, delta, id);
       this._channel?.postMessage(own);
@@ -945,7 +947,6 @@ export class Leftoff {
     return own;
   }
 
-  // Another tab of this device: that touched last reports.
   _neighbour(own) {
     const title = this._title(own.title_id);
     const before = this.view(own.title_id);
@@ -1015,13 +1016,12 @@ export class Leftoff {
   _kept(batch, { refused, server_time_ms }, asked) {
     this._time(server_time_ms, asked);
     this._drop(batch);
-    batch.forEach(({ id, event }, index) => {
+    batch.forEach(({ id, event, resolve }, index) => {
       const reason = refused.find((one) => one.index === index);
       const title = this._title(event.title_id);
       for (const own of title.own) if (own.id === id) own.kept = reason ? -Infinity : this.env.mono();
       if (reason) this._say('refused', { ...reason, event });
-      this._waiting.get(id)?.(reason ?? null);
-      this._waiting.delete(id);
+      resolve?.(reason ?? null);
       this._learn(this.view(event.title_id));
     });
   }

@@ -39,14 +39,14 @@ export interface Progress {
   completed: boolean;
   /** How far watching ever went, in any place. */
   furthest_ms: number;
-  /** `playing`, `paused`, `seeking`, `stopped` or `ended`: what was last done, */
-  state?: string;
+  /** `playing`, `paused`, `seeking`, `stopped` or `ended`: what was last done (null or nothing before anything was), */
+  state?: string | null;
   /** on which device, */
-  device_id?: string;
+  device_id?: string | null;
   /** at which rate, */
   speed?: number;
   /** and when, Unix ms. */
-  at_ms?: number;
+  at_ms?: number | null;
   /** Removed from the continue-watching row. */
   hidden?: boolean;
   /** Where this stands among the changes of the node that told it. */

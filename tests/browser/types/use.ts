@@ -58,6 +58,12 @@ const view: View = { places: [], completed: false, duration_ms: null };
 const { version: own, delta } = Playhead.start({}, 0, null, view).report({}, 0, null, null);
 console.log(own, delta?.touched, overlay(shown, []), correction({ position_ms: 0, playing: true, rate: 1, at_ms: 0 }, 0, 0));
 
+// @ts-expect-error of a title that nobody began a node says null
+if (at_ms !== undefined) console.log(new Date(at_ms));
+// @ts-expect-error neither has it a device
+if (device_id !== undefined) console.log(device_id.length);
+// @ts-expect-error nor a state
+if (state !== undefined) console.log(state.length);
 // @ts-expect-error a profile is needed
 new Leftoff({});
 // @ts-expect-error no such kind

@@ -1,7 +1,7 @@
 // The line to a node: which, when again, and what is said on it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EVENING, Page, Video, progress, told } from './fakes.mjs';
+import { Page, Video, progress, told } from './fakes.mjs';
 
 test('it says hello with the device, the profile and the token, and resumes where it was', async () => {
   const page = new Page({ options: { token: () => 'secret' } });
@@ -281,5 +281,31 @@ test('closed, it is silent', async () => {
   page.window.dispatchEvent(new Event('online'));
   await page.time.pass(600_000);
   assert.equal(page.node.requests.length + page.node.sockets.length, count);
-  assert.equal(EVENING > 0 && page.time.timers.size, 0);
+  assert.equal(page.time.timers.size, 0);
 });
+
+for (const live of [true, false]) {
+  test(`closed while a node owes it an answer, it says no more when that comes${live ? '' : ', without a line either'}`, async () => {
+    let tokens = 0;
+    const page = new Page({ options: { live, token: () => `token ${(tokens += 1)}` } });
+    const { fetch } = page.node;
+    const owed = [];
+    page.node.fetch = (...request) => new Promise((answer) => owed.push(() => answer(fetch(...request))));
+    // More than two bodies hold.
+    for (let i = 0; i < 1_000; i++) page.sync.report({ kind: 'SEEK', titleId: `film ${i}`, positionMs: 1_000 });
+    await page.time.pass(100);
+    owed.shift()?.(); // What time it is.
+    await page.time.pass(100);
+    page.sync.close();
+    for (const answer of owed.splice(0)) answer();
+    await page.time.pass(100);
+    const [asked, lines] = [tokens, page.node.sockets.length];
+    // Nor whatever the page goes on to do with it.
+    page.sync.report({ kind: 'PAUSE', titleId: 'film', positionMs: 2_000 });
+    page.sync.setToken(() => `token ${(tokens += 1)}`);
+    page.hide();
+    page.sync.flush();
+    await page.time.pass(600_000);
+    assert.deepEqual([tokens, page.node.sockets.length, owed.length], [asked, lines, 0]);
+  });
+}

@@ -810,7 +810,7 @@ export class Leftoff {
 
   /** Sends what waits. */
   async flush() {
-    if (this._sending || this._off.signal.aborted) return;
+    if (this._sending) return;
     this._sending = true;
     this.env.clearTimeout(this._again);
     let batch = [];
@@ -837,6 +837,7 @@ export class Leftoff {
     this.party?.leave();
     this._save();
     this._off.abort();
+    this.live = false;
     this._free?.();
     this._channel = this._channel?.close();
     this.env.clearTimeout(this._again);
@@ -1000,7 +1001,7 @@ export class Leftoff {
   // What one body holds: the oldest, or of a page that goes the last.
   _batch(going) {
     let bytes = 200;
-    const free = this._queue.filter(({ flying }) => !flying);
+    const free = this._queue.filter(({ flying }) => !flying && !this._off.signal.aborted);
     const fits = ({ event }) => (bytes += new Blob([JSON.stringify(event)]).size + 1) < BODY_BYTES_MAX;
     if (going) free.reverse();
     const batch = free.slice(0, 500).filter((record, index) => fits(record) || !index);

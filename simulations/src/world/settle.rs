@@ -108,5 +108,7 @@ fn is_level(node: &Host, device: &Host, profile: &ProfileId) -> bool {
         let stored = core.store().profile(profile).ok()?;
         Some(stored.profile.registers.into_iter().collect())
     };
-    device.store().figures().unshared_count == 0 && registers(node) == registers(device)
+    // An erasure that it refused while its clock was wrong is offered again within minutes.
+    let erased = |core: &leftoff::replica::Core| core.store().erased(profile);
+    device.store().figures().unshared_count == 0 && registers(node) == registers(device) && erased(node) == erased(device)
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 
 use super::GatewayState;
@@ -27,11 +27,14 @@ use crate::time::WallTime;
 
 const DISCARD_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
+/// Room among the bodies of the gateway is taken by this many bytes at a time.
+const ROOM_STEP_BYTES: usize = 16 << 10;
 
 /// A body, and the room it takes among the bodies of the gateway until it is dropped.
 pub(super) struct HeldBody {
     pub(super) bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    // None: it is empty.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body of JSON. `text/plain` is taken too: browsers may send that across origins without asking first.
@@ -44,14 +47,9 @@ pub(super) async fn read(state: &GatewayState, headers: &HeaderMap, body: Body) 
     if told.is_some_and(|bytes| bytes > EVENTS_BODY_BYTES_MAX) {
         return Err(refused(body, Problem::BodyTooLarge).await);
     }
-    let room = told.unwrap_or(EVENTS_BODY_BYTES_MAX);
-    let Ok(room) = Arc::clone(&limits.bodies).try_acquire_many_owned(room as u32) else {
-        return Err(refused(body, Problem::Overloaded { retry_ms: 1_000 }).await);
-    };
     // Half of the request's time is for its body, so that who dribbles is told so and what then is left suffices for the work.
     let patience = limits.request_timeout / 2;
-    let bytes = tokio::time::timeout(patience, gather(body, told.unwrap_or(4 << 10))).await.map_err(|_| Problem::BodyTimeout)??;
-    Ok(HeldBody { bytes, _room: room })
+    tokio::time::timeout(patience, gather(&limits.bodies, body, told)).await.map_err(|_| Problem::BodyTimeout)?
 }
 
 /// Reads the body of a request that shows no token: it may have one in its body, if it is no longer than a browser's beacon and says so.
@@ -86,18 +84,35 @@ pub(super) fn id<T>(field: &'static str, checked: Result<T, IdError>) -> Result<
     checked.map_err(|source| Problem::BadId { field, source })
 }
 
-async fn gather(body: Body, expected_bytes: usize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(expected_bytes);
+/// Room is taken for what has come, and not for what is announced: who sends little takes little from everybody else.
+async fn gather(room: &Arc<Semaphore>, body: Body, told_bytes: Option<usize>) -> Result<HeldBody, Problem> {
+    let mut bytes = Vec::with_capacity(told_bytes.unwrap_or(ROOM_STEP_BYTES).min(ROOM_STEP_BYTES));
+    let mut held: Option<OwnedSemaphorePermit> = None;
     let mut stream = body.into_data_stream();
     while let Some(chunk) = poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await {
         let chunk = chunk.map_err(|_| Problem::BodyBroken)?;
-        if bytes.len() + chunk.len() > EVENTS_BODY_BYTES_MAX {
+        let count = bytes.len() + chunk.len();
+        if count > EVENTS_BODY_BYTES_MAX {
             discard(&mut stream).await;
             return Err(Problem::BodyTooLarge);
         }
+        let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if count > has {
+            let step = count.next_multiple_of(ROOM_STEP_BYTES).min(told_bytes.unwrap_or(usize::MAX)).max(count) - has;
+            let Ok(more) = Arc::clone(room).try_acquire_many_owned(step as u32) else {
+                // What is read away from here on is not held.
+                drop((bytes, held));
+                discard(&mut stream).await;
+                return Err(Problem::Overloaded { retry_ms: 1_000 });
+            };
+            match &mut held {
+                None => held = Some(more),
+                Some(held) => held.merge(more),
+            }
+        }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    Ok(HeldBody { bytes, _room: held })
 }
 
 /// Reads a body away before its request is refused. A connection that is closed over unread bytes is reset, and the client would never see

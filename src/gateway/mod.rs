@@ -62,7 +62,7 @@ pub use self::rates::RateOptions;
 use self::rates::Rates;
 use self::waiting::Waiting;
 use self::ws::Recorder;
-use crate::limits::EVENTS_BODY_BYTES_MAX;
+use crate::limits::{EVENTS_BODY_BYTES_MAX, SOCKET_IN_FLIGHT_BYTES_MAX};
 use crate::progress::ProfileId;
 use crate::replica::{Authority, Core, RecordError};
 use crate::store::Seq;
@@ -72,7 +72,7 @@ use crate::store::Seq;
 pub struct GatewayOptions {
     /// Requests worked on at once, those that read and those that write counted apart; further ones are answered 503.
     pub requests_count_max: usize,
-    /// Bodies held at once, in bytes; further ones are answered 503.
+    /// Bodies held at once, in bytes, a quarter of it for messages of WebSockets; further ones are answered 503.
     pub bodies_bytes_max: usize,
     /// How long a request may take, its body included.
     pub request_timeout: Duration,
@@ -119,13 +119,17 @@ pub(crate) struct Limits {
     pub(crate) reads: Arc<Semaphore>,
     pub(crate) writes: Arc<Semaphore>,
     pub(crate) bodies: Arc<Semaphore>,
+    /// Messages of WebSockets, apart: large bodies must not keep them out.
+    pub(crate) frames: Arc<Semaphore>,
 }
 
 impl Limits {
     fn new(options: GatewayOptions) -> Arc<Self> {
         let requests = || Arc::new(Semaphore::new(options.requests_count_max.min(Semaphore::MAX_PERMITS)));
-        // One body always fits, or nothing could ever be recorded.
-        let bodies = Arc::new(Semaphore::new(options.bodies_bytes_max.clamp(EVENTS_BODY_BYTES_MAX, u32::MAX as usize)));
+        // One of each always fits, or nothing could ever be recorded.
+        let room = |bytes: usize, least: usize| Arc::new(Semaphore::new(bytes.clamp(least, u32::MAX as usize)));
+        let frames_bytes = options.bodies_bytes_max / 4;
+        let bodies = room(options.bodies_bytes_max - frames_bytes, EVENTS_BODY_BYTES_MAX);
         Arc::new(Self {
             request_timeout: options.request_timeout,
             sockets_count_max: options.sockets_count_max,
@@ -133,6 +137,7 @@ impl Limits {
             reads: requests(),
             writes: requests(),
             bodies,
+            frames: room(frames_bytes, SOCKET_IN_FLIGHT_BYTES_MAX),
         })
     }
 }

@@ -78,6 +78,22 @@ fn a_body_without_a_length_is_bounded_as_it_comes() {
 }
 
 #[test]
+fn who_announces_large_bodies_and_sends_little_takes_no_room_from_others() {
+    let node = TestNode::with(&[("LEFTOFF_GATEWAY__BODIES_MIB", "2")]);
+    let begin = |how: &str| {
+        let mut stream = TcpStream::connect(node.http.address).unwrap();
+        stream.write_all(format!("POST /v1/events HTTP/1.1\r\nhost: localhost\r\n{how}").as_bytes()).unwrap();
+        stream
+    };
+    let announced = (0..16).map(|_| begin("content-length: 1048576\r\n\r\n{"));
+    let slow: Vec<TcpStream> = announced.chain((0..16).map(|_| begin("transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"))).collect();
+    for second in 1..=50 {
+        node.http.record(&[event("ann", "film", "tv", "HEARTBEAT", second * 1_000)]);
+    }
+    drop(slow);
+}
+
+#[test]
 fn connections_are_bounded_and_the_next_is_told_to_come_back() {
     let node = TestNode::with(&[("LEFTOFF_GATEWAY__CONNECTIONS_MAX", "1")]);
     let mut first = TcpStream::connect(node.http.address).unwrap();

@@ -294,7 +294,7 @@ impl Socket {
             Ok(mut first) => self.submissions.append(&mut first),
             Err(problem) => return self.say(message::error(&id, &problem)).await,
         }
-        let Ok(room) = Arc::clone(&self.state.limits().bodies).try_acquire_many_owned(bytes as u32) else {
+        let Ok(room) = Arc::clone(&self.state.limits().frames).try_acquire_many_owned(bytes as u32) else {
             return self.say(message::error(&id, &Problem::Overloaded { retry_ms: jitter_ms(1_000) })).await;
         };
         self.in_flight_count += 1;

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::cors::Page;
@@ -73,7 +74,7 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
 }
 
 async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<Response, Problem> {
-    let (timeout, permit) = match layer {
+    let (timeout, place) = match layer {
         RequestLayer::Admin(timeout) => (*timeout, None),
         // They have places and patience of their own: they wait for as long as nothing changes.
         RequestLayer::Gateway(_) if is_lasting(&request) => return Ok(next.run(request).await),
@@ -84,12 +85,22 @@ async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<
             (limits.request_timeout, Some(Arc::clone(places).try_acquire_owned()))
         }
     };
-    if let Some(Err(_)) = permit {
-        return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await);
-    }
-    let answered = tokio::time::timeout(timeout, next.run(request)).await.map_err(|_| Problem::Timeout);
-    drop(permit);
-    answered
+    let place = match place {
+        None => None,
+        Some(Ok(place)) => Some(Arc::new(place)),
+        Some(Err(_)) => return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await),
+    };
+    tokio::time::timeout(timeout, PLACE.scope(place, next.run(request))).await.map_err(|_| Problem::Timeout)
+}
+
+tokio::task_local! {
+    /// The place that a request takes among those worked on.
+    static PLACE: Option<Arc<OwnedSemaphorePermit>>;
+}
+
+/// The place of the request that is being worked on, for work that may outlast it.
+pub(super) fn place() -> Option<Arc<OwnedSemaphorePermit>> {
+    PLACE.try_with(Clone::clone).ok().flatten()
 }
 
 fn is_lasting(request: &Request) -> bool {
@@ -126,5 +137,52 @@ fn known_method(method: &str) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use axum::body::{Body, to_bytes};
+    use axum::routing::get;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+    use crate::gateway::GatewayOptions;
+    use crate::replica::{Core, CoreOptions};
+    use crate::store::{Epoch, Fresh, ReplicaId, Store, StoreOptions};
+
+    #[tokio::test]
+    async fn a_request_that_timed_out_keeps_its_place_until_its_work_is_done() {
+        let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(1) };
+        let core = Arc::new(Core::new(Store::in_memory(StoreOptions::small(), fresh), CoreOptions::default()));
+        let options = GatewayOptions { requests_count_max: 1, request_timeout: Duration::from_millis(50), ..GatewayOptions::default() };
+        let state = GatewayState::new(core, None, options);
+        let (disk, stalled) = mpsc::channel::<()>();
+        let stalled = Arc::new(Mutex::new(stalled));
+        let stuck = move |State(state): State<GatewayState>| async move {
+            // Until the sender is gone.
+            state.blocking(move |_| Ok(drop(stalled.lock().map(|stalled| stalled.recv())))).await
+        };
+        let routes = Router::new().route("/stuck", get(stuck)).with_state(state.clone());
+        let service = TowerToHyperService::new(request_layers(routes, RequestLayer::Gateway(state.clone())));
+        let ask = || async {
+            let request = axum::http::Request::get("/stuck").body(Body::empty()).unwrap();
+            let answer = service.call(request).await.unwrap();
+            String::from_utf8(to_bytes(answer.into_body(), 1 << 16).await.unwrap().to_vec()).unwrap()
+        };
+        assert!(ask().await.contains("\"timeout\""));
+        for _ in 0..3 {
+            assert!(ask().await.contains("\"overloaded\""), "what nobody waits for is not piled up");
+        }
+        drop(disk);
+        let freed = async {
+            while state.limits().reads.available_permits() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), freed).await.unwrap();
     }
 }

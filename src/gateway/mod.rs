@@ -234,13 +234,19 @@ impl GatewayState {
         Arc::clone(&self.0.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs what may wait for locks or the disk on a thread that may.
+    /// Runs what may wait for locks or the disk on a thread that may. The request's place goes along: a request that times out leaves its work
+    /// behind, and as long as that is not done nobody else is let in for it.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Core) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let core = Arc::clone(self.core());
-        tokio::task::spawn_blocking(move || work(&core)).await.unwrap_or_else(|error| {
+        let (core, place) = (Arc::clone(self.core()), layers::place());
+        let work = move || {
+            let done = work(&core);
+            drop(place);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             // The panic itself has been logged by its hook; the request gets an answer like any other failure.
             tracing::error!(%error, "a request's work did not finish");
             Err(Problem::Internal)

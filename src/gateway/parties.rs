@@ -110,15 +110,15 @@ impl Answer {
 #[schema(as = NewAnchor)]
 pub(crate) struct AskedAnchor {
     title_id: Option<String>,
-    #[serde(default)]
-    position_ms: u64,
+    position_ms: Option<u64>,
     rate: Option<f32>,
     playing: Option<bool>,
 }
 
 impl AskedAnchor {
-    /// Checked; what is left out stays as it is in `last`.
-    pub(crate) fn check(self, last: Option<&Anchor>) -> Result<Anchor, Problem> {
+    /// Checked; what is left out stays as it is in the party's last anchor, where everybody is by now. Another title begins at its beginning.
+    pub(crate) fn check(self, party: Option<&PartyView>) -> Result<Anchor, Problem> {
+        let last = party.and_then(|party| party.anchor.as_ref()).map(|set| &set.anchor);
         let title = match (self.title_id, last) {
             (Some(title), _) => body::id("title_id", TitleId::new(title))?,
             (None, Some(last)) => last.title.clone(),
@@ -129,7 +129,12 @@ impl AskedAnchor {
             None => last.map_or(Speed::NORMAL, |last| last.rate),
         };
         let playing = self.playing.or_else(|| last.map(|last| last.playing)).unwrap_or(false);
-        Ok(Anchor { title, position: Position::from_millis(self.position_ms), rate, playing })
+        let position = match (self.position_ms, party, last) {
+            (Some(position_ms), ..) => Position::from_millis(position_ms),
+            (None, Some(party), Some(last)) if last.title == title => last.position_after(party.anchor_age),
+            _ => Position::from_millis(0),
+        };
+        Ok(Anchor { title, position, rate, playing })
     }
 }
 
@@ -193,6 +198,12 @@ fn party_id(path: Result<Path<String>, PathRejection>) -> Result<PartyId, Proble
     body::id("party_id", PartyId::new(text))
 }
 
+/// A party that a profile is in. Of others nothing is said, whatever else is wrong with what it asks for: not even whether there is one.
+pub(super) fn seen(core: &Core, now: MonotonicTime, id: &PartyId, profile: &ProfileId) -> Result<PartyView, PartyError> {
+    let party = core.ephemeral().party(now, id).ok_or(PartyError::NotInvited)?;
+    if core.ephemeral().admits(id, profile, None) { Ok(party) } else { Err(PartyError::NotInvited) }
+}
+
 fn times(core: &Core) -> (MonotonicTime, Hlc) {
     (system::monotonic_now(), core.tick(system::wall_now()))
 }
@@ -249,12 +260,7 @@ pub(super) async fn command(
         let party = core.ephemeral().set_party_control(now, stamp, &id, &profile, control(&word)?)?;
         return Ok(Answer::new(core, &party, None));
     }
-    let last = core.ephemeral().party(now, &id).and_then(|party| party.anchor);
-    let anchor = asked.anchor.check(last.as_ref().map(|set| &set.anchor)).map_err(|problem| match last {
-        // Without a party there is nothing to take a title from, and nothing is said of whether there is one.
-        None => Problem::Party(PartyError::NotInvited),
-        Some(_) => problem,
-    })?;
+    let anchor = asked.anchor.check(Some(&seen(core, now, &id, &profile)?))?;
     let command = Command { profile, device, nonce: asked.nonce, anchor };
     let party = core.ephemeral().control_party(now, stamp, &id, command)?;
     Ok(Answer::new(core, &party, None))

@@ -55,6 +55,13 @@ fn a_party_from_its_making_to_its_second_host() {
     assert_eq!(look(&node.http, &party).json()["host"]["profile_id"], "bob");
     command(&node.http, &party, "ann", json!({"position_ms": 9_000})).assert_problem(403, "not_invited");
     assert_eq!(command(&node.http, &party, "bob", json!({"control": "everyone"})).json()["control"], "everyone");
+    // A remote control that only pauses leaves everybody where they are.
+    let paused = command(&node.http, &party, "cid", json!({"playing": false})).json()["anchor"].clone();
+    let stood = paused["position_ms"].as_u64().unwrap();
+    assert!((5_000..60_000).contains(&stood) && paused["playing"] == false, "{paused}");
+    let played = command(&node.http, &party, "bob", json!({"playing": true})).json()["anchor"].clone();
+    assert_eq!((&played["position_ms"], &played["playing"]), (&json!(stood), &json!(true)));
+    assert_eq!(command(&node.http, &party, "bob", json!({"title_id": "other"})).json()["anchor"]["position_ms"], 0, "of another title");
     let paused =
         command(&node.http, &party, "cid", json!({"position_ms": 7_000, "playing": false, "rate": 1.5, "title_id": "next"})).json();
     let anchor = &paused["anchor"];
@@ -78,6 +85,10 @@ fn only_those_who_were_invited_see_a_party() {
         join(&eve, party, "eve", Some("00000000000000000000000000000000")).assert_problem(403, "not_invited");
         join(&eve, party, "eve", Some("guess")).assert_problem(403, "not_invited");
         command(&eve, party, "eve", json!({"position_ms": 1})).assert_problem(403, "not_invited");
+        // Nor does what is wrong with a command tell of the party.
+        for wrong in [json!({"rate": -1.0}), json!({"title_id": ""}), json!({"position_ms": 20_000_000_000_u64})] {
+            command(&eve, party, "eve", wrong).assert_problem(403, "not_invited");
+        }
         command(&eve, party, "eve", json!({"control": "everyone"})).assert_problem(403, "not_invited");
         assert_eq!(eve.delete(&format!("/v1/parties/{party}/members?profile_id=eve&device_id=tv")).status, 204);
     }

@@ -106,6 +106,12 @@ fn a_party_is_in_one_place_for_all_its_sockets() {
     for socket in &mut sockets {
         socket.wait_for_party("the last jump", |party| party["anchor"]["stamp"] == looked(&node)["stamp"]);
     }
+    let stood = looked(&node)["position_ms"].clone();
+    sockets[1].send(&json!({"type": "party.control", "id": id, "position_ms": stood, "playing": false}));
+    sockets[0].wait_for_party("it stands", |party| party["anchor"]["position_ms"] == stood && party["anchor"]["playing"] == false);
+    sockets[1].send(&json!({"type": "party.control", "id": id, "rate": 1.5}));
+    let faster = sockets[0].wait_for_party("its rate is another", |party| party["anchor"]["rate"] == 1.5);
+    assert_eq!((&faster["anchor"]["position_ms"], &faster["anchor"]["playing"]), (&stood, &json!(false)), "the rest stays as it is");
     sockets[2].send(&json!({"type": "party.leave", "id": id}));
     sockets[0].wait_for_party("two watch", |party| party["viewers"] == 2);
     let mut stranger = hello(&node, "mal", "tv");
@@ -114,6 +120,8 @@ fn a_party_is_in_one_place_for_all_its_sockets() {
         json!({"type": "party.join", "id": "none", "token": invite}),
         json!({"type": "party.control", "id": id, "position_ms": 1}),
         json!({"type": "party.control", "id": "none", "position_ms": 1}),
+        json!({"type": "party.control", "id": id, "rate": -1.0}),
+        json!({"type": "party.control", "id": id, "position_ms": 20_000_000_000_u64}),
     ] {
         stranger.send(&message);
         let error = stranger.expect("error");

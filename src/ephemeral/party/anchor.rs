@@ -1,10 +1,11 @@
 //! The anchor of a party: where everybody is to be. The last command wins, at every node alike.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::ephemeral::node::NodeId;
 use crate::ephemeral::slot::Join;
-use crate::limits::COMMANDS_REMEMBERED_COUNT_MAX;
+use crate::limits::{COMMANDS_REMEMBERED_COUNT_MAX, POSITION_MS_MAX};
 use crate::progress::{DeviceId, Position, Speed, TitleId};
 use crate::time::Hlc;
 
@@ -19,6 +20,16 @@ pub struct Anchor {
     pub rate: Speed,
     /// Whether it plays.
     pub playing: bool,
+}
+
+impl Anchor {
+    /// Where everybody is this long after the command.
+    #[expect(clippy::cast_sign_loss, reason = "neither factor is negative")]
+    pub fn position_after(&self, age: Duration) -> Position {
+        let further_ms = if self.playing { (age.as_secs_f64() * f64::from(self.rate.as_f32()) * 1_000.0) as u64 } else { 0 };
+        // A party that nobody steers for months stays where positions end.
+        Position::from_millis(self.position.as_millis().saturating_add(further_ms).min(POSITION_MS_MAX))
+    }
 }
 
 /// An anchor, and whose command it was. Ordered by stamp; the rest only decides between equal stamps.

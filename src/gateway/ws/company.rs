@@ -8,13 +8,13 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::ephemeral::{
-    Command, EndReason, EphemeralChange, EphemeralWatchId, Invite, PartyError, PartyView, Presence, PresenceState, Topic,
+    Command, EndReason, EphemeralChange, EphemeralWatchId, Invite, PartyView, Presence, PresenceState, Topic,
 };
 use crate::gateway::GatewayState;
 use crate::gateway::auth::Bearer;
 use crate::gateway::batch::Batch;
 use crate::gateway::body;
-use crate::gateway::parties::{AskedAnchor, control};
+use crate::gateway::parties::{AskedAnchor, control, seen};
 use crate::gateway::problem::Problem;
 use crate::gateway::pushes::{About, Outbox};
 use crate::gateway::sessions;
@@ -292,9 +292,7 @@ impl Company {
         if let Some(word) = frame.control {
             return Ok(core.ephemeral().set_party_control(now, stamp, &party, &profile, control(&word)?)?);
         }
-        // Without a party there is nothing to take a title from, and nothing is said of whether there is one.
-        let last = core.ephemeral().party(now, &party).and_then(|party| party.anchor).ok_or(PartyError::NotInvited)?;
-        let anchor = frame.anchor.check(Some(&last.anchor))?;
+        let anchor = frame.anchor.check(Some(&seen(core, now, &party, &profile)?))?;
         Ok(core.ephemeral().control_party(now, stamp, &party, Command { profile, device, nonce: frame.nonce, anchor })?)
     }
 

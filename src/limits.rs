@@ -153,6 +153,9 @@ pub const STREAMS_PER_ACCOUNT_COUNT_MAX: usize = 100;
 /// Watch parties kept, those of other nodes included.
 pub const PARTIES_COUNT_MAX: usize = 10_000;
 
+/// Of these, made by one profile at one node.
+pub const PARTIES_PER_PROFILE_COUNT_MAX: usize = 8;
+
 /// Viewers of one party at one node.
 pub const VIEWERS_PER_PARTY_COUNT_MAX: usize = 10_000;
 

@@ -1,6 +1,6 @@
 //! Why something ephemeral was not done. Nothing has changed then.
 
-use crate::limits::POSITION_MS_MAX;
+use crate::limits::{PARTIES_PER_PROFILE_COUNT_MAX, POSITION_MS_MAX};
 
 /// Why presence was not noted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -30,6 +30,9 @@ pub enum PartyError {
     /// The id is another party's.
     #[error("the party id is taken")]
     Taken,
+    /// The profile has made as many parties here as it may have at once.
+    #[error("this profile has {PARTIES_PER_PROFILE_COUNT_MAX} parties that are not over, more are not made")]
+    TooMany,
     /// A position that is none.
     #[error("a position of {position_ms} ms is above {POSITION_MS_MAX}")]
     Position {

@@ -144,7 +144,9 @@ impl Problem {
             Self::NotFound | Self::SessionGone => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManyStreams { .. } | Self::StreamTaken | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyStreams { .. } | Self::StreamTaken | Self::RateLimited { .. } | Self::Party(PartyError::TooMany) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::TooManyTitles | Self::SessionTaken | Self::Party(PartyError::NotJoined | PartyError::Taken) => StatusCode::CONFLICT,
             Self::UpgradeRequired { .. } => StatusCode::UPGRADE_REQUIRED,
             Self::BodyTooLarge | Self::FrameTooLarge | Self::TooManyEvents { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -183,6 +185,7 @@ impl Problem {
             Self::Party(PartyError::NotJoined) => "not_joined",
             Self::Party(PartyError::NotHost) => "not_host",
             Self::Party(PartyError::Position { .. }) => "position_too_large",
+            Self::Party(PartyError::TooMany) => "too_many_parties",
             Self::Party(PartyError::Full { .. }) | Self::Full { .. } => "full",
             Self::Party(_) => "party_taken",
             Self::FrameTooLarge => "frame_too_large",
@@ -216,6 +219,7 @@ impl Problem {
             Self::BodyTimeout => "The body came too slowly",
             Self::TooManyTitles => "The profile is full",
             Self::TooManyStreams { .. } | Self::StreamTaken => "Too many streams",
+            Self::Party(PartyError::TooMany) => "Too many parties",
             Self::SessionTaken | Self::SessionGone => "No such session",
             Self::Party(PartyError::NotInvited | PartyError::NotHost | PartyError::NotJoined | PartyError::Taken) => "Not in this party",
             Self::UpgradeRequired { .. } => "A WebSocket is spoken here",
@@ -235,10 +239,11 @@ impl Problem {
     pub(super) fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Overloaded { retry_ms } | Self::RateLimited { retry_ms } => Some(*retry_ms),
-            // What frees a stream is a viewer who stops, or a lease that ends.
-            Self::TooManyStreams { .. } | Self::StreamTaken | Self::Full { .. } | Self::Party(PartyError::Full { .. }) => {
-                Some(STREAM_RETRY_MS)
-            }
+            // What frees a stream is a viewer who stops, or a lease that ends; a party too.
+            Self::TooManyStreams { .. }
+            | Self::StreamTaken
+            | Self::Full { .. }
+            | Self::Party(PartyError::Full { .. } | PartyError::TooMany) => Some(STREAM_RETRY_MS),
             Self::NotReady { .. } | Self::Timeout => Some(RETRY_MS),
             _ => None,
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::issuer::Keys;
-use crate::support::{Answer, Client, TestNode};
+use crate::support::{Answer, Client, TestNode, eventually};
 
 fn create(client: &Client, profile: &str, control: &str) -> (String, String) {
     let body =
@@ -98,6 +98,20 @@ fn only_those_who_were_invited_see_a_party() {
     assert_eq!(look(&bob, &party).status, 200);
     assert_eq!(join(&bob, &party, "bob", None).status, 200, "who is in needs no invitation any more");
     assert_eq!(look(&ann, &party).json()["viewers"], 2);
+}
+
+#[test]
+fn one_profile_cannot_use_up_the_parties_of_everybody() {
+    let node = TestNode::with(&[("LEFTOFF_LIMITS__LEASE_MS", "1000")]);
+    for _ in 0..8 {
+        create(&node.http, "ann", "host");
+    }
+    let body = json!({"profile_id": "ann", "device_id": "tv", "title_id": "film"});
+    let refused = node.http.post("/v1/parties", &body);
+    refused.assert_problem(429, "too_many_parties");
+    assert!(!refused.header("retry-after").is_empty());
+    create(&node.http, "bob", "host");
+    eventually("parties that nobody is in are over, and make room", || node.http.post("/v1/parties", &body).status == 201);
 }
 
 #[test]

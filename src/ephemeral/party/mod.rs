@@ -27,7 +27,7 @@ use super::node::NodeId;
 use super::slot::{Key, Slot};
 use super::turn::Turn;
 use super::watchers::{EphemeralChange, Topic};
-use crate::limits::{PARTIES_COUNT_MAX, POSITION_MS_MAX, VIEWERS_COUNT_MAX, VIEWERS_PER_PARTY_COUNT_MAX};
+use crate::limits::{PARTIES_COUNT_MAX, PARTIES_PER_PROFILE_COUNT_MAX, POSITION_MS_MAX, VIEWERS_COUNT_MAX, VIEWERS_PER_PARTY_COUNT_MAX};
 use crate::progress::{DeviceId, PartyId, ProfileId};
 use crate::time::{Hlc, MonotonicTime};
 
@@ -96,6 +96,8 @@ struct Party {
     to_be_told: bool,
     /// Nobody was there when it was last looked at.
     is_idle: bool,
+    /// Who made it, if it was made here.
+    maker: Option<ProfileId>,
 }
 
 impl Party {
@@ -190,6 +192,8 @@ impl Party {
 pub(super) struct Parties {
     known: BTreeMap<PartyId, Party>,
     viewers_count: usize,
+    /// How many of them each profile has made here.
+    made: BTreeMap<ProfileId, usize>,
     /// This node's own name among those who change members: its id, and the stamp of its first change.
     since: Option<Hlc>,
 }
@@ -217,10 +221,18 @@ impl Parties {
         if self.viewers_count >= VIEWERS_COUNT_MAX {
             return Err(PartyError::Full { what: "viewers" });
         }
+        // All nodes hold all parties: one profile must not be able to use up the room of everybody.
+        if self.made.get(&new.profile).is_some_and(|count| *count >= PARTIES_PER_PROFILE_COUNT_MAX) {
+            return Err(PartyError::TooMany);
+        }
         let NewParty { id, invite, profile, device, control, anchor } = new;
         let record = Record::new(turn.stamp, invite, control);
         if !self.join_record(turn, &id, record, None) {
             return Err(PartyError::Full { what: "parties" });
+        }
+        if let Some(party) = self.known.get_mut(&id) {
+            party.maker = Some(profile.clone());
+            *self.made.entry(profile.clone()).or_default() += 1;
         }
         let set = SetAnchor { stamp: turn.stamp, node: turn.me, device: device.clone(), nonce: None, anchor };
         self.join_anchor(turn, &id, Steering::new(set), Duration::ZERO, None);
@@ -478,6 +490,7 @@ impl Parties {
             return;
         }
         if let Some(party) = self.known.remove(id) {
+            self.forget_maker(party.maker.as_ref());
             let seqs = party.seats.values().map(|slot| slot.seq);
             let seqs = seqs.chain(party.record.iter().map(|slot| slot.seq)).chain(party.anchor.iter().map(|slot| slot.seq));
             seqs.for_each(|seq| turn.journal.remove(seq));
@@ -486,6 +499,16 @@ impl Parties {
             }
             debug_assert_eq!(party.viewers.all().count(), 0, "a party with viewers is not empty");
             turn.tell(Topic::Party(id.clone()), EphemeralChange::PartyOver);
+        }
+    }
+
+    fn forget_maker(&mut self, maker: Option<&ProfileId>) {
+        let Some(maker) = maker else { return };
+        if let Some(count) = self.made.get_mut(maker) {
+            *count -= 1;
+            if *count == 0 {
+                self.made.remove(maker);
+            }
         }
     }
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::ephemeral::{
-    Command, EndReason, EphemeralChange, EphemeralWatchId, Invite, PartyView, Presence, PresenceState, Topic,
-};
+use crate::ephemeral::{Command, EndReason, EphemeralChange, EphemeralWatchId, Invite, PartyView, Presence, PresenceState, Topic};
 use crate::gateway::GatewayState;
 use crate::gateway::auth::Bearer;
 use crate::gateway::batch::Batch;

@@ -16,7 +16,7 @@ pub(super) enum Due {
     Viewer(PartyId, ProfileId, DeviceId),
     /// A party is to be looked at: is anybody there?
     Party(PartyId),
-    /// The viewers of a party are to be told its count.
+    /// The viewers of a party are to be told how it is.
     Count(PartyId),
     /// What ended is to be forgotten, if it is still as it was.
     Forget(super::slot::Key, u64),

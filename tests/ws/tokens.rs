@@ -57,6 +57,36 @@ fn a_token_comes_with_the_request_or_with_the_first_message() {
 }
 
 #[test]
+fn messages_on_a_socket_count_as_requests_of_its_account() {
+    let keys = Keys::new();
+    let node = keys.node_with(&[("LEFTOFF_LIMITS__ACCOUNT_REQUESTS_PER_S", "1")]);
+    let mut socket = Socket::open(node.http.address);
+    socket.hello(json!({"token": keys.token("a", &["--profile", "ada"]), "device_id": "tv", "profiles": ["ada"]}));
+    let mut told = json!(null);
+    // Ten at once are allowed.
+    for id in 0..1_000 {
+        socket.send(&json!({"type": "ping", "id": id}));
+        told = socket.next();
+        if told["type"] != "pong" {
+            break;
+        }
+    }
+    assert_eq!((&told["type"], &told["code"]), (&json!("error"), &json!("rate_limited")), "{told}");
+    assert!(told["id"].is_u64() && told["retry_after_ms"].as_u64() > Some(0), "{told}");
+    // Reports have an allowance of their own, and others theirs.
+    socket.report(1, &[event("ada", "film", "tv", "PAUSE", 1_000)]);
+    assert_eq!(socket.expect("ack")["accepted"], 1);
+    let mut other = Socket::open(node.http.address);
+    other.hello(json!({"token": keys.token_of("a", "another", &["--profile", "bob"]), "profiles": ["bob"]}));
+    // A hello beyond it ends the socket.
+    for _ in 0..100 {
+        socket.send(&json!({"type": "hello", "profiles": ["ada"]}));
+    }
+    let (bye, close) = socket.goodbye();
+    assert_eq!((&bye["code"], close), (&json!("rate_limited"), 1013));
+}
+
+#[test]
 fn a_socket_is_closed_when_its_token_ends_unless_it_is_renewed() {
     let keys = Keys::new();
     let node = keys.node();

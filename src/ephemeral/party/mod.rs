@@ -8,6 +8,7 @@ mod anchor;
 mod laws;
 mod record;
 mod seats;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -30,9 +31,6 @@ use super::watchers::{EphemeralChange, Topic};
 use crate::limits::{PARTIES_COUNT_MAX, PARTIES_PER_PROFILE_COUNT_MAX, POSITION_MS_MAX, VIEWERS_COUNT_MAX, VIEWERS_PER_PARTY_COUNT_MAX};
 use crate::progress::{DeviceId, PartyId, ProfileId};
 use crate::time::{Hlc, MonotonicTime};
-
-/// The viewers of a party are told who came and went at most this often.
-const COUNT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A party to make; whoever makes it joins it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,7 +91,12 @@ struct Party {
     seats: BTreeMap<NodeId, Slot<Seats>>,
     viewers: Viewers,
     told_at: Option<MonotonicTime>,
-    to_be_told: bool,
+    /// When the last command was told.
+    steered_at: Option<MonotonicTime>,
+    /// Another command was given since.
+    is_steered: bool,
+    /// When they will be told of what they have not been told of yet.
+    to_be_told: Option<MonotonicTime>,
     /// Nobody was there when it was last looked at.
     is_idle: bool,
     /// Who made it, if it was made here.
@@ -158,22 +161,6 @@ impl Party {
         }
         self.tell_soon(turn, id);
         true
-    }
-
-    fn tell_soon(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
-        match self.told_at.map(|told| told + COUNT_INTERVAL) {
-            Some(_) if self.to_be_told => {}
-            Some(due) if due > turn.now => {
-                self.to_be_told = true;
-                turn.deadlines.set(due, Due::Count(id.clone()));
-            }
-            _ => self.tell(turn, id),
-        }
-    }
-
-    fn tell(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
-        self.told_at = Some(turn.now);
-        turn.tell(Topic::Party(id.clone()), EphemeralChange::Party);
     }
 
     fn set_age(&mut self, now: MonotonicTime, age: Duration) {
@@ -451,7 +438,7 @@ impl Parties {
         turn.journal.note(&mut slot.seq, Key::Anchor(id.clone()));
         if slot.value.set == set && before != Some(set.stamp) {
             party.set_age(turn.now, age);
-            party.tell(turn, id);
+            party.tell_of_command(turn, id);
         }
         true
     }
@@ -472,11 +459,10 @@ impl Parties {
         }
     }
 
-    /// Tells the viewers who came and went since they were last told.
+    /// Tells the viewers what has changed since they were last told.
     pub(super) fn tell_count(&mut self, turn: &mut Turn<'_>, id: &PartyId) {
         if let Some(party) = self.known.get_mut(id) {
-            party.to_be_told = false;
-            party.tell(turn, id);
+            party.tell_what_is_due(turn, id);
         }
     }
 
@@ -494,8 +480,8 @@ impl Parties {
             let seqs = party.seats.values().map(|slot| slot.seq);
             let seqs = seqs.chain(party.record.iter().map(|slot| slot.seq)).chain(party.anchor.iter().map(|slot| slot.seq));
             seqs.for_each(|seq| turn.journal.remove(seq));
-            if let (true, Some(told)) = (party.to_be_told, party.told_at) {
-                turn.deadlines.cancel(told + COUNT_INTERVAL, Due::Count(id.clone()));
+            if let Some(due) = party.to_be_told {
+                turn.deadlines.cancel(due, Due::Count(id.clone()));
             }
             debug_assert_eq!(party.viewers.all().count(), 0, "a party with viewers is not empty");
             turn.tell(Topic::Party(id.clone()), EphemeralChange::PartyOver);

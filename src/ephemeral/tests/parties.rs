@@ -120,3 +120,24 @@ fn a_party_id_is_made_once() {
     let far = crate::limits::POSITION_MS_MAX + 1;
     assert_eq!(node.seek("ada", far, None), Err(PartyError::Position { position_ms: far }));
 }
+
+#[test]
+fn commands_that_follow_each_other_closely_are_told_together() {
+    let node = Node::new(1);
+    node.create("ada", Control::Host);
+    let told = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = std::sync::Arc::clone(&told);
+    let notify = move |_: &EphemeralChange| {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    node.ephemeral.watch(Topic::Party(party_id()), std::sync::Arc::new(notify));
+    node.pass(secs(1));
+    let before = told.load(Ordering::Relaxed);
+    for second in 1..=100 {
+        node.seek("ada", second * 1_000, None).unwrap();
+    }
+    assert_eq!(told.load(Ordering::Relaxed) - before, 1, "the first at once");
+    assert_eq!(node.position_ms(), 100_000, "and all of them count at once");
+    node.pass(secs(1));
+    assert_eq!(told.load(Ordering::Relaxed) - before, 2, "then the last");
+}

@@ -23,6 +23,11 @@ impl Bearer {
         Ok(Self(Some(grant)))
     }
 
+    /// Counts a message that came without a header of its own as a request of the account; nobody counts where tokens are off.
+    pub(crate) fn count(&self, state: &GatewayState) -> Result<(), Problem> {
+        self.0.as_ref().map_or(Ok(()), |grant| state.rates().request(&grant.account))
+    }
+
     /// When the token ends; never, where tokens are off.
     pub(crate) fn expires(&self) -> Option<WallTime> {
         self.0.as_ref().map(|grant| grant.expires)

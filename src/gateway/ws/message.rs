@@ -38,6 +38,17 @@ pub(super) enum Message {
     Ping(MessageId),
 }
 
+impl Message {
+    /// The id of a message that counts as a request of the account. Reports are counted by their profiles, and a hello where its token is known.
+    pub(super) fn counted(&self) -> Option<&MessageId> {
+        match self {
+            Self::State(id, _) | Self::Join(id, _) | Self::Leave(id, _) | Self::Control(id, _) | Self::Ping(id) => Some(id),
+            Self::Events(id, batch) => batch.events.is_empty().then_some(id),
+            Self::Hello(_) | Self::Dialect(_) => None,
+        }
+    }
+}
+
 /// Who the client is and what it follows.
 #[derive(Debug)]
 pub(super) struct Hello {

@@ -236,7 +236,13 @@ impl Socket {
         if text.len() > SOCKET_FRAME_BYTES_MAX {
             return self.fault(Fault { id: MessageId::default(), problem: Problem::FrameTooLarge }).await;
         }
-        match message::read(&text) {
+        let message = message::read(&text);
+        if let Some(id) = message.as_ref().ok().and_then(Message::counted)
+            && let Err(problem) = self.bearer.as_ref().map_or(Ok(()), |bearer| bearer.count(&self.state))
+        {
+            return self.say(message::error(id, &problem)).await;
+        }
+        match message {
             Ok(Message::Hello(hello)) => {
                 self.hello(*hello).await?;
                 timer.as_mut().reset(self.next_deadline());
@@ -315,6 +321,8 @@ impl Socket {
         if let Some(token) = &hello.token {
             let bearer = Bearer::of_token(&self.state, token).map_err(|problem| End::refused(&problem))?;
             self.set_bearer(bearer);
+        } else if let Some(bearer) = &self.bearer {
+            bearer.count(&self.state).map_err(|problem| End::refused(&problem))?;
         }
         let Some(bearer) = &self.bearer else { return Err(End::refused(&Problem::TokenMissing)) };
         for (profile, _) in &hello.profiles {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::socket::Socket;
+use crate::support::cluster::Cluster;
 use crate::support::dice::Dice;
 use crate::support::http::Client;
 use crate::support::patience::{SOON, eventually, throughout};
@@ -19,6 +20,19 @@ impl Players<'_> {
     fn keep(&self) -> Result<(), String> {
         self.0.iter().try_for_each(|(client, session)| renew(client, session).map_err(|trouble| format!("{session}: {trouble}")))
     }
+}
+
+/// The socket of the player that is let in too late.
+fn watch(cluster: &Cluster) -> Socket {
+    let mut socket = Socket::open(cluster.nodes[1].addresses().http);
+    socket.hello(json!({"token": cluster.token(&["ann", "bob"]), "device_id": "watch", "profiles": ["bob"]}));
+    socket
+}
+
+fn report(socket: &mut Socket, session: &str, position_ms: u64) {
+    let event: Value = json!({"profile_id": "bob", "title_id": "film", "device_id": "watch", "kind": "HEARTBEAT",
+        "position_ms": position_ms, "session_id": session});
+    socket.report(position_ms, &[event]);
 }
 
 #[test]
@@ -60,6 +74,10 @@ fn the_limit_counts_all_regions_is_best_effort_while_they_are_cut_and_exact_agai
     });
     throughout(Duration::from_millis(LEASE_MS), "four play while the regions are cut", || players.keep());
 
+    let mut socket = watch(&cluster);
+    report(&mut socket, &late[1].1, 1_000);
+    assert_eq!(socket.expect("ack")["accepted"], 1);
+
     cluster.heal();
     players.0.truncate(2);
     for (client, session) in &late {
@@ -71,6 +89,16 @@ fn the_limit_counts_all_regions_is_best_effort_while_they_are_cut_and_exact_agai
             }
         });
     }
+    let told = |socket: &mut Socket| {
+        let (bye, close) = socket.goodbye();
+        assert_eq!((&bye["code"], &bye["session_id"], close), (&json!("too_many_streams"), &json!(late[1].1), 1008));
+    };
+    told(&mut socket);
+    // Who comes back with it is told again, and after what it reported was acknowledged: or it would report that for ever.
+    let mut again = watch(&cluster);
+    report(&mut again, &late[1].1, 2_000);
+    assert_eq!(again.expect("ack")["accepted"], 1);
+    told(&mut again);
     throughout(Duration::from_secs(1), "the earlier ones keep theirs", || players.keep());
     for client in [&eu, &us] {
         assert!(is_refused(&start(client, "ann", "laptop"), "too_many_streams"));

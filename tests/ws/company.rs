@@ -177,7 +177,7 @@ fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
 }
 
 #[test]
-fn a_session_over_the_limit_is_told_by_bye() {
+fn a_session_within_the_limit_is_told_nothing() {
     let keys = Keys::new();
     let node = keys.node_with(&[("LEFTOFF_LIMITS__STREAMS_MAX", "1")]);
     let token = keys.token("a", &["--profile", "ada"]);

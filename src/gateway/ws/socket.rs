@@ -34,6 +34,8 @@ const HELLO_TIME: Duration = Duration::from_secs(10);
 const TOKEN_TIME_MIN: Duration = Duration::from_secs(1);
 /// How long a client may take to answer a goodbye.
 const GOODBYE_TIME: Duration = Duration::from_secs(1);
+/// How long a socket that has lost its stream waits for what it reported to be durable: it is acknowledged first.
+const LAST_WORDS_TIME: Duration = Duration::from_secs(2);
 /// Messages in a row that cannot be understood.
 const FAULTS_COUNT_MAX: u32 = 32;
 /// Frames read in one go, before anything else has its turn.
@@ -88,6 +90,8 @@ pub(super) struct Socket {
     in_flight_count: usize,
     in_flight_bytes: usize,
     faults: u32,
+    // A session that has lost its stream, and when that is said at the latest.
+    lost: Option<(SessionId, Instant)>,
     // Something was said that has not been flushed.
     has_said: bool,
     submissions: Vec<Submission>,
@@ -112,6 +116,7 @@ impl Socket {
             in_flight_count: 0,
             in_flight_bytes: 0,
             faults: 0,
+            lost: None,
             has_said: false,
             submissions: Vec::new(),
         };
@@ -149,7 +154,7 @@ impl Socket {
                 () = timer.as_mut() => Woken::Timer,
             };
             let done = match woken {
-                Woken::Delivery(Ok(delivery)) => self.deliver(delivery).await,
+                Woken::Delivery(Ok(delivery)) => self.deliver(delivery, &mut timer).await,
                 Woken::Delivery(Err(problem)) => Err(End::refused(&problem)),
                 Woken::Frame(frame) => self.take_turn(frame, &mut timer).await,
                 Woken::Timer => self.look_at_the_clock(&mut timer).await,
@@ -162,10 +167,11 @@ impl Socket {
 
     /// Whether more may be read from the client.
     const fn has_room(&self) -> bool {
-        self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
+        self.lost.is_none()
+            && self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
     }
 
-    async fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
+    async fn deliver(&mut self, delivery: Delivery, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
         for answer in delivery.answers {
             self.in_flight_count = self.in_flight_count.saturating_sub(1);
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(answer.asked_bytes);
@@ -178,6 +184,10 @@ impl Socket {
             self.say(news).await?;
         }
         if let Some(session) = delivery.lost_stream {
+            self.lost = Some((session, Instant::now() + LAST_WORDS_TIME));
+            timer.as_mut().reset(self.next_deadline());
+        }
+        if let Some((session, _)) = self.lost.take_if(|_| self.in_flight_count == 0) {
             return Err(End::LostStream(session));
         }
         if delivery.stopping {
@@ -361,7 +371,8 @@ impl Socket {
     fn next_deadline(&self) -> Instant {
         let tick = Instant::now() + (self.idle / 3).min(self.company.renewal());
         let hello = if self.bearer.is_none() { self.begun + HELLO_TIME } else { tick };
-        tick.min(hello).min(self.expires.unwrap_or(tick))
+        let lost = self.lost.as_ref().map_or(tick, |(_, until)| *until);
+        tick.min(hello).min(lost).min(self.expires.unwrap_or(tick))
     }
 
     async fn look_at_the_clock(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
@@ -369,6 +380,9 @@ impl Socket {
         let now = Instant::now();
         if self.expires.is_some_and(|expires| expires <= now) {
             return Err(End::refused(&Problem::Token(crate::replica::TokenError::Expired)));
+        }
+        if let Some((session, _)) = self.lost.take_if(|(_, until)| *until <= now) {
+            return Err(End::LostStream(session));
         }
         if self.bearer.is_none() && self.begun + HELLO_TIME <= now {
             return Err(End::refused(&Problem::TokenMissing));

@@ -177,6 +177,29 @@ fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
 }
 
 #[test]
+fn a_socket_in_a_party_with_two_profiles_stays_with_the_one_that_is_left() {
+    let keys = Keys::new();
+    let node = keys.node();
+    let (both, ada) = (keys.token("a", &["--profile", "ada", "--profile", "bob"]), keys.token("a", &["--profile", "ada"]));
+    let http = node.http.with_token(both.clone());
+    let host = json!({"profile_id": "ada", "device_id": "tv", "title_id": "film"});
+    let party = http.post("/v1/parties", &host).json();
+    let (id, invite) = (party["id"].clone(), party["invite"].clone());
+    let mut socket = Socket::open(node.http.address);
+    socket.hello(json!({"token": both, "device_id": "tv", "profiles": ["ada", "bob"]}));
+    for profile in ["ada", "bob"] {
+        socket.send(&json!({"type": "party.join", "id": id, "token": invite, "profile_id": profile}));
+        socket.wait_for_party("it has joined", |_| true);
+    }
+    socket.send(&json!({"type": "hello", "token": ada, "device_id": "tv", "profiles": ["ada"]}));
+    while socket.next()["type"] != "welcome" {}
+    let path = format!("/v1/parties/{}/control", id.as_str().unwrap());
+    let command = json!({"profile_id": "ada", "device_id": "tv", "position_ms": 60_000});
+    assert_eq!(http.post(&path, &command).status, 200);
+    socket.wait_for_party("it is told where everybody is", |party| party["anchor"]["position_ms"] == 60_000);
+}
+
+#[test]
 fn a_session_within_the_limit_is_told_nothing() {
     let keys = Keys::new();
     let node = keys.node_with(&[("LEFTOFF_LIMITS__STREAMS_MAX", "1")]);

@@ -115,7 +115,7 @@ impl Company {
         self.joined = stay;
         let gone: Vec<Joined> = gone;
         for joined in gone {
-            self.state.pushes().leave_circle(&joined.about, self.outbox.id());
+            self.leave_circle_if_alone(&joined.party);
         }
         for present in &self.present {
             self.say_present(present);
@@ -276,10 +276,15 @@ impl Company {
         let core = self.state.core();
         core.ephemeral().leave_party(system::monotonic_now(), core.tick(system::wall_now()), &party, &profile, &device);
         self.joined.retain(|joined| (&joined.party, &joined.profile, &joined.device) != (&party, &profile, &device));
-        if !self.joined.iter().any(|joined| joined.party == party) {
-            self.state.pushes().leave_circle(&About::Party(party), self.outbox.id());
-        }
+        self.leave_circle_if_alone(&party);
         Ok(())
+    }
+
+    /// Is told of a party no more, unless another profile or device of this socket is still in it.
+    fn leave_circle_if_alone(&self, party: &PartyId) {
+        if !self.joined.iter().any(|joined| joined.party == *party) {
+            self.state.pushes().leave_circle(&About::Party(party.clone()), self.outbox.id());
+        }
     }
 
     /// Puts everybody in a place, or says who may.

@@ -108,7 +108,7 @@ pub const MESSAGE_ID_BYTES_MAX: usize = 64;
 /// Pushes that wait for one reader. With more it is told from the store once it reads again, which costs no memory.
 pub const PUSHES_WAITING_COUNT_MAX: usize = 64;
 
-/// Registers read at once for a reader that has fallen behind.
+/// Registers handed at once to a reader that has fallen behind; one of its profiles after the other is read for them.
 pub const CATCH_UP_COUNT_MAX: usize = 128;
 
 /// Readers that catch up at the same time.

@@ -55,7 +55,7 @@ pub(crate) struct Pushes {
     line: Arc<Line>,
     // Held while something is recorded for readers, until it is noted whose it is.
     recording: Mutex<()>,
-    catching_up: Semaphore,
+    catching_up: Arc<Semaphore>,
     stopping: AtomicBool,
     flushed: OnceLock<WatchId>,
     me: Weak<Self>,
@@ -76,7 +76,7 @@ impl Pushes {
             next_id: AtomicU64::new(1),
             line: Arc::default(),
             recording: Mutex::default(),
-            catching_up: Semaphore::new(CATCHING_UP_COUNT_MAX),
+            catching_up: Arc::new(Semaphore::new(CATCHING_UP_COUNT_MAX)),
             stopping: AtomicBool::new(false),
             flushed: OnceLock::new(),
             me: Weak::clone(me),
@@ -103,7 +103,7 @@ impl Pushes {
         &self.core
     }
 
-    const fn catching_up(&self) -> &Semaphore {
+    const fn catching_up(&self) -> &Arc<Semaphore> {
         &self.catching_up
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::task::JoinHandle;
 
 use super::Pushes;
-use super::catch_up::{CaughtUp, Missed, catch_up};
+use super::catch_up::{CaughtUp, Missed, Reached, catch_up};
 use super::outbox::{Delivery, Outbox, Push, PushKind};
 use super::topic::Topic;
 use crate::gateway::cursor::{cursor, of_reset, parse};
@@ -18,6 +18,7 @@ use crate::store::Seq;
 struct Followed {
     topic: Arc<Topic>,
     after: Seq,
+    erased: Seq,
     reset: bool,
 }
 
@@ -71,13 +72,13 @@ impl Reader {
                 (Some(known), None) => Followed { after: known.after.max(self.told), ..known },
                 (None, None) => {
                     added.push(self.followed.len());
-                    Followed { topic: self.pushes.subscribe(&profile, &self.outbox), after: Seq(0), reset: false }
+                    Followed { topic: self.pushes.subscribe(&profile, &self.outbox), after: Seq(0), erased: Seq(0), reset: false }
                 }
                 (known, Some(since)) => {
                     behind = true;
                     let topic = known.map_or_else(|| self.pushes.subscribe(&profile, &self.outbox), |known| known.topic);
                     let after = parse(self.pushes.core().store(), &since);
-                    Followed { topic, after: after.unwrap_or_default(), reset: after.is_none() }
+                    Followed { topic, after: after.unwrap_or_default(), erased: Seq(0), reset: after.is_none() }
                 }
             };
             self.followed.push(followed);
@@ -144,14 +145,13 @@ impl Reader {
     }
 
     fn hand_out(&mut self, caught_up: CaughtUp, delivery: &mut Delivery) {
-        let CaughtUp { pushes, until, more } = caught_up;
+        let CaughtUp { pushes, reached, until, more } = caught_up;
         if !more {
             self.outbox.drop_shown(&pushes);
         }
         self.told = until.max(self.told);
-        for followed in &mut self.followed {
-            followed.after = followed.after.max(until);
-            followed.reset = false;
+        for (followed, Reached { after, erased }) in self.followed.iter_mut().zip(reached) {
+            (followed.after, followed.erased, followed.reset) = (followed.after.max(after), followed.erased.max(erased), false);
         }
         delivery.pushes.extend(pushes);
     }
@@ -161,17 +161,22 @@ impl Reader {
         let missed: Vec<Missed> = self
             .followed
             .iter()
-            .map(|Followed { topic, after, reset }| {
+            .map(|Followed { topic, after, erased, reset }| {
                 let after = if *reset { Seq(0) } else { told.max(*after) };
-                Missed { topic: Arc::clone(topic), after, reset: *reset }
+                Missed { topic: Arc::clone(topic), reached: Reached { after, erased: *erased }, reset: *reset }
             })
             .collect();
         let (pushes, outbox) = (Arc::clone(&self.pushes), Arc::clone(&self.outbox));
         self.catching_up = Some(tokio::spawn(async move {
             // Never closed.
-            let Ok(_place) = pushes.catching_up().acquire().await else { return Err(Problem::Internal) };
+            let Ok(place) = Arc::clone(pushes.catching_up()).acquire_owned().await else { return Err(Problem::Internal) };
             let core = Arc::clone(pushes.core());
-            let read = tokio::task::spawn_blocking(move || catch_up(&core, &outbox, &missed).map_err(Problem::from));
+            let read = tokio::task::spawn_blocking(move || {
+                let caught_up = catch_up(&core, &outbox, &missed).map_err(Problem::from);
+                // Not before: a reader that is gone leaves its read behind.
+                drop(place);
+                caught_up
+            });
             read.await.unwrap_or(Err(Problem::Internal))
         }));
     }

@@ -167,8 +167,7 @@ impl Socket {
 
     /// Whether more may be read from the client.
     const fn has_room(&self) -> bool {
-        self.lost.is_none()
-            && self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
+        self.lost.is_none() && self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
     }
 
     async fn deliver(&mut self, delivery: Delivery, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {

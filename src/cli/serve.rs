@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Development: data under ./leftoff-data, certificates made on the first start, tokens off, loopback only
     #[arg(long)]
     dev: bool,
-    /// Check the configuration and end
+    /// Check the configuration, look at the files it names, and end
     #[arg(long)]
     check: bool,
 }
@@ -27,6 +27,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let config = read().map_err(|error| Failure::of("configuration", &error))?;
     if args.check {
         output::line("the configuration is sound")?;
+        // It may be checked where they are not, so that is no fault of the configuration.
+        for told in daemon::unusable_files(&config) {
+            output::note(format!("the node would not start here: {told}"));
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let (dev, data_dir) = (config.dev, config.data_dir.clone());

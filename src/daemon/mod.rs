@@ -19,7 +19,9 @@ mod view;
 
 pub use self::addresses::Addresses;
 pub use self::certificates::DEV_CERTIFICATES;
+pub(crate) use self::config::check_label;
 pub use self::config::{Config, ConfigError, ConfigProblem, LogFormat, TlsFiles};
+pub(crate) use self::node::unusable_files;
 pub use self::node::{Node, StartError};
 pub use self::process::{RunError, run};
 pub use self::telemetry::TelemetryError;

@@ -352,6 +352,26 @@ fn await_reconciliation(running: &Arc<Running>, has_peers: bool) {
     });
 }
 
+/// What of the files that a configuration names would keep a node from starting here, each with its key. Those of development are made at the
+/// first start.
+pub(crate) fn unusable_files(config: &Config) -> Vec<String> {
+    let mut told = Vec::new();
+    let mut tell = |key: &str, error: &dyn std::error::Error| told.push(format!("{key}: {error}"));
+    if let Some(Err(error)) = config.https.as_ref().map(Https::load) {
+        tell("gateway.cert_file and key_file", &error);
+    }
+    if let Some(Err(error)) = config.keys.as_ref().map(KeySet::load) {
+        tell("auth", &error);
+    }
+    if let Some(Err(error)) = config.secret_file.as_deref().map(certificates::read_secret) {
+        tell("cluster.secret_file", &error);
+    }
+    if let Err(error) = net_config(config, config.tls.as_ref()) {
+        tell("tls", &error);
+    }
+    told
+}
+
 /// Who the node is among nodes.
 struct Identity {
     key_secret: [u8; 16],

@@ -266,6 +266,21 @@ fn wrong_usage_exits_with_2() {
 }
 
 #[test]
+fn a_check_tells_what_a_start_would_fail_at() {
+    let check = |settings: &[(&str, &str)]| leftoff().args(["serve", "--dev", "--check"]).envs(settings.iter().copied()).output().unwrap();
+    let loud = check(&[("LEFTOFF_LOG__FILTER", "leftoff=loud")]);
+    assert_eq!(loud.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&loud.stderr).contains("log.filter = leftoff=loud"), "{loud:?}");
+    // The files may be elsewhere, so they are told of and no fault.
+    let missing = check(&[("LEFTOFF_AUTH__KEY_FILES", "/nowhere.pem"), ("LEFTOFF_CLUSTER__SECRET_FILE", "/nowhere.secret")]);
+    assert!(missing.status.success(), "{missing:?}");
+    let told = String::from_utf8_lossy(&missing.stderr);
+    assert!(told.contains("auth: /nowhere.pem") && told.contains("cluster.secret_file"), "{told}");
+    let sound = check(&[]);
+    assert!(sound.status.success() && sound.stderr.is_empty(), "{sound:?}");
+}
+
+#[test]
 fn the_example_configuration_is_sound() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("leftoff.example.toml");
     let output = leftoff().args(["serve", "--check", "--config"]).arg(example).output().unwrap();

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
+
 use super::raw::{RawAuth, RawGateway, RawLimits, RawStore, RawTls};
 use super::{ConfigError, ConfigProblem, TlsFiles};
 use crate::gateway::auth::KeyFiles;
@@ -75,8 +77,8 @@ impl Check {
             self.problem(key, "(nothing)", "must be set");
             return String::new();
         };
-        if !is_label(name) {
-            self.problem(key, name, "must be 1 to 40 of a-z, 0-9 and '-', neither first nor last a '-'");
+        if let Err(reason) = check_label(name) {
+            self.problem(key, name, format!("must be {reason}"));
         }
         name.to_owned()
     }
@@ -150,6 +152,14 @@ impl Check {
             self.problem(key, texts.join(", "), error.to_string());
             Origins::default()
         })
+    }
+
+    pub(super) fn filter(&mut self, key: &'static str, value: Option<&str>, default: &str) -> String {
+        let filter = self.text(key, value, default);
+        if let Err(error) = EnvFilter::try_new(&filter) {
+            self.problem(key, &filter, error.to_string());
+        }
+        filter
     }
 
     pub(super) fn file(&mut self, key: &'static str, value: Option<&str>, required: bool) -> Option<PathBuf> {
@@ -231,9 +241,11 @@ impl Check {
     }
 }
 
-fn is_label(text: &str) -> bool {
+/// Checks a name that is to stand in a certificate; answers what it must be.
+pub(crate) fn check_label(text: &str) -> Result<(), &'static str> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-')
+    let is_label = (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-');
+    if is_label { Ok(()) } else { Err("1 to 40 of a-z, 0-9 and '-', neither first nor last a '-'") }
 }
 
 fn is_host_port(text: &str) -> bool {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use self::check::check_label;
 use self::check::Check;
 use self::raw::Raw;
 use crate::ephemeral::EphemeralOptions;
@@ -228,7 +229,7 @@ impl Config {
                 },
                 ..CoreOptions::default()
             },
-            log_filter: check.text("log.filter", raw.log.filter.as_deref(), "info"),
+            log_filter: check.filter("log.filter", raw.log.filter.as_deref(), "info"),
             log_format: check.word("log.format", raw.log.format.as_deref(), &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
             dev,
         };

@@ -7,6 +7,7 @@ use clap::Subcommand;
 
 use super::failure::Failure;
 use super::output;
+use crate::daemon::check_label;
 use crate::daemon::certificates::{self, CA_FILE, CA_KEY_FILE, SECRET_FILE};
 
 /// Make the cluster's authority, and certificates for its nodes
@@ -56,10 +57,5 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn node_name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=40).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-') && !text.ends_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err("a name is 1 to 40 of a-z, 0-9 and '-', neither first nor last a '-'".to_owned())
-    }
+    check_label(text).map(|()| text.to_owned()).map_err(|reason| format!("a name is {reason}"))
 }

@@ -94,8 +94,7 @@ pub fn issue_node(folder: &Path, name: &str, hosts: &[String]) -> Result<TlsFile
     }
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let certificate = params.signed_by(&key, &issuer)?;
-    let files =
-        TlsFiles { ca: folder.join(CA_FILE), cert: folder.join(format!("{name}.pem")), key: folder.join(format!("{name}.key.pem")) };
+    let files = node_files(folder, name);
     write_new(&files.key, key.serialize_pem().as_bytes(), true)?;
     write_new(&files.cert, certificate.pem().as_bytes(), false)?;
     Ok(files)

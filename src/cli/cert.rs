@@ -7,8 +7,8 @@ use clap::Subcommand;
 
 use super::failure::Failure;
 use super::output;
-use crate::daemon::check_label;
 use crate::daemon::certificates::{self, CA_FILE, CA_KEY_FILE, SECRET_FILE};
+use crate::daemon::check_label;
 
 /// Make the cluster's authority, and certificates for its nodes
 #[derive(Debug, clap::Args)]

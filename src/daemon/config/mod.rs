@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use self::check::check_label;
 use self::check::Check;
+pub(crate) use self::check::check_label;
 use self::raw::Raw;
 use crate::ephemeral::EphemeralOptions;
 use crate::gateway::auth::KeyFiles;

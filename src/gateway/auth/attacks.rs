@@ -385,3 +385,33 @@ fn a_weak_or_foreign_key_is_not_taken() {
         assert!(error.contains(told), "{error}");
     }
 }
+
+/// Public keys of RSA with a modulus of so many bits, as PEM and in a key set. Nobody has their other halves.
+fn rsa_keys(bits: usize) -> (String, Value) {
+    let mut modulus = vec![0xff; bits.div_ceil(8)];
+    modulus[0] >>= modulus.len() * 8 - bits;
+    let jwks = json!({"keys": [{"kty": "RSA", "n": base64url(&modulus), "e": "AQAB"}]});
+    let long = |length: usize| [0x82, (length >> 8) as u8, length as u8];
+    if modulus[0] & 0x80 != 0 {
+        // Or it would be negative.
+        modulus.insert(0, 0);
+    }
+    let integer = [&[0x02][..], &long(modulus.len()), &modulus, &[0x02, 0x03, 0x01, 0x00, 0x01]].concat();
+    let der = [&[0x30][..], &long(integer.len()), &integer].concat();
+    let mut text = base64url(&der).replace('-', "+").replace('_', "/");
+    text.push_str(&"=".repeat((4 - text.len() % 4) % 4));
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    (format!("-----BEGIN RSA PUBLIC KEY-----\n{}\n-----END RSA PUBLIC KEY-----\n", lines.join("\n")), jwks)
+}
+
+#[test]
+fn keys_of_rsa_have_as_many_bits_as_can_be_trusted_and_verified() {
+    for (bits, fits) in [(1_936, false), (2_047, false), (2_048, true), (3_072, true), (4_096, true), (4_097, false), (8_192, false)] {
+        let (pem, jwks) = rsa_keys(bits);
+        let taken = [KeySet::default().add_pem(pem.as_bytes()), KeySet::default().add_jwks(jwks.to_string().as_bytes())];
+        for taken in taken {
+            assert_eq!(taken.is_ok(), fits, "{bits} bits: {taken:?}");
+            assert!(fits || taken.unwrap_err().contains(&format!("2048 bits and at most 4096, not {bits}")));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The keys that tokens are verified with, from files: PEM, JWKS, and a shared secret where that is configured.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
@@ -11,8 +12,8 @@ const FILE_BYTES_MAX: u64 = 256 << 10;
 const KEYS_COUNT_MAX: usize = 32;
 /// A shared secret has at least the bytes of the hash it is used with (RFC 7518, section 3.2).
 const SECRET_BYTES_MIN: usize = 32;
-/// RSA keys have at least 2,048 bits (RFC 7518, section 3.3).
-const RSA_BYTES_MIN: usize = 256;
+/// RSA keys have at least 2,048 bits (RFC 7518, section 3.3), and at most as many as can be verified here.
+const RSA_BITS: RangeInclusive<usize> = 2_048..=4_096;
 /// An uncompressed point on P-256.
 const P256_POINT_BYTES: usize = 65;
 
@@ -131,9 +132,7 @@ impl KeySet {
             }
             (Algorithm::ES256, key)
         } else if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
-            if key.try_get_as_bytes().is_ok_and(|der| der.len() < RSA_BYTES_MIN) {
-                return Err("an RSA key must have at least 2048 bits".to_owned());
-            }
+            check_rsa_bits(key.try_get_as_bytes().ok().and_then(pkcs1_modulus).map(|modulus| bits(modulus.iter().copied(), 8)))?;
             (Algorithm::RS256, key)
         } else {
             return Err("not a public key in PEM (Ed25519, P-256 or RSA)".to_owned());
@@ -168,8 +167,10 @@ fn jwk_algorithm(jwk: &Jwk) -> Result<Algorithm, String> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::RSA(key) if key.n.len() * 3 / 4 >= RSA_BYTES_MIN => Algorithm::RS256,
-        AlgorithmParameters::RSA(_) => return Err("an RSA key must have at least 2048 bits".to_owned()),
+        AlgorithmParameters::RSA(key) => {
+            check_rsa_bits(base64url_digits(&key.n).map(|digits| bits(digits, 6).saturating_sub(6 * key.n.len() % 8)))?;
+            Algorithm::RS256
+        }
         AlgorithmParameters::OctetKey(_) => {
             return Err("a shared secret does not belong into a key set; see auth.hs256_secret_file".to_owned());
         }
@@ -183,6 +184,55 @@ fn jwk_algorithm(jwk: &Jwk) -> Result<Algorithm, String> {
         Some(other) => return Err(format!("algorithm {other} is not taken")),
     };
     if named == algorithm { Ok(algorithm) } else { Err(format!("algorithm {named:?} does not fit its key")) }
+}
+
+fn check_rsa_bits(bits: Option<usize>) -> Result<(), String> {
+    match bits {
+        Some(bits) if RSA_BITS.contains(&bits) => Ok(()),
+        Some(bits) => Err(format!("an RSA key must have at least {} bits and at most {}, not {bits}", RSA_BITS.start(), RSA_BITS.end())),
+        None => Err("an RSA key without a modulus".to_owned()),
+    }
+}
+
+/// How many bits a number has whose digits, the highest first, have `width` bits each.
+fn bits(digits: impl Iterator<Item = u8>, width: usize) -> usize {
+    let mut digits = digits.skip_while(|digit| *digit == 0);
+    let Some(first) = digits.next() else { return 0 };
+    first.ilog2() as usize + 1 + width * digits.count()
+}
+
+fn base64url_digits(text: &str) -> Option<impl Iterator<Item = u8>> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => None,
+    };
+    text.bytes().map(digit).collect::<Option<Vec<u8>>>().map(Vec::into_iter)
+}
+
+/// The modulus in a public key of RSA: the first number of a sequence (RFC 8017, appendix A.1.1).
+fn pkcs1_modulus(der: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    const INTEGER: u8 = 0x02;
+    der_value(der_value(der, SEQUENCE)?, INTEGER)
+}
+
+fn der_value(der: &[u8], tag: u8) -> Option<&[u8]> {
+    let rest = der.strip_prefix(&[tag])?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        // So many bytes of length follow.
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+        _ => return None,
+    };
+    rest.get(..length)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, KeyError> {

@@ -119,6 +119,10 @@ impl Streaming {
             // An id without data is remembered by the client, and shown to nobody.
             return Some(format!("retry: {RETRY_MS}\nid: {}\n\n", self.reader.cursor()));
         }
+        // First: a reader of a profile that changes all the time never waits, and its token ends all the same.
+        if self.expires.is_some_and(|expires| expires <= Instant::now()) {
+            return Some(self.bye("token_expired", 0));
+        }
         let silent_until = Instant::now() + COMMENT_INTERVAL;
         let until = self.expires.map_or(silent_until, |expires| expires.min(silent_until));
         let delivery = match tokio::time::timeout_at(until, self.reader.next()).await {
@@ -149,5 +153,30 @@ impl Streaming {
         self.has_ended = true;
         let retry = if retry_ms > 0 { format!("retry: {retry_ms}\n") } else { String::new() };
         format!("{retry}event: bye\ndata: {{\"type\":\"bye\",\"code\":\"{code}\",\"retry_after_ms\":{retry_ms}}}\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gateway::GatewayOptions;
+    use crate::replica::{Core, CoreOptions};
+    use crate::store::{Epoch, Fresh, ReplicaId, Store, StoreOptions};
+
+    #[tokio::test]
+    async fn a_stream_that_always_has_something_to_say_ends_with_its_token_too() {
+        let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(1) };
+        let core = Arc::new(Core::new(Store::in_memory(StoreOptions::small(), fresh), CoreOptions::default()));
+        let state = GatewayState::new(core, None, GatewayOptions::default());
+        let reader = state.pushes().open(1).unwrap();
+        let mut streaming = Streaming { reader, expires: Some(Instant::now()), is_new: true, has_ended: false };
+        assert!(streaming.next().await.unwrap().starts_with("retry"));
+        // It is there to be handed out at once.
+        state.stop_pushes();
+        let last = streaming.next().await.unwrap();
+        assert!(last.contains("token_expired"), "{last}");
+        assert_eq!(streaming.next().await, None);
     }
 }

@@ -163,13 +163,16 @@ fn record(core: &Core, pushes: &Weak<Pushes>, jumps: &Jumps, submissions: Vec<Su
     let mut batch: Vec<Submission> = Vec::new();
     let mut count = 0;
     for mut submission in submissions {
-        jumps.judge(together.now, &mut submission.batch, &mut together.judged);
-        let events = submission.batch.events.len();
-        if count + events > EVENTS_COUNT_MAX {
+        // With each report that is guessed at, one may come along that was kept back.
+        let events_max = submission.batch.events.len() * if submission.batch.guess_moves { 2 } else { 1 };
+        if count + events_max > EVENTS_COUNT_MAX {
+            // What the next batch makes of its players builds on this one, as far as it was recorded.
             together.record(std::mem::take(&mut batch));
+            together.judged = Judged::default();
             count = 0;
         }
-        count += events;
+        jumps.judge(together.now, &mut submission.batch, &mut together.judged);
+        count += submission.batch.events.len();
         batch.push(submission);
     }
     together.record(batch);

@@ -128,7 +128,16 @@ impl Client {
 
     /// What is at a path, to be read piece by piece.
     pub(super) fn open(&self, path: &str) -> Result<Response<ureq::Body>, Refused> {
-        let mut request = self.agent.get(format!("{}{path}", self.base));
+        self.answered(self.agent.get(format!("{}{path}", self.base)))
+    }
+
+    /// The same of what does not end by itself, until nothing comes of it for so long.
+    pub(super) fn follow(&self, path: &str, silence_max: Duration) -> Result<Response<ureq::Body>, Refused> {
+        let request = self.agent.get(format!("{}{path}", self.base)).config().timeout_per_read(Some(silence_max)).build();
+        self.answered(request)
+    }
+
+    fn answered(&self, mut request: ureq::RequestBuilder<ureq::typestate::WithoutBody>) -> Result<Response<ureq::Body>, Refused> {
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }

@@ -1,6 +1,8 @@
 //! The only file that prints. A closed pipe (`| head`) ends a command quietly.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -109,6 +111,13 @@ pub(super) fn bytes(count: u64) -> String {
         1_048_576..=1_073_741_823 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
         _ => format!("{:.1} GiB", count as f64 / 1_073_741_824.0),
     }
+}
+
+/// Waits.
+pub(super) fn pause(time: Duration) {
+    // Nobody ever sends: only the time ends this.
+    let (_keep, nothing) = channel::<()>();
+    let _ = nothing.recv_timeout(time);
 }
 
 #[cfg(test)]

@@ -5,20 +5,22 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::client::{NodeArgs, Refused, segment};
 use super::failure::Failure;
-use super::output;
+use super::output::{self, pause};
 use crate::sync::Backoff;
 
 /// A node shows that it lives every 15 s; a line silent for three times as long is broken.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// What has been read and not shown. With more, nothing is read, and the node sees that its reader is slow.
+const READ_COUNT_MAX: usize = 64;
 /// The longest line of a stream, in bytes: a register with all its places is far below.
 const LINE_BYTES_MAX: u64 = 1 << 20;
 
@@ -72,21 +74,26 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
         };
         let drawn = getrandom::u32().map_or(0.5, |drawn| f64::from(drawn) / f64::from(u32::MAX));
-        let wait = backoff.next(drawn).max(asked.unwrap_or_default().mul_f64(drawn));
+        let wait = wait(backoff.next(drawn), asked, drawn);
         output::note(format!("{reason}; connecting again in {:.1} s", wait.as_secs_f64()));
         pause(wait);
     }
+}
+
+/// How long to stay away: as long as the node asked at least, and from then on not all at once.
+fn wait(own: Duration, asked: Option<Duration>, drawn: f64) -> Duration {
+    own.max(asked.map_or(Duration::ZERO, |asked| asked + asked.mul_f64(drawn)))
 }
 
 /// Follows one stream until it ends.
 fn follow(args: &Args, cursor: &mut Option<String>, retry: &mut Option<Duration>, connected: &mut impl FnMut()) -> Result<(), Refused> {
     let since = cursor.as_ref().map(|cursor| format!("?since={}", segment(cursor))).unwrap_or_default();
     let client = args.node.client().map_err(Refused::Never)?;
-    let stream = client.open(&format!("/v1/profiles/{}/changes{since}", segment(&args.profile)))?;
+    let stream = client.follow(&format!("/v1/profiles/{}/changes{since}", segment(&args.profile)), SILENCE_MAX)?;
     connected();
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(READ_COUNT_MAX);
     let lines = BufReader::new(stream.into_body().into_reader());
-    // A thread, because a read may wait for ever on a line that is dead. It ends with the connection.
+    // A thread, because a read may wait for long on a line that is dead. It ends with the connection, or soon after nobody listens to it.
     std::thread::Builder::new()
         .name("leftoff-watch".to_owned())
         .spawn(move || read(lines, &sender))
@@ -113,7 +120,7 @@ fn show_all(args: &Args, events: &Receiver<Read>, cursor: &mut Option<String>, r
 }
 
 /// Reads a stream as its format says (WHATWG HTML, section 9.2.6), until it ends or nobody listens.
-fn read(mut lines: impl BufRead, sender: &Sender<Read>) {
+fn read(mut lines: impl BufRead, sender: &SyncSender<Read>) {
     let mut event = Event::default();
     let mut line = String::new();
     loop {
@@ -173,18 +180,13 @@ fn words(kind: &str, change: &Value) -> String {
     }
 }
 
-fn pause(wait: Duration) {
-    let (_keep, nothing) = channel::<()>();
-    let _ = nothing.recv_timeout(wait);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_stream_is_read_event_by_event() {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(READ_COUNT_MAX);
         let text = "retry: 2000\nid: a-1\n\n:\n\nevent: progress\nid: a-2\ndata: {\"x\":\ndata: 1}\n\nid: a-3\ndata: {\"cut";
         read(text.as_bytes(), &sender);
         drop(sender);
@@ -199,6 +201,28 @@ mod tests {
             ],
             "what broke off is no event"
         );
+    }
+
+    #[test]
+    fn a_node_that_asks_to_be_left_alone_is_left_alone_for_as_long() {
+        let (own, asked) = (Duration::from_millis(500), Duration::from_secs(10));
+        for drawn in [0.0, 0.5, 1.0] {
+            assert!((asked..=2 * asked).contains(&wait(own, Some(asked), drawn)));
+        }
+        assert_ne!(wait(own, Some(asked), 0.2), wait(own, Some(asked), 0.7), "not all at once");
+        assert_eq!(wait(own, None, 1.0), own);
+    }
+
+    #[test]
+    fn a_terminal_that_stands_still_stops_the_reading() {
+        let (sender, receiver) = sync_channel(READ_COUNT_MAX);
+        let text = "data: {}\n\n".repeat(10_000);
+        let reading = std::thread::spawn(move || read(text.as_bytes(), &sender));
+        let first: Vec<Read> = receiver.iter().take(READ_COUNT_MAX).collect();
+        assert_eq!(first.len(), READ_COUNT_MAX);
+        assert!(!reading.is_finished(), "what nobody takes is not held");
+        drop(receiver);
+        reading.join().unwrap();
     }
 
     #[test]

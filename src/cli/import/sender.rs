@@ -1,13 +1,10 @@
 //! Batches on their way to a node: of bounded size, tried again while the node is busy, with what it refused told by line.
 
-use std::sync::mpsc::channel;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::cli::client::{Client, Refused};
 use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::output::{self, pause};
 use crate::progress::PlaybackEvent;
 use crate::time::system::wall_now;
 
@@ -102,11 +99,4 @@ impl<'a> Sender<'a> {
     pub(super) fn refused(&self) -> u64 {
         self.refused
     }
-}
-
-/// Waits as long as the node asked to be left alone.
-fn pause(time: Duration) {
-    // Nobody ever sends: only the time ends this.
-    let (_keep, nothing) = channel::<()>();
-    let _ = nothing.recv_timeout(time);
 }

@@ -1,5 +1,7 @@
 //! Batches on their way to a node: of bounded size, tried again while the node is busy, with what it refused told by line.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::cli::client::{Client, Refused};
@@ -11,6 +13,10 @@ use crate::time::system::wall_now;
 /// Events in one batch: well below what a node takes, so that one that grows by its ids stays below it too.
 const BATCH_COUNT: usize = 500;
 const ATTEMPTS_COUNT_MAX: u32 = 60;
+/// How often the same events are sent that a node refuses because there are too many of their profile.
+const ROUNDS_COUNT_MAX: u32 = 600;
+/// How long they are kept back where it does not say.
+const HELD_BACK_TIME: Duration = Duration::from_secs(1);
 /// Refusals told one by one; the others are counted.
 const TOLD_COUNT_MAX: u64 = 20;
 
@@ -47,22 +53,39 @@ impl<'a> Sender<'a> {
 
     /// Sends what is gathered; on return the node has it on its disk.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        if self.events.is_empty() {
-            return Ok(());
+        let mut round = 1;
+        while !self.events.is_empty() {
+            let answer = self.send()?;
+            self.take(&answer, round < ROUNDS_COUNT_MAX);
+            if !self.events.is_empty() {
+                pause(HELD_BACK_TIME);
+            }
+            round += 1;
         }
-        let answer = self.send()?;
-        self.sent += self.events.len() as u64;
-        self.accepted += output::number(&answer, "accepted");
+        Ok(())
+    }
+
+    /// Takes an answer. What the node has refused only for now stays here, in its order: left out, it would be lost, and a repeat of the import
+    /// would lose it again.
+    fn take(&mut self, answer: &Value, may_stay: bool) {
+        let mut kept = Vec::new();
+        self.accepted += output::number(answer, "accepted");
         for refused in answer["refused"].as_array().into_iter().flatten() {
-            let line = self.lines.get(output::number(refused, "index") as usize).copied().unwrap_or(0);
+            let index = output::number(refused, "index") as usize;
+            if may_stay && refused["code"] == "rate_limited" && index < self.events.len() {
+                kept.push(index);
+                continue;
+            }
             self.refused += 1;
             if self.refused <= TOLD_COUNT_MAX {
+                let line = self.lines.get(index).copied().unwrap_or(0);
                 output::note(format!("line {line} refused: {} ({})", output::text(refused, "reason"), output::text(refused, "code")));
             }
         }
-        self.events.clear();
-        self.lines.clear();
-        Ok(())
+        kept.sort_unstable();
+        self.sent += (self.events.len() - kept.len()) as u64;
+        self.events = kept.iter().map(|index| self.events[*index].clone()).collect();
+        self.lines = kept.iter().map(|index| self.lines[*index]).collect();
     }
 
     fn send(&self) -> Result<Value, Failure> {

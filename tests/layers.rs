@@ -196,3 +196,18 @@ fn planted_violations_are_found() {
     assert_eq!(violations("tests/long.rs", &"//! long\n".repeat(601)).len(), 1);
     assert_eq!(violations("tests/long.rs", &"//! long\n".repeat(600)).len(), 0);
 }
+
+#[test]
+fn every_figure_is_described() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let figures = fs::read_to_string(root.join("daemon/figures.rs")).unwrap();
+    let (describing, _) = figures.split_once("/// Gathers samples").unwrap();
+    let mut files = Vec::new();
+    for module in ["daemon", "gateway", "net"] {
+        sources(&root.join(module), &mut files);
+    }
+    let texts: Vec<String> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let names = texts.iter().flat_map(|text| text.match_indices("\"leftoff_").map(|(index, _)| identifier(&text[index + 1..])));
+    let undescribed: Vec<&str> = names.filter(|name| !describing.contains(&format!("\"{name}\""))).collect();
+    assert!(undescribed.is_empty(), "{undescribed:?}");
+}

@@ -33,16 +33,24 @@ fn describe() {
         "leftoff_http_request_duration_seconds",
         "Time from a request's headers to its answer, by route, method and status."
     );
+    describe_histogram!(
+        "leftoff_http_lasting_request_duration_seconds",
+        "The same of polls, and of what opens event streams and WebSockets."
+    );
     describe_counter!("leftoff_http_connections_refused_total", "Connections closed because as many as allowed were open.");
     describe_counter!("leftoff_tls_handshakes_failed_total", "TLS handshakes that failed or took too long.");
-    describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP, repeats included.");
-    describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP, by code.");
+    describe_counter!("leftoff_events_accepted_total", "Events that were accepted over HTTP and WebSockets, repeats included.");
+    describe_counter!("leftoff_events_refused_total", "Events that were refused over HTTP and WebSockets, by code.");
     describe_counter!(
         "leftoff_heartbeats_coalesced_total",
         "Heartbeats of profiles over their rate that a newer one of the same playhead stands for."
     );
     describe_gauge!("leftoff_profiles_held_back", "Profiles over their rate some of whose heartbeats wait.");
     describe_counter!("leftoff_problems_total", "Requests that were answered with a problem, by code.");
+    describe_counter!("leftoff_connections_cut_off_total", "Connections that were cut because their clients took nothing of what was sent.");
+    describe_gauge!("leftoff_push_readers", "WebSockets, event streams and polls that are open.");
+    describe_counter!("leftoff_push_readers_fell_behind_total", "Readers that were slower than what they follow, and read the store.");
+    describe_counter!("leftoff_pushes_total", "Changes that were pushed, once for each reader.");
     describe_gauge!("leftoff_build_info", "Always 1; the version is a label.");
     describe_gauge!("leftoff_ready", "1 while the node serves, else 0.");
     describe_gauge!("leftoff_playheads", "Playheads remembered for clients that run none.");

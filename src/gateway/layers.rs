@@ -19,6 +19,8 @@ use crate::time::system;
 
 const REQUEST_ID: &str = "x-request-id";
 const REQUEST_ID_BYTES_MAX: usize = 64;
+/// Where the durations of requests that last are counted, apart from those of all others.
+const LASTING_FIGURE: &str = "leftoff_http_lasting_request_duration_seconds";
 
 /// The settings of [`request_layers`].
 #[derive(Clone)]
@@ -63,7 +65,9 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
     }
     let seconds = system::monotonic_now().saturating_since(begun).as_secs_f64();
     let code = response.status().as_u16().to_string();
-    metrics::histogram!("leftoff_http_request_duration_seconds", "route" => route.clone(), "method" => known_method(&method), "code" => code)
+    // A poll lasts for as long as nothing changes, which says nothing of how soon requests are answered.
+    let figure = if super::LASTING.contains(&route.as_str()) { LASTING_FIGURE } else { "leftoff_http_request_duration_seconds" };
+    metrics::histogram!(figure, "route" => route.clone(), "method" => known_method(&method), "code" => code)
         .record(seconds);
     if response.status().is_server_error() {
         tracing::warn!(%request_id, method, route, status = response.status().as_u16(), "request failed");

@@ -31,12 +31,14 @@ fn figures_are_prometheus_text_and_hold_no_ids() {
     node.http.record(&[event("marker-profile", "marker-title", "marker-device", "PAUSE", 1_000)]);
     node.http.progress("marker-profile", "marker-title");
     node.http.get("/marker-path");
+    node.http.get("/v1/profiles/marker-profile/changes?wait=0");
     let answer = node.admin.get("/metrics");
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain"), "{answer:?}");
     for name in [
         "leftoff_build_info{version=",
         "leftoff_http_request_duration_seconds_bucket{route=\"/v1/profiles/{profile}/titles/{title}\",method=\"GET\",code=\"200\"",
+        "leftoff_http_lasting_request_duration_seconds_bucket{route=\"/v1/profiles/{profile}/changes\",method=\"GET\",code=\"200\"",
         "leftoff_events_accepted_total",
         "leftoff_store_durable_sequence",
         "leftoff_store_poisoned 0",
@@ -44,6 +46,8 @@ fn figures_are_prometheus_text_and_hold_no_ids() {
     ] {
         assert!(answer.text.contains(name), "{name} in {}", answer.text);
     }
+    let poll = "leftoff_http_request_duration_seconds_count{route=\"/v1/profiles/{profile}/changes\"";
+    assert!(!answer.text.contains(poll), "a poll says nothing of how soon requests are answered");
     assert!(!answer.text.contains("marker"), "no id and no path becomes a label");
 }
 

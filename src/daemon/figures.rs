@@ -47,7 +47,10 @@ fn describe() {
     );
     describe_gauge!("leftoff_profiles_held_back", "Profiles over their rate some of whose heartbeats wait.");
     describe_counter!("leftoff_problems_total", "Requests that were answered with a problem, by code.");
-    describe_counter!("leftoff_connections_cut_off_total", "Connections that were cut because their clients took nothing of what was sent.");
+    describe_counter!(
+        "leftoff_connections_cut_off_total",
+        "Connections that were cut because their clients took nothing of what was sent."
+    );
     describe_gauge!("leftoff_push_readers", "WebSockets, event streams and polls that are open.");
     describe_counter!("leftoff_push_readers_fell_behind_total", "Readers that were slower than what they follow, and read the store.");
     describe_counter!("leftoff_pushes_total", "Changes that were pushed, once for each reader.");

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::TitleProgress;
+use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
 use crate::progress::{ProfileId, TitleId};
 use crate::replica::{Change, Core, WatchId};
 
@@ -22,13 +23,17 @@ struct Waiting {
 /// The changes of one profile, from the moment it was made: a [`Stream`] of [`TitleProgress`]. Never ends by itself.
 ///
 /// Titles that change again before they are read are read once. After an erasure, and after a device's own work was moved in time, every
-/// title of the profile comes once more.
+/// title of the profile comes once more; those that were erased with nothing recorded ([`ResumePoint::started`] is false).
+///
+/// [`ResumePoint::started`]: crate::progress::ResumePoint::started
 #[derive(Debug)]
 pub struct Changes {
     core: Arc<Core>,
     profile: ProfileId,
     watch: WatchId,
     waiting: Arc<Mutex<Waiting>>,
+    // The titles that there are, as far as is known: once they are erased, nothing else tells which there were.
+    known: BTreeSet<TitleId>,
 }
 
 fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
@@ -55,7 +60,9 @@ impl Changes {
                 }
             }),
         );
-        Self { core, profile, watch, waiting }
+        // What changes meanwhile is told of. A profile that cannot be read now is known by what is told of it.
+        let known = core.profile(&profile).map(|stored| stored.profile.registers.into_keys().collect()).unwrap_or_default();
+        Self { core, profile, watch, waiting, known }
     }
 
     /// The next change. The same as the stream's `next`, for those without a stream library.
@@ -81,13 +88,20 @@ impl Stream for Changes {
             if everything {
                 // A profile that cannot be read now is read with its next change.
                 if let Ok(stored) = this.core.profile(&this.profile) {
-                    lock(&this.waiting).titles.extend(stored.profile.registers.into_keys());
+                    let mut waiting = lock(&this.waiting);
+                    waiting.titles.extend(this.known.iter().cloned());
+                    waiting.titles.extend(stored.profile.registers.into_keys());
                 }
                 continue;
             }
             if let Some(title) = title
                 && let Ok(answer) = this.core.resume_point(&this.profile, &title, crate::progress::Policy::Continue)
             {
+                if answer.register.is_none() {
+                    this.known.remove(&title);
+                } else if this.known.len() < TITLES_PER_PROFILE_COUNT_MAX {
+                    this.known.insert(title.clone());
+                }
                 return Poll::Ready(Some(TitleProgress::new(this.profile.clone(), title, answer)));
             }
         }
@@ -97,5 +111,50 @@ impl Stream for Changes {
 impl Drop for Changes {
     fn drop(&mut self) {
         self.core.unwatch(self.watch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::{EventKind, PlaybackEvent};
+    use crate::replica::CoreOptions;
+    use crate::store::{Epoch, Fresh, ReplicaId, Store, StoreOptions};
+    use crate::time::WallTime;
+
+    const NOW: WallTime = WallTime::from_millis(1_790_000_000_000);
+
+    fn record(core: &Core, title: &str) {
+        core.record(NOW, None, &[PlaybackEvent::new("ada", title, "tv", EventKind::Pause, 60_000)]).unwrap();
+        core.flush().unwrap();
+    }
+
+    /// What there is to be read, and whether anything is recorded of it.
+    fn read(changes: &mut Changes) -> Vec<(String, bool)> {
+        let mut read = Vec::new();
+        while let Poll::Ready(Some(change)) = Pin::new(&mut *changes).poll_next(&mut Context::from_waker(Waker::noop())) {
+            read.push((change.title.to_string(), change.point.started));
+        }
+        read
+    }
+
+    #[test]
+    fn after_an_erasure_every_title_comes_once_more() {
+        let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(1) };
+        let core = Arc::new(Core::new(Store::in_memory(StoreOptions::small(), fresh), CoreOptions::default()));
+        let profile = ProfileId::new("ada").unwrap();
+        record(&core, "before");
+        let mut changes = Changes::new(Arc::clone(&core), profile.clone());
+        assert_eq!(read(&mut changes), []);
+        record(&core, "seen");
+        let told = |title: &str, started| (title.to_owned(), started);
+        assert_eq!(read(&mut changes), [told("seen", true)]);
+        core.erase(NOW, &profile).unwrap();
+        core.flush().unwrap();
+        record(&core, "after");
+        assert_eq!(read(&mut changes), [told("after", true), told("before", false), told("seen", false)]);
+        core.erase(NOW.shifted(1_000), &profile).unwrap();
+        core.flush().unwrap();
+        assert_eq!(read(&mut changes), [told("after", false)], "what is gone is told once");
     }
 }

@@ -67,8 +67,7 @@ async fn handle(State(layer): State<RequestLayer>, request: Request, next: Next)
     let code = response.status().as_u16().to_string();
     // A poll lasts for as long as nothing changes, which says nothing of how soon requests are answered.
     let figure = if super::LASTING.contains(&route.as_str()) { LASTING_FIGURE } else { "leftoff_http_request_duration_seconds" };
-    metrics::histogram!(figure, "route" => route.clone(), "method" => known_method(&method), "code" => code)
-        .record(seconds);
+    metrics::histogram!(figure, "route" => route.clone(), "method" => known_method(&method), "code" => code).record(seconds);
     if response.status().is_server_error() {
         tracing::warn!(%request_id, method, route, status = response.status().as_u16(), "request failed");
     } else {

@@ -175,14 +175,13 @@ impl PlaybackReporter {
         self.emit_kind(EventKind::End, now, position_ms);
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before; none while standing still.
+    /// When to call [`handle_timeout`](Self::handle_timeout), if nothing else happens before; none while standing still, be it that playback
+    /// stalls: [`time_update`](Self::time_update) says that it goes on, and does what is due by then.
     pub fn poll_timeout(&self) -> Option<MonotonicTime> {
-        let heartbeat = self.reported.filter(|_| self.playing).map(|(at, _)| at + self.interval());
+        let advances = |(_, reported_ms): &(MonotonicTime, u64)| self.playing && self.scrub.is_none() && *reported_ms != self.position_ms;
+        let heartbeat = self.reported.filter(advances).map(|(at, _)| at + self.interval());
         let scrub = self.scrub.map(|(due, _)| due);
-        match (heartbeat, scrub) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        scrub.or(heartbeat)
     }
 
     /// Does what is due.
@@ -321,9 +320,14 @@ mod tests {
         reporter.take_events();
         for second in 1..600 {
             reporter.time_update(at(second * 1_000), 7_000);
+            assert_eq!(reporter.poll_timeout(), None, "an app that waits for it does not spin");
         }
         assert_eq!(kinds(&mut reporter), [], "stalled while playing");
-        reporter.pause(at(600_000), 7_000);
+        reporter.time_update(at(599_500), 7_500);
+        assert_eq!(kinds(&mut reporter), [(EventKind::Heartbeat, 7_500)], "overdue, it is said as soon as it advances");
+        reporter.time_update(at(600_000), 8_000);
+        assert_eq!(reporter.poll_timeout(), Some(at(609_500).monotonic));
+        reporter.pause(at(600_000), 8_000);
         reporter.take_events();
         assert_eq!(reporter.poll_timeout(), None, "paused");
     }

@@ -417,3 +417,45 @@ fn broken(error: axum::Error) -> End {
         _ => End::Gone,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::TokenError;
+
+    #[test]
+    fn whatever_ends_a_socket_stands_in_the_table_of_goodbyes() {
+        let docs = include_str!("../../../docs/http.md");
+        let (_, table) = docs.split_once("| code | close | what to do |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let told = |close: u16, code: &str| {
+            let mut rows = table.lines().map(|row| row.split('|').collect::<Vec<_>>());
+            rows.any(|row| row.len() > 2 && row[1].contains(&format!("`{code}`")) && row[2].trim() == close.to_string())
+        };
+        // What a hello may meet.
+        for problem in [
+            Problem::TokenMissing,
+            Problem::Token(TokenError::Expired),
+            Problem::Token(TokenError::NotYet),
+            Problem::Token(TokenError::Invalid { reason: String::new() }),
+            Problem::ProfileNotInToken,
+            Problem::ScopeMissing { scope: "read" },
+            Problem::RateLimited { retry_ms: 1 },
+            Problem::Overloaded { retry_ms: 1 },
+            Problem::NotReady { reason: String::new() },
+            Problem::Internal,
+        ] {
+            let End::Bye(close, code, _) = End::refused(&problem) else { unreachable!("a problem is told") };
+            assert!(told(close, code), "{code}, {close}");
+        }
+        for (close, code) in [
+            (POLICY, EndReason::TooManyStreams.code()),
+            (POLICY, "malformed"),
+            (1001, "idle"),
+            (1009, "frame_too_large"),
+            (1012, "restart"),
+        ] {
+            assert!(told(close, code), "{code}, {close}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What every request goes through: its id, its figures, its deadline, admission, and its problem document.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::cors::Page;
@@ -85,25 +85,40 @@ async fn admitted(layer: &RequestLayer, request: Request, next: Next) -> Result<
             let limits = state.limits();
             let reads = matches!(*request.method(), Method::GET | Method::HEAD);
             let places = if reads { &limits.reads } else { &limits.writes };
-            (limits.request_timeout, Some(Arc::clone(places).try_acquire_owned()))
+            (limits.request_timeout, Some(Place { places: Arc::clone(places), taken: OnceLock::new() }))
         }
     };
-    let place = match place {
-        None => None,
-        Some(Ok(place)) => Some(Arc::new(place)),
-        Some(Err(_)) => return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await),
-    };
+    let Some(place) = place else { return tokio::time::timeout(timeout, next.run(request)).await.map_err(|_| Problem::Timeout) };
+    // A body need not come for nothing.
+    if place.places.available_permits() == 0 {
+        return Err(body::refused(request.into_body(), Problem::Overloaded { retry_ms: 1_000 }).await);
+    }
     tokio::time::timeout(timeout, PLACE.scope(place, next.run(request))).await.map_err(|_| Problem::Timeout)
 }
 
-tokio::task_local! {
-    /// The place that a request takes among those worked on.
-    static PLACE: Option<Arc<OwnedSemaphorePermit>>;
+/// A request's place among those worked on. Taken when its work begins and its body is there: who dribbles takes none from others.
+struct Place {
+    places: Arc<Semaphore>,
+    taken: OnceLock<Arc<OwnedSemaphorePermit>>,
 }
 
-/// The place of the request that is being worked on, for work that may outlast it.
-pub(super) fn place() -> Option<Arc<OwnedSemaphorePermit>> {
-    PLACE.try_with(Clone::clone).ok().flatten()
+impl Place {
+    fn take(&self) -> Result<Arc<OwnedSemaphorePermit>, Problem> {
+        if let Some(taken) = self.taken.get() {
+            return Ok(Arc::clone(taken));
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Problem::Overloaded { retry_ms: 1_000 })?;
+        Ok(Arc::clone(self.taken.get_or_init(|| Arc::new(place))))
+    }
+}
+
+tokio::task_local! {
+    static PLACE: Place;
+}
+
+/// Takes the place of the request that is being worked on, to be kept with what is done for it. None: what is done is done for no request.
+pub(super) fn take_place() -> Result<Option<Arc<OwnedSemaphorePermit>>, Problem> {
+    PLACE.try_with(|place| place.take().map(Some)).unwrap_or(Ok(None))
 }
 
 fn is_lasting(request: &Request) -> bool {
@@ -161,7 +176,7 @@ mod tests {
     async fn a_request_that_timed_out_keeps_its_place_until_its_work_is_done() {
         let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(1) };
         let core = Arc::new(Core::new(Store::in_memory(StoreOptions::small(), fresh), CoreOptions::default()));
-        let options = GatewayOptions { requests_count_max: 1, request_timeout: Duration::from_millis(50), ..GatewayOptions::default() };
+        let options = GatewayOptions { requests_count_max: 1, request_timeout: Duration::from_secs(2), ..GatewayOptions::default() };
         let state = GatewayState::new(core, None, options);
         let (disk, stalled) = mpsc::channel::<()>();
         let stalled = Arc::new(Mutex::new(stalled));
@@ -169,16 +184,21 @@ mod tests {
             // Until the sender is gone.
             state.blocking(move |_| Ok(drop(stalled.lock().map(|stalled| stalled.recv())))).await
         };
-        let routes = Router::new().route("/stuck", get(stuck)).with_state(state.clone());
+        let writes = |State(state): State<GatewayState>| async move { state.blocking(|_| Ok(())).await };
+        let routes = Router::new().route("/stuck", get(stuck).post(writes)).with_state(state.clone());
         let service = TowerToHyperService::new(request_layers(routes, RequestLayer::Gateway(state.clone())));
-        let ask = || async {
-            let request = axum::http::Request::get("/stuck").body(Body::empty()).unwrap();
+        let service = &service;
+        let ask = |method: Method| async move {
+            let request = axum::http::Request::builder().method(method).uri("/stuck").body(Body::empty()).unwrap();
             let answer = service.call(request).await.unwrap();
-            String::from_utf8(to_bytes(answer.into_body(), 1 << 16).await.unwrap().to_vec()).unwrap()
+            let retry = answer.headers().get("retry-after").is_some_and(|seconds| seconds == "1");
+            (String::from_utf8(to_bytes(answer.into_body(), 1 << 16).await.unwrap().to_vec()).unwrap(), retry)
         };
-        assert!(ask().await.contains("\"timeout\""));
+        assert!(ask(Method::GET).await.0.contains("\"timeout\""));
         for _ in 0..3 {
-            assert!(ask().await.contains("\"overloaded\""), "what nobody waits for is not piled up");
+            let (document, retry) = ask(Method::GET).await;
+            assert!(document.contains("\"overloaded\"") && retry, "what nobody waits for is not piled up: {document}");
+            assert_eq!(ask(Method::POST).await.0, "", "who writes does not stand behind those who read");
         }
         drop(disk);
         let freed = async {

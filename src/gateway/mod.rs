@@ -234,13 +234,13 @@ impl GatewayState {
         Arc::clone(&self.0.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs what may wait for locks or the disk on a thread that may. The request's place goes along: a request that times out leaves its work
-    /// behind, and as long as that is not done nobody else is let in for it.
+    /// Runs what may wait for locks or the disk on a thread that may. The request's place among those worked on is taken here, and goes along: a
+    /// request that times out leaves its work behind, and as long as that is not done nobody else is let in for it.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Core) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (core, place) = (Arc::clone(self.core()), layers::place());
+        let (core, place) = (Arc::clone(self.core()), layers::take_place()?);
         let work = move || {
             let done = work(&core);
             drop(place);

@@ -106,7 +106,7 @@ fn a_party_without_viewers_is_over() {
     assert_eq!(node.party(), None);
     assert_eq!(node.join("ada", Some(INVITE)), Err(PartyError::NotInvited));
     assert!(told.load(Ordering::Relaxed) >= 3, "made, left, over");
-    assert_eq!(node.ephemeral.figures(), EphemeralFigures::default());
+    assert_eq!(node.ephemeral.figures(), EphemeralFigures { watches: 1, ..EphemeralFigures::default() }, "but for who watches");
 }
 
 #[test]

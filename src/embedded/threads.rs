@@ -14,7 +14,7 @@ use crate::time::system::{monotonic_now, wall_now};
 /// How often an idle fold thread looks whether there is something to fold.
 const FOLD_IDLE: Duration = Duration::from_millis(500);
 /// How often the expiry floor is looked at.
-const EXPIRY_INTERVAL: Duration = Duration::from_hours(1);
+const EXPIRY_INTERVAL: Duration = Duration::from_mins(10);
 /// While there is much room, the fold rests this many times as long as it worked. The longer a round takes, the more often the registers of an
 /// evening have changed when they are written, so the less each change costs; and the log has the disk, and clients the processor.
 const FOLD_REST_MAX: u32 = 8;
@@ -83,8 +83,9 @@ fn fold(core: &Core, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         if monotonic_now() >= expiry_due {
             expiry_due = expiry_due + EXPIRY_INTERVAL;
+            core.note_clock(wall_now(), monotonic_now());
             if let Err(refused) = core.expire(wall_now()) {
-                warn!(error = %refused, "the expiry floor was not raised; the next hour tries again");
+                warn!(error = %refused, "the expiry floor was not raised; it is tried again in ten minutes");
             }
         }
         let begun = monotonic_now();

@@ -158,6 +158,7 @@ impl Shared {
             return;
         }
         let stamps_ahead_ms = self.core.stamps_ahead_ms(wall_now());
+        self.core.set_clock_agrees(clocks.agree(self.core.options().drift_ms_max));
         match clocks.fault(stamps_ahead_ms, self.core.options().drift_ms_max) {
             Some(reason) => {
                 warn!("{reason}");

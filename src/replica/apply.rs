@@ -1,10 +1,12 @@
 //! Applying what a peer sent: checked record by record, then appended like anything else.
 
+use std::sync::atomic::Ordering;
+
 use super::{Core, Grant};
 use crate::limits::{FRAME_BYTES_MAX, POSITION_MS_MAX};
 use crate::progress::codec::Reader;
 use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
-use crate::store::{AppendError, Batch, PeerCursor, Record, ReplicaId, Seq};
+use crate::store::{AppendError, Batch, PeerCursor, Record, ReplicaId, Seq, day_of};
 use crate::time::{ClockError, Hlc, HybridClock, WallTime};
 
 /// Why one record of a peer was not taken. The peer keeps it.
@@ -137,9 +139,19 @@ impl Core {
         Ok(AppliedRecords { last: Some(last), refused })
     }
 
-    /// Joins a peer's expiry floor (days since the Unix epoch): before any of its records.
-    pub fn raise_floor(&self, day: u32) -> Result<(), AppendError> {
-        if self.options.ttl_days.is_none() || day <= self.store.floor_day() {
+    /// Joins a node's expiry floor (days since the Unix epoch), where a time to live is set: before any of its records. In effect when the next
+    /// flush has returned.
+    ///
+    /// A floor never sinks again, and what lies below it is gone everywhere. So none is taken that this replica's own clock would not put up
+    /// within a day.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
+    pub fn raise_floor(&self, now: WallTime, day: u32) -> Result<(), AppendError> {
+        let Some(due) = self.floor_due(now) else { return Ok(()) };
+        let day = day.min(due.saturating_add(1));
+        if day <= self.store.floor_day() {
             return Ok(());
         }
         let mut batch = Batch::local();
@@ -149,11 +161,29 @@ impl Core {
         Ok(())
     }
 
-    /// Raises the expiry floor as time passes, where a time to live is set.
+    /// Raises the expiry floor as time passes, where a time to live is set. In effect when the next flush has returned.
+    ///
+    /// Not by a clock that may be wrong: a device's must be known from a peer's ([`Core::share_unshared`]), and a node's that has peers must
+    /// agree with theirs ([`Core::set_clock_agrees`]).
+    ///
+    /// # Errors
+    ///
+    /// Nothing was changed.
     pub fn expire(&self, now: WallTime) -> Result<(), AppendError> {
-        const DAY_MS: u64 = 86_400_000;
-        let today = u32::try_from(self.corrected(now).as_millis() / DAY_MS).unwrap_or(u32::MAX);
-        self.options.ttl_days.map_or(Ok(()), |ttl| self.raise_floor(today.saturating_sub(ttl)))
+        if self.keeps_apart() || (self.options.expires_with_peers && !self.clock_agrees.load(Ordering::Acquire)) {
+            return Ok(());
+        }
+        self.floor_due(now).map_or(Ok(()), |day| self.raise_floor(now, day))
+    }
+
+    /// Takes note whether this machine's clock agrees with the peers': see [`CoreOptions::expires_with_peers`](super::CoreOptions).
+    pub fn set_clock_agrees(&self, agrees: bool) {
+        self.clock_agrees.store(agrees, Ordering::Release);
+    }
+
+    /// The expiry floor by this replica's own clock.
+    fn floor_due(&self, now: WallTime) -> Option<u32> {
+        self.options.ttl_days.map(|ttl| day_of(self.corrected(now)).saturating_sub(ttl))
     }
 
     #[cfg(leftoff_planted)]

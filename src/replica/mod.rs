@@ -19,7 +19,7 @@ mod waiters;
 mod watchers;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 pub use self::apply::{AppliedRecords, ApplyError, PeerRecords, RefusedReason, RefusedRecord};
@@ -56,6 +56,9 @@ pub struct CoreOptions {
     pub ack: AckMode,
     /// How long a register lives after its newest stamp, in days; none: for ever. Must be equal in the whole cluster.
     pub ttl_days: Option<u32>,
+    /// Whether nothing expires by this machine's clock until a peer's agrees with it: for a node that has peers. What has expired does not come
+    /// back when a clock is put right. Default false.
+    pub expires_with_peers: bool,
     /// How presence, sessions and watch parties behave.
     pub ephemeral: EphemeralOptions,
     /// Whether what is recorded while no peer's clock is known is kept apart, to be re-stamped before it is shared: for devices.
@@ -70,6 +73,7 @@ impl Default for CoreOptions {
             offsets_count_max: 1_000_000,
             ack: AckMode::Local,
             ttl_days: None,
+            expires_with_peers: false,
             ephemeral: EphemeralOptions::default(),
             keeps_unshared: false,
         }
@@ -93,6 +97,8 @@ pub struct Core {
     options: CoreOptions,
     clock: SharedClock,
     steps: Mutex<StepMeter>,
+    // Peers' clocks say that this machine's is right.
+    clock_agrees: AtomicBool,
     playheads: Playheads,
     offsets: Offsets,
     neighbours: Neighbours,
@@ -154,6 +160,7 @@ impl Core {
             clock: SharedClock::resuming_after(store.highest_stamp().max(unshared)),
             playheads: Playheads::new(options.playheads_count_max),
             steps: Mutex::default(),
+            clock_agrees: AtomicBool::new(false),
             offsets: Offsets::new(options.offsets_count_max),
             neighbours: Neighbours::default(),
             waiters: Waiters::new(options.ack, store.durable()),

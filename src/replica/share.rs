@@ -29,12 +29,13 @@ impl Core {
     }
 
     /// Looks whether this machine's clock was set since this was last called. What was known of it is not true any more then: what is recorded
-    /// from here on is kept apart until it has been compared with a peer's again, if this replica does so at all.
+    /// from here on is kept apart until it has been compared with a peer's again, if this replica does so at all, and nothing expires by it.
     ///
-    /// To be called before anything is recorded; links call it with each comparison.
+    /// To be called before anything is recorded on a device, and before [`Core::expire`]; links call it with each comparison.
     pub fn note_clock(&self, now: WallTime, mono: MonotonicTime) {
-        if self.options.keeps_unshared && self.steps.lock().unwrap_or_else(PoisonError::into_inner).stepped(now, mono) {
+        if self.steps.lock().unwrap_or_else(PoisonError::into_inner).stepped(now, mono) {
             self.stop_sharing();
+            self.set_clock_agrees(false);
         }
     }
 

@@ -35,6 +35,11 @@ impl Clocks {
         refused.then(|| format!("this node's clock was ahead: its stamps still are, by {stamps_ahead_ms} ms, and peers would refuse them"))
     }
 
+    /// Whether the clock of some peer is within `drift_ms_max` of this node's, and most do not find this node's wrong.
+    pub fn agree(&self, drift_ms_max: u64) -> bool {
+        self.offsets.values().any(|offset_ms| offset_ms.unsigned_abs() <= drift_ms_max) && self.own_error_ms(drift_ms_max).is_none()
+    }
+
     /// How far this node's clock is off, if most of its peers find it off by more than `drift_ms_max`, all in the same direction.
     fn own_error_ms(&self, drift_ms_max: u64) -> Option<i64> {
         let beyond =
@@ -65,6 +70,13 @@ mod tests {
         assert!(clocks(&[5]).fault(60_001, 60_000).is_some_and(|reason| reason.contains("was ahead")));
         assert_eq!(clocks(&[]).fault(86_400_000, 60_000), None, "alone, nobody refuses them");
         assert!(clocks(&[90_000, 91_000]).fault(0, 60_000).is_some_and(|reason| reason.contains("behind")));
+    }
+
+    #[test]
+    fn clocks_agree_with_one_that_is_near_unless_most_are_far() {
+        assert!(!clocks(&[]).agree(60_000) && !clocks(&[90_000]).agree(60_000), "of two that differ nobody knows which is wrong");
+        assert!(clocks(&[-60_000]).agree(60_000) && clocks(&[5, 90_000]).agree(60_000));
+        assert!(!clocks(&[5, 90_000, 91_000]).agree(60_000));
     }
 
     #[test]

@@ -266,6 +266,7 @@ impl World<'_> {
         let at = &self.stage.hosts[host];
         let Some(core) = at.core.as_deref().filter(|_| at.is_node()) else { return };
         let stamps_ahead_ms = core.stamps_ahead_ms(at.clock.wall(self.stage.now()));
+        core.set_clock_agrees(at.clocks.agree(core.options().drift_ms_max));
         match at.clocks.fault(stamps_ahead_ms, core.options().drift_ms_max) {
             Some(reason) => core.set_not_ready("clock", reason),
             None => core.set_ready("clock"),

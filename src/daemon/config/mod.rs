@@ -217,6 +217,7 @@ impl Config {
                     &[("local", AckMode::Local), ("replicated", AckMode::Replicated)],
                 ),
                 ttl_days: raw.cluster.ttl_days.map(|days| check.number("cluster.ttl_days", Some(days), 1, 1, 36_500) as u32),
+                expires_with_peers: raw.cluster.seeds.as_ref().is_some_and(|seeds| !seeds.is_empty()),
                 ephemeral: EphemeralOptions {
                     lease: check.millis("limits.lease_ms", raw.limits.lease_ms, LEASE_MS, 1_000, LEASE_MS_MAX),
                     streams_count_max: check.number(

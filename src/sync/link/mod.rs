@@ -359,8 +359,11 @@ impl Link {
             }
             _ => None,
         };
-        // The floor is joined before any record is, and this is the last step that may have to be repeated.
-        core.raise_floor(hello.floor_day).map_err(LinkError::Append)?;
+        // The floor is joined before any record is, and this is the last step that may have to be repeated. What a device says of it is not heard:
+        // it would end other accounts' registers.
+        if hello.role == Role::Node {
+            core.raise_floor(now, hello.floor_day).map_err(LinkError::Append)?;
+        }
         let waits_for_grant = self.config.role == Role::Device;
         self.peer = Some(Peer::new(core, hello, narrow.as_ref()));
         if let Some(narrow) = narrow {

@@ -438,13 +438,37 @@ fn expiry_floors_are_joined_before_any_record() {
     let mut world =
         World::new(vec![Replica::new(1, options.clone(), StoreOptions::small()), Replica::new(2, options, StoreOptions::small())]);
     world.fill(0, 0..10, 1_000);
-    let floor = crate::store::day_of(world.wall(0)) + 1;
-    world.replicas[1].core.raise_floor(floor).unwrap();
+    world.now_ms += 31 * 86_400_000;
+    world.replicas[1].core.expire(world.wall(1)).unwrap();
     world.replicas[1].core.flush().unwrap();
     world.link(0, 1);
     world.run(500);
-    assert_eq!(world.replicas[0].core.store().floor_day(), floor);
+    assert_eq!(world.replicas[0].core.store().floor_day(), crate::store::day_of(world.wall(0)) - 30);
     assert_eq!(world.replicas[0].everything().len() + world.replicas[1].everything().len(), 0);
+}
+
+#[test]
+fn no_peer_expires_what_the_own_clock_would_keep() {
+    let options = CoreOptions { ttl_days: Some(30), playheads_count_max: 100, ..CoreOptions::default() };
+    let device = CoreOptions { keeps_unshared: true, ..options.clone() };
+    let new = |id, options: &CoreOptions| Replica::new(id, options.clone(), StoreOptions::small());
+    let mut world = World::new(vec![new(1, &options), new(2, &options), new(3, &device)]);
+    world.authority = Some(Arc::new(Grants(vec!["mine"])));
+    world.fill(0, 0..10, 1_000);
+    let floor = |world: &World, replica: usize| world.replicas[replica].core.store().floor_day();
+    for (number, day) in [(1, u32::MAX), (2, u32::MAX), (2, crate::store::day_of(world.wall(0)) - 30)] {
+        let mut batch = Batch::local();
+        batch.raise_floor(day);
+        world.replicas[number].core.store().append(batch).unwrap();
+        world.replicas[number].core.flush().unwrap();
+    }
+    world.link_device(2, 0);
+    world.run(500);
+    assert_eq!((floor(&world, 2), floor(&world, 0)), (u32::MAX, 0), "none of a device's");
+    world.link(0, 1);
+    world.run(500);
+    assert_eq!(floor(&world, 0), crate::store::day_of(world.wall(0)) - 29, "a node's within a day of the own");
+    assert_eq!(world.replicas[0].everything().len(), 10);
 }
 
 #[test]

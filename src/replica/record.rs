@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::{Core, NotDurable};
-use crate::limits::TITLES_PER_PROFILE_COUNT_MAX;
+use crate::limits::{RECORD_BYTES_MAX, TITLES_PER_PROFILE_COUNT_MAX};
 use crate::progress::{Event, PlaybackEvent, Playhead, ProfileId, Progress, Refusal, TitleId, Version, View, event_time};
 use crate::store::{AppendError, Batch, ReadError, Seq};
 use crate::time::{Hlc, WallTime};
@@ -52,8 +52,8 @@ const OFFSET_IGNORED_MS: i64 = 2_000;
 /// thousand titles at once.
 type TitleCounts = BTreeMap<u64, usize>;
 
-/// Room asked of the store for each event: the largest record of one place.
-const EVENT_BYTES: usize = 512;
+/// Room asked of the store for each event, so that a batch is refused before its playheads move or not at all.
+const EVENT_BYTES: usize = RECORD_BYTES_MAX;
 
 /// What has been recorded of some batches so far.
 struct Recording {
@@ -169,7 +169,9 @@ impl Core {
         let mut shard = self.playheads.shard(profile_hash);
         // A tombstone is never moved in time. While no peer's clock is known, it is stamped by what is known of others instead of by this clock:
         // above everything shared, which is all that it has to be above, for what is unshared was begun under an earlier epoch.
-        let erased = if self.keeps_apart() { self.erased(profile).max(self.store.highest_stamp()).next() } else { self.tick(now) };
+        let stamp = if self.keeps_apart() { self.store.highest_stamp().next() } else { self.tick(now) };
+        // Above the last erasure also when this clock was ahead then, and has been put right: an earlier one would erase nothing.
+        let erased = stamp.max(self.erased(profile).next());
         let mut batch = Batch::local();
         batch.erased(profile, erased);
         let last = self.store.append(batch)?.last;

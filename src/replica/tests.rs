@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::progress::{EventKind, PlaybackEvent, Refusal};
-use crate::store::{Epoch, Feed, Fresh, StoreOptions};
+use crate::store::{AppendError, Epoch, Feed, Fresh, StoreOptions};
+use crate::time::MonotonicTime;
 
 const NOW: WallTime = WallTime::from_millis(1_790_000_000_000);
 
@@ -309,7 +310,7 @@ fn hiding_takes_a_title_out_of_the_row_until_it_is_watched_again() {
 #[test]
 fn an_expiry_floor_is_raised_only_where_a_time_to_live_is_set() {
     let forever = core();
-    forever.raise_floor(30_000).unwrap();
+    forever.raise_floor(NOW, 10_000).unwrap();
     forever.flush().unwrap();
     assert_eq!(forever.store().floor_day(), 0);
     let month = core_with(1, CoreOptions { ttl_days: Some(30), ..CoreOptions::default() });
@@ -320,4 +321,55 @@ fn an_expiry_floor_is_raised_only_where_a_time_to_live_is_set() {
     month.expire(NOW.shifted(31 * 86_400_000)).unwrap();
     month.flush().unwrap();
     assert_eq!(position(&month), 0);
+}
+
+#[test]
+fn nothing_expires_by_a_clock_that_may_be_wrong() {
+    let options = CoreOptions { ttl_days: Some(30), ..CoreOptions::default() };
+    let floor = |core: &Core, now| {
+        core.expire(now).unwrap();
+        core.flush().unwrap();
+        core.store().floor_day()
+    };
+    let mono = |s| MonotonicTime::from_start(std::time::Duration::from_secs(s));
+    let device = core_with(2, CoreOptions { keeps_unshared: true, ..options.clone() });
+    assert_eq!(floor(&device, NOW), 0);
+    device.share_unshared(NOW, 0).unwrap();
+    assert_ne!(floor(&device, NOW), 0, "a node's clock is known");
+    let node = core_with(1, CoreOptions { expires_with_peers: true, ..options });
+    assert_eq!(floor(&node, NOW), 0);
+    node.set_clock_agrees(true);
+    node.note_clock(NOW, mono(0));
+    node.note_clock(NOW.shifted(800 * 86_400_000), mono(1));
+    assert_eq!(floor(&node, NOW.shifted(800 * 86_400_000)), 0, "the clock was set");
+    node.set_clock_agrees(true);
+    assert_eq!(floor(&node, NOW), crate::store::day_of(NOW) - 30);
+}
+
+#[test]
+fn a_profile_is_erased_again_also_by_a_clock_that_was_put_back_since() {
+    let device = device_core();
+    let (profile, _) = ids();
+    let hour_ms = 3_600_000;
+    device.share_unshared(NOW, hour_ms).unwrap();
+    record(&device, NOW, &[event("phone", EventKind::Play, 500_000)]);
+    device.erase(NOW.shifted(1_000), &profile).unwrap();
+    device.flush().unwrap();
+    device.share_unshared(NOW.shifted(2_000), -hour_ms).unwrap();
+    record(&device, NOW.shifted(20_000), &[event("phone", EventKind::Play, 7_000)]);
+    assert_eq!(position(&device), 7_000);
+    device.erase(NOW.shifted(30_000), &profile).unwrap();
+    device.flush().unwrap();
+    assert_eq!(position(&device), 0);
+}
+
+#[test]
+fn a_batch_that_may_be_too_large_is_refused_before_its_playheads_move() {
+    let core = core();
+    let id = |kind: &str, number: usize| format!("{kind}{number:0>127}");
+    let event = |number| PlaybackEvent::new(id("p", number / 100), id("t", number), id("d", 1), EventKind::Play, 1_000);
+    let events: Vec<PlaybackEvent> = (0..6_000).map(event).collect();
+    assert!(matches!(core.record(NOW, None, &events), Err(RecordError::Append(AppendError::TooLarge { .. }))));
+    let recorded = core.record(NOW, None, &events[..1_000]).unwrap();
+    assert!(recorded.changes.iter().all(Option::is_some), "and what is sent again in smaller batches is no repeat");
 }

@@ -7,13 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::{Change, Core, RecordError};
-use crate::limits::PLACES_COUNT_MAX;
+use crate::limits::{LOG_FRAME_BYTES_MAX, PLACES_COUNT_MAX, RECORD_BYTES_MAX};
 use crate::progress::{Places, Progress, Version};
 use crate::store::{Applied, Batch, RegisterKey};
 use crate::time::{Hlc, MonotonicTime, WallTime};
 
 /// Clocks that agree this well are not moved: the measurement itself is not better.
 const OFFSET_IGNORED_MS: i64 = 250;
+
+/// Unshared work is shared in batches of this size, in bytes: a device that was long away, or that a history was imported into, has more than one
+/// frame of the log holds.
+const SHARED_BATCH_BYTES: usize = 1 << 20;
+
+const _: () = assert!(SHARED_BATCH_BYTES + RECORD_BYTES_MAX < LOG_FRAME_BYTES_MAX, "each is a frame of the log");
 
 impl Core {
     /// Whether what is recorded now is kept apart.
@@ -46,7 +52,8 @@ impl Core {
     ///
     /// # Errors
     ///
-    /// Nothing was moved or shared; try again with the next connection.
+    /// Nothing was moved or shared; try again with the next connection. After a failed flush the store takes nothing any more, and only reopening it
+    /// tells what was shared; the rest is moved by the next connection after that.
     pub fn share_unshared(&self, now: WallTime, offset_ms: i64) -> Result<i64, RecordError> {
         self.share_unshared_observed(now, offset_ms, &mut |_| ())
     }
@@ -80,6 +87,11 @@ impl Core {
         let own = |key: RegisterKey, version: Version| known.get(&key).is_some_and(|places| is_own(places, version));
         let latest = Hlc::from_wall(self.corrected(now).shifted(offset_ms));
         let mut batch = Batch::local();
+        let share = |batch: &mut Batch, observe: &mut dyn FnMut(&Applied<'_>)| -> Result<(), RecordError> {
+            self.store.share(std::mem::replace(batch, Batch::local()))?;
+            self.flush_observed(observe).map_err(failed)?;
+            Ok(())
+        };
         let mut offsets = BTreeMap::new();
         for (profile, title, delta) in &unshared {
             let key = hasher.register(profile, title);
@@ -87,10 +99,12 @@ impl Core {
             offsets.insert(key, offset_ms);
             let moved = if offset_ms == 0 { delta.clone() } else { delta.restamped(offset_ms, |version| own(key, version)) };
             batch.register(profile, title, &moved);
+            if batch.bytes() >= SHARED_BATCH_BYTES {
+                share(&mut batch, observe)?;
+            }
         }
-        if !unshared.is_empty() {
-            self.store.share(batch)?;
-            self.flush_observed(observe).map_err(failed)?;
+        if !batch.is_empty() {
+            share(&mut batch, observe)?;
         }
         // Also by a clock that agrees: what was stamped before it was put right lies in the future by it, and has been moved back.
         if offset_ms != 0 || offsets.values().any(|moved_ms| *moved_ms != 0) {

@@ -373,3 +373,20 @@ fn a_batch_that_may_be_too_large_is_refused_before_its_playheads_move() {
     let recorded = core.record(NOW, None, &events[..1_000]).unwrap();
     assert!(recorded.changes.iter().all(Option::is_some), "and what is sent again in smaller batches is no repeat");
 }
+
+#[test]
+fn more_offline_work_than_one_frame_of_the_log_holds_is_shared_all_the_same() {
+    let device = device_core();
+    let id = |kind: &str, number: usize| format!("{kind}{number:0>127}");
+    let event = |number| PlaybackEvent::new(id("p", number / 1_000), id("t", number), "phone", EventKind::Play, 1_000);
+    let count = crate::limits::LOG_FRAME_BYTES_MAX / 300 + 1_000;
+    for batch in (0..count).map(event).collect::<Vec<_>>().chunks(1_000) {
+        record(&device, NOW, batch);
+    }
+    assert_eq!(device.store().unshared().len(), count);
+    device.share_unshared(NOW.shifted(1_000), 60_000).unwrap();
+    assert_eq!(device.store().unshared().len(), 0);
+    let last = event(count - 1);
+    let (profile, title) = (ProfileId::new(last.profile_id).unwrap(), TitleId::new(last.title_id).unwrap());
+    assert!(device.store().shared_register(&profile, &title).unwrap().is_some());
+}

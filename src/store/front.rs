@@ -130,7 +130,11 @@ impl Store {
         appended
     }
 
-    /// Appends the unshared deltas, stamped anew by the caller, to what is shared, and clears them; both become durable at once.
+    /// Appends unshared deltas, stamped anew by the caller, to what is shared: with them, what is unshared of the same registers is cleared. Both become
+    /// durable at once, with the next flush. All that is unshared may take several batches.
+    ///
+    /// # Errors
+    /// Nothing was appended: the store is closed, or the batch too large.
     #[expect(clippy::needless_pass_by_value, reason = "as for `append`")]
     pub fn share(&self, restamped: Batch) -> Result<Appended, AppendError> {
         self.intake.append(&restamped, FrameKind::Shares)

@@ -112,13 +112,25 @@ impl Present {
         }
         // After the records: they are the same deltas, and a reader that looks at the unshared ones first finds them in one place or the other.
         if frame.kind == FrameKind::Shares {
-            lock(&self.unshared).clear();
-            self.has_unshared.store(false, Ordering::Release);
+            self.clear_shared(frame)?;
         }
         // After the records: whoever reads the cursor may rely on what it covers.
         if let Some(cursor) = frame.cursor {
             lock(&self.cursors).insert(cursor.peer, cursor);
         }
+        Ok(())
+    }
+
+    /// What a frame shares is no longer unshared. Its keys only: all that is unshared may be more than one frame holds.
+    fn clear_shared(&self, frame: &Frame<'_>) -> Result<(), DecodeError> {
+        let mut unshared = lock(&self.unshared);
+        let mut reader = Reader::new(frame.records);
+        while !reader.is_empty() {
+            if let RecordRef::Register(packed) = RecordRef::read(&mut reader)? {
+                unshared.remove(&key_of(&self.hasher, packed.profile, packed.title)?);
+            }
+        }
+        self.has_unshared.store(!unshared.is_empty(), Ordering::Release);
         Ok(())
     }
 

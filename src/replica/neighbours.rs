@@ -15,8 +15,6 @@ const PAIRS_COUNT_MAX: usize = 512;
 #[derive(Debug, Default)]
 struct Neighbour {
     epoch: Epoch,
-    /// Nothing of it was refused for later.
-    settled: bool,
     /// Its number, ours: what came from it up to our number was made there, up to its number. Ascending in both.
     own: Pairs,
     /// Its number, ours: when ours is durable, every change that was made there up to its number is here. Ascending in both.
@@ -60,7 +58,8 @@ impl Neighbours {
 }
 
 impl Core {
-    /// Notes what a frame from a node, taken under our number `ours`, said of itself. `settled`: nothing of the node's was refused for later.
+    /// Notes what a frame from a node, taken under our number `ours`, said of itself. `settled`: nothing of the node's was refused for later and not
+    /// taken since, and no reconciliation with it is owed. Otherwise what it made may be missing here, and nothing is said of how far it is not.
     pub fn note_neighbour(&self, peer: ReplicaId, epoch: Epoch, own: Option<Seq>, made: Option<Seq>, ours: Seq, settled: bool) {
         let mut neighbours = self.neighbours.lock();
         if neighbours.len() >= NEIGHBOURS_COUNT_MAX && !neighbours.contains_key(&peer) {
@@ -70,11 +69,10 @@ impl Core {
         if neighbour.epoch != epoch {
             *neighbour = Neighbour { epoch, ..Neighbour::default() };
         }
-        neighbour.settled = settled;
         if let Some(own) = own {
             neighbour.own.push(own, ours);
         }
-        if let Some(made) = made {
+        if let Some(made) = made.filter(|_| settled) {
             let durable = self.store.durable();
             // All that is durable but the newest says no more than that one.
             let passed = neighbour.made.0.partition_point(|(_, ours)| *ours <= durable).saturating_sub(1);
@@ -85,6 +83,13 @@ impl Core {
         }
     }
 
+    /// Something that a node made may be missing here: nothing that was noted of how far it is here holds any more.
+    pub fn doubt_neighbour(&self, peer: ReplicaId) {
+        if let Some(neighbour) = self.neighbours.lock().get_mut(&peer) {
+            neighbour.made = Pairs::default();
+        }
+    }
+
     /// For each node that was heard of, how far every change that was made there is durable here.
     pub fn heard(&self) -> Vec<PeerCursor> {
         let durable = self.store.durable();
@@ -92,7 +97,7 @@ impl Core {
         let of = |(peer, neighbour): (&ReplicaId, &Neighbour)| {
             let known = neighbour.made.0.partition_point(|(_, ours)| *ours <= durable).checked_sub(1)?;
             let (seq, _) = neighbour.made.0.get(known)?;
-            neighbour.settled.then_some(PeerCursor { peer: *peer, epoch: neighbour.epoch, seq: *seq })
+            Some(PeerCursor { peer: *peer, epoch: neighbour.epoch, seq: *seq })
         };
         neighbours.iter().filter_map(of).collect()
     }

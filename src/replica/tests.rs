@@ -390,3 +390,17 @@ fn more_offline_work_than_one_frame_of_the_log_holds_is_shared_all_the_same() {
     let (profile, title) = (ProfileId::new(last.profile_id).unwrap(), TitleId::new(last.title_id).unwrap());
     assert!(device.store().shared_register(&profile, &title).unwrap().is_some());
 }
+
+#[test]
+fn what_was_refused_is_not_said_to_be_here_because_a_later_link_has_refused_nothing_yet() {
+    let core = core();
+    let (peer, epoch) = (ReplicaId([9; 16]), Epoch(9));
+    core.note_neighbour(peer, epoch, None, Some(Seq(3)), Seq(0), true);
+    core.note_neighbour(peer, epoch, None, Some(Seq(4)), Seq(0), false);
+    core.note_neighbour(peer, epoch, Some(Seq(5)), None, Seq(0), true);
+    assert_eq!(core.heard().iter().map(|heard| heard.seq).collect::<Vec<_>>(), [Seq(3)]);
+    core.doubt_neighbour(peer);
+    assert_eq!(core.heard(), []);
+    core.note_neighbour(peer, epoch, None, Some(Seq(6)), Seq(0), true);
+    assert_eq!(core.heard().len(), 1);
+}

@@ -24,6 +24,8 @@ type Key = (ProfileId, Option<TitleId>);
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     due: BTreeMap<Key, MonotonicTime>,
+    /// Offered again, each with its frame: refused once more, or taken when the peer has listed all that it refused up to that frame.
+    offered: BTreeMap<Key, u64>,
     /// Not after the first that is due: asked for at every turn, so kept and not searched for.
     next: Option<MonotonicTime>,
     overflowed: bool,
@@ -32,13 +34,20 @@ pub(super) struct Offers {
 impl Offers {
     /// Notes a key that the peer refused for now.
     pub(super) fn insert(&mut self, mono: MonotonicTime, refused: RefusedKey) {
-        if self.due.len() >= OFFERS_COUNT_MAX {
+        let key = (refused.profile, refused.title);
+        self.offered.remove(&key);
+        if self.count() >= OFFERS_COUNT_MAX {
             self.overflowed = true;
             return;
         }
         let wait = Duration::from_millis(refused.retry_ms).clamp(RETRY_MIN, RETRY_MAX);
         self.next = Some(self.next.map_or(mono + wait, |next| next.min(mono + wait)));
-        self.due.insert((refused.profile, refused.title), mono + wait);
+        self.due.insert(key, mono + wait);
+    }
+
+    /// All that the peer refused of the frames up to `frame` has been noted: what else was offered in them, it has.
+    pub(super) fn note_listed(&mut self, frame: u64) {
+        self.offered.retain(|_, with| *with > frame);
     }
 
     /// When the first one is due.
@@ -46,9 +55,9 @@ impl Offers {
         self.next
     }
 
-    /// How many wait.
+    /// How many the peer is not known to have.
     pub(super) fn count(&self) -> usize {
-        self.due.len()
+        self.due.len() + self.offered.len()
     }
 
     /// Whether keys were dropped: only a reconciliation finds them again.
@@ -56,12 +65,13 @@ impl Offers {
         self.overflowed
     }
 
-    /// Appends those that are due, as they are now, until `bytes_max`; how many.
+    /// Appends those that are due, as they are now, to the records of `frame`, until `bytes_max`; how many.
     ///
     /// `wants` is asked again for each: a peer may name any key in a refusal, also one that it was never sent.
     pub(super) fn poll(
         &mut self,
         mono: MonotonicTime,
+        frame: u64,
         store: &Store,
         wants: &dyn Fn(&ProfileId) -> bool,
         bytes_max: usize,
@@ -77,10 +87,10 @@ impl Offers {
                 break;
             }
             self.due.remove(&key);
-            let (profile, title) = key;
-            if !wants(&profile) {
+            if !wants(&key.0) {
                 continue;
             }
+            let (profile, title) = key.clone();
             let record = match title {
                 Some(title) => {
                     store.shared_register(&profile, &title)?.map(|stored| Record::Register { profile, title, state: stored.progress })
@@ -89,6 +99,7 @@ impl Offers {
             };
             if let Some(record) = record {
                 record.encode(out);
+                self.offered.insert(key, frame);
                 count += 1;
             }
         }

@@ -74,6 +74,8 @@ pub(super) struct Outbox {
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     offers: Offers,
+    /// The peer has refused more than one acknowledgement lists.
+    lists_on: bool,
     /// The last cover that was sent.
     told: Seq,
     /// The last cover that the peer acknowledged.
@@ -169,14 +171,14 @@ impl Outbox {
         self.synced_made
     }
 
-    /// Keys that wait to be offered again.
+    /// Keys that the peer refused and is not known to have by now.
     pub(super) fn offers_count(&self) -> usize {
         self.offers.count()
     }
 
-    /// Whether keys that the peer refused may never be offered again on this link.
+    /// Whether the peer refused keys that it is not known to have by now.
     pub(super) fn is_unsettled(&self) -> bool {
-        self.offers.count() > 0 || self.offers.has_overflowed()
+        self.offers.count() > 0 || self.offers.has_overflowed() || self.lists_on
     }
 
     /// Whether the next poll may read much.
@@ -205,6 +207,14 @@ impl Outbox {
     /// Notes a key to be offered again.
     pub(super) fn offer_again(&mut self, mono: MonotonicTime, refused: RefusedKey) {
         self.offers.insert(mono, refused);
+    }
+
+    /// Everything that the last acknowledgement lists has been noted; `lists_on`: further ones are listed in the next.
+    pub(super) fn note_listed(&mut self, lists_on: bool) {
+        self.lists_on = lists_on;
+        if !lists_on {
+            self.offers.note_listed(self.acked);
+        }
     }
 
     /// When there may be something to send though nothing changed. Without room for it, an acknowledgement is waited for instead.
@@ -258,7 +268,7 @@ impl Outbox {
         wants: &dyn Fn(&ProfileId) -> bool,
         records: &mut Vec<u8>,
     ) -> Result<Polled, ReadError> {
-        let offered = self.offers.poll(mono, store, wants, LIVE_FRAME_BYTES, records)?;
+        let offered = self.offers.poll(mono, self.sent + 1, store, wants, LIVE_FRAME_BYTES, records)?;
         if offered > 0 {
             return Ok(Polled { count: offered, ..Polled::default() });
         }

@@ -31,6 +31,7 @@ use super::inbox::Inbox;
 use super::leases;
 use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role, Says};
 use super::outbox::Outbox;
+use crate::limits::REFUSED_PER_ACK_COUNT_MAX;
 use crate::progress::ProfileId;
 use crate::replica::{ApplyError, Core};
 use crate::store::{AppendError, Applied, ReplicaId, Seq};
@@ -145,7 +146,12 @@ impl Link {
 
     /// Whether records were refused on this link, by either side, that its end leaves unsettled: give it to the next link with this peer.
     pub fn is_unsettled(&self) -> bool {
-        self.inbox.has_refused_for_later() || self.outbox.is_unsettled() || (self.owes_reconciliation && self.figures.reconciled == 0)
+        self.inbox.has_refused_for_later() || self.outbox.is_unsettled() || self.awaits_reconciliation()
+    }
+
+    /// Whether a reconciliation is owed and not yet settled.
+    const fn awaits_reconciliation(&self) -> bool {
+        self.owes_reconciliation && self.figures.reconciled == 0
     }
 
     /// The round trip and clock of the peer, when last compared.
@@ -434,6 +440,9 @@ impl Link {
             (Way::Reconcile, _) => self.outbox.start_withheld(self.ours.seq),
         }
         if self.is_to_node() {
+            if self.owes_reconciliation {
+                core.doubt_neighbour(peer.id);
+            }
             self.outbox.set_to_node();
             self.leases = Some(leases::Telling::new(mono, core, peer.id));
         }
@@ -479,7 +488,8 @@ impl Link {
         })?;
         if peer.role == Role::Node && self.config.role == Role::Node {
             let Says { made, own, .. } = records.says;
-            core.note_neighbour(peer.id, peer.epoch, own, made, self.inbox.last(), !self.inbox.has_refused_for_later());
+            let settled = !self.inbox.has_refused_for_later() && !self.awaits_reconciliation();
+            core.note_neighbour(peer.id, peer.epoch, own, made, self.inbox.last(), settled);
         }
         self.figures.records_in += u64::from(records.count);
         if self.inbox.is_flooded() { Err(LinkError::Flooded) } else { Ok(()) }
@@ -488,6 +498,7 @@ impl Link {
     fn take_ack(&mut self, mono: MonotonicTime, core: &Core, ack: Ack) -> Result<(), LinkError> {
         self.outbox.handle_ack(ack.up_to).map_err(|_| LinkError::OutOfOrder { number: FrameType::Ack as u8 })?;
         self.figures.refused_out += ack.refused.len() as u64;
+        let lists_on = ack.refused.len() >= REFUSED_PER_ACK_COUNT_MAX;
         for refused in ack.refused {
             match refused.reason {
                 #[cfg(leftoff_planted)]
@@ -499,6 +510,7 @@ impl Link {
                 RefusalReason::Forbidden | RefusalReason::OutOfBounds => {}
             }
         }
+        self.outbox.note_listed(lists_on);
         self.credit(core);
         Ok(())
     }

@@ -383,6 +383,28 @@ fn a_record_from_a_fast_clock_is_refused_by_name_and_taken_when_it_is_due() {
 }
 
 #[test]
+fn a_refused_record_that_was_taken_costs_the_link_nothing_more() {
+    let mut world = two();
+    let pair = world.link(0, 1);
+    world.run(100);
+    world.replicas[0].skew_ms = 65_000;
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    world.run(1_000);
+    world.record(0, "p", "series", EventKind::Pause, 60_000);
+    world.replicas[0].skew_ms = 0;
+    world.run(1_000);
+    assert!(cursor(&world, 1, 0).is_none() && world.replicas[1].core.heard().is_empty(), "what is not here is not said to be");
+    world.run(6_000);
+    assert_eq!((world.replicas[1].position("p", "film"), world.replicas[1].position("p", "series")), (60_000, 60_000));
+    assert!(world.unsettled(pair, 0).is_empty() && world.unsettled(pair, 1).is_empty());
+    world.record(0, "p", "other", EventKind::Pause, 60_000);
+    world.run(1_000);
+    let durable = world.replicas[0].core.store().durable();
+    assert_eq!(cursor(&world, 1, 0), Some(durable));
+    assert!(world.replicas[1].core.heard().iter().any(|heard| heard.seq == durable));
+}
+
+#[test]
 fn a_refused_record_outlives_the_link_on_which_it_was_refused() {
     let mut world = two();
     world.replicas[0].skew_ms = 90_000;
@@ -421,6 +443,32 @@ fn a_refused_record_outlives_the_restart_of_both_sides() {
     world.link(0, 1);
     world.run_until_equal();
     assert_eq!(world.replicas[1].position("p", "film"), 60_000);
+}
+
+#[test]
+fn nobody_is_told_that_a_refused_record_is_kept_elsewhere_while_it_is_offered_again() {
+    let options = CoreOptions { ack: AckMode::Replicated, playheads_count_max: 10_000, ..CoreOptions::default() };
+    let mut world = World::new(vec![Replica::new(1, options, StoreOptions::small()), Replica::node(2), Replica::node(3)]);
+    let pair = world.link(0, 1);
+    world.link(0, 2);
+    world.run(100);
+    world.replicas[0].skew_ms = 3_600_000;
+    world.record(0, "p", "film", EventKind::Pause, 60_000);
+    let told = Arc::new(AtomicBool::new(false));
+    let tell = Arc::clone(&told);
+    let core = &world.replicas[0].core;
+    core.when_durable(core.store().durable(), Box::new(move |kept| tell.store(kept.is_ok(), Ordering::Relaxed)));
+    world.run(1_000);
+    let refused = |world: &World| world.pairs[pair].links[0].figures(&world.replicas[0].core).refused_out;
+    assert_eq!(refused(&world), 1);
+    world.now_ms += 298_000;
+    // What is passed on from the third is taken, and acknowledged all the time.
+    for number in 0..4_000 {
+        world.record(2, "q", &format!("film-{}", number % 100), EventKind::Pause, 60_000 + number);
+        world.step();
+        assert!(!told.load(Ordering::Relaxed), "after {number} ms");
+    }
+    assert_eq!((refused(&world), world.replicas[1].position("p", "film")), (2, 0));
 }
 
 #[test]

@@ -69,6 +69,9 @@ pub const REFUSED_PER_ACK_COUNT_MAX: usize = 256;
 /// Nodes whose changes a node keeps account of, for itself and on behalf of each peer; of further ones every change is passed on.
 pub const NEIGHBOURS_COUNT_MAX: usize = 256;
 
+/// Longest wait before the next link that a peer's goodbye may ask for, in milliseconds; a longer one counts as this.
+pub const BYE_RETRY_MS_MAX: u64 = 3_600_000;
+
 /// Addresses of other nodes in one frame.
 pub const PEERS_PER_FRAME_COUNT_MAX: usize = 256;
 

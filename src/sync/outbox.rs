@@ -219,9 +219,12 @@ impl Outbox {
 
     /// When there may be something to send though nothing changed. Without room for it, an acknowledgement is waited for instead.
     pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
+        if !self.has_room() {
+            return None;
+        }
         [
-            self.cover_due,
-            self.gathered.filter(|_| self.has_room()),
+            self.cover_due.filter(|_| !self.withheld),
+            self.gathered,
             self.offers.next_due(),
             self.elsewhere.as_ref().and_then(Elsewhere::next_timeout),
         ]

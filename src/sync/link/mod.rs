@@ -31,7 +31,7 @@ use super::inbox::Inbox;
 use super::leases;
 use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Pong, Records, RefusalReason, Resume, Role, Says};
 use super::outbox::Outbox;
-use crate::limits::REFUSED_PER_ACK_COUNT_MAX;
+use crate::limits::{BYE_RETRY_MS_MAX, REFUSED_PER_ACK_COUNT_MAX};
 use crate::progress::ProfileId;
 use crate::replica::{ApplyError, Core};
 use crate::store::{AppendError, Applied, ReplicaId, Seq};
@@ -186,6 +186,8 @@ impl Link {
         let ping = self.clock.open_since().is_none().then_some(self.next_ping);
         let leases = self.leases.as_ref().and_then(leases::Telling::next_timeout);
         let feeds = [self.outbox.next_timeout(), self.telling.next_timeout(), leases, self.reconciler.next_timeout()];
+        // What may not yet be sent has no time.
+        let feeds = feeds.into_iter().filter(|_| self.may_send);
         [greeting, answer, ping, self.expires].into_iter().chain(feeds).flatten().min()
     }
 
@@ -280,6 +282,8 @@ impl Link {
             }
             FrameType::Bye => {
                 let Bye { code, reason, retry_ms } = Bye::decode(body).map_err(message)?;
+                // No peer silences a dialer for good.
+                let retry_ms = retry_ms.min(BYE_RETRY_MS_MAX);
                 self.push_event(LinkEvent::Parted { code, reason: reason.clone() });
                 Err(LinkError::Bye { code, reason, retry_ms })
             }
@@ -311,24 +315,22 @@ impl Link {
                 self.take_pong(now, mono, core, pong, observe)
             }
             FrameType::Peers => {
-                in_order(self.state != LinkState::Greeting)?;
+                in_order(self.state != LinkState::Greeting && !self.is_from_device())?;
                 let peers = Peers::decode(body).map_err(message)?;
-                if self.narrow.is_none() {
+                if self.is_to_node() {
                     self.push_event(LinkEvent::PeersLearned(peers.peers));
                 }
                 Ok(())
             }
             FrameType::Leases => {
-                in_order(self.state == LinkState::Open)?;
+                in_order(self.state == LinkState::Open && !self.is_from_device())?;
                 match &self.peer {
                     Some(peer) if self.leases.is_some() => core.join_leases(now, mono, peer.id, body).map(|_| ()).map_err(message),
-                    // A device has no part in what is ephemeral: it is sent none, takes none, and may not send any.
-                    Some(peer) if peer.role == Role::Device => in_order(false),
                     _ => Ok(()),
                 }
             }
             FrameType::Heard => {
-                in_order(self.state != LinkState::Greeting)?;
+                in_order(self.state != LinkState::Greeting && !self.is_from_device())?;
                 let heard = Heard::decode(body).map_err(message)?;
                 if self.is_to_node() {
                     self.outbox.heard(mono, core, &heard.cursors);
@@ -581,6 +583,11 @@ impl Link {
         let to = peer.id;
         Ok((self.is_to_node() && self.telling.poll(mono, core, to, out))
             || self.leases.as_mut().is_some_and(|leases| leases.poll(mono, core, false, out)))
+    }
+
+    /// Whether the peer is a device: it has no part in what nodes tell each other. It is sent none of it, skips it, and may not send any.
+    fn is_from_device(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.role == Role::Device)
     }
 
     /// Whether both sides are nodes.

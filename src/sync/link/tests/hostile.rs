@@ -10,7 +10,7 @@ use crate::replica::Core;
 use crate::store::Record;
 use crate::sync::frame::{FrameType, split};
 use crate::sync::message::{
-    Ack, ByeCode, Hello, IdWidth, Ping, Pong, Records, RefusalReason, RefusedKey, Resume, Role, Says, Start, Turn, WantEntry, put_want,
+    Ack, Bye, ByeCode, Hello, IdWidth, Ping, Pong, Records, RefusalReason, RefusedKey, Resume, Role, Says, Start, Turn, WantEntry, put_want,
 };
 use crate::sync::reconcile::Prefix;
 use crate::sync::{Handled, Link, LinkConfig, LinkError, LinkState};
@@ -100,6 +100,21 @@ fn records_of(record: &Record) -> Vec<u8> {
         Records::put_head(body, Says::default(), 1);
         record.encode(body);
     })
+}
+
+#[test]
+fn a_goodbye_silences_nobody_for_longer_than_an_hour() {
+    let mut lone = Lone::with_device();
+    let bye = encoded(|body| Bye { code: ByeCode::Done, reason: String::new(), retry_ms: u64::MAX }.encode(body));
+    assert!(matches!(lone.hand(FrameType::Bye, &bye), Err(LinkError::Bye { retry_ms: 3_600_000, .. })));
+}
+
+#[test]
+fn what_only_nodes_tell_each_other_ends_the_link_of_a_device() {
+    for kind in [FrameType::Peers, FrameType::Leases, FrameType::Heard] {
+        let mut lone = Lone::with_device().open();
+        assert!(matches!(lone.hand(kind, &[0]), Err(LinkError::OutOfOrder { .. })), "{kind:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::world::{Grants, Replica, World, cursor};
 use crate::progress::EventKind;
 use crate::replica::{AckMode, CoreOptions};
 use crate::store::{Batch, StoreOptions};
-use crate::sync::message::Role;
+use crate::sync::message::{RefusalReason, RefusedKey, Role};
 use crate::sync::{LinkConfig, LinkError, LinkEvent};
 
 fn two() -> World {
@@ -554,6 +554,13 @@ fn a_peer_that_does_not_acknowledge_costs_its_bounded_bytes_in_flight_and_no_mor
     while link.poll_frame(mono, core, &mut out).unwrap() {
         out.clear();
     }
+    let profile = crate::progress::ProfileId::new("p").unwrap();
+    link.outbox.offer_again(mono, RefusedKey { profile, title: None, reason: RefusalReason::AheadOfClock, retry_ms: 1 });
+    let later = mono + std::time::Duration::from_secs(2);
+    while link.poll_frame(later, core, &mut out).unwrap() {
+        out.clear();
+    }
+    assert!(link.poll_timeout().is_none_or(|due| due > later), "what is due and has no room waits for an acknowledgement, and not for the time");
     let bytes = link.figures(core).in_flight_bytes;
     let bound = crate::limits::IN_FLIGHT_BYTES_MAX;
     assert!(bytes >= bound && bytes < bound + crate::limits::FRAME_BYTES_MAX, "{bytes}");

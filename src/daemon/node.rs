@@ -12,7 +12,7 @@ use super::{Config, TlsFiles, figures, leases};
 use crate::embedded::{Replica, ReplicaConfig, ReplicaError};
 use crate::gateway::auth::{KeyError, KeySet, TokenVerifier};
 use crate::gateway::{GatewayState, Https, HttpsError, Listener, ListenerOptions, ListenerShutdown, router};
-use crate::net::{NetConfig, NetError, NetEvent, Network, TlsMaterial};
+use crate::net::{NetConfig, NetError, Network, TlsMaterial};
 use crate::progress::DeviceId;
 use crate::replica::{Authority, Core};
 use crate::store::CloseError;
@@ -320,34 +320,21 @@ fn net_config(config: &Config, tls: Option<&TlsFiles>) -> Result<NetConfig, Star
     })
 }
 
-/// A replica that may lack something it once acknowledged answers nothing until a peer has filled it up. Without peers there is nothing to wait
-/// for: what the log gave back is what there is.
-fn await_reconciliation(running: &Arc<Running>, has_peers: bool) {
-    const CAUSE: &str = "reconciliation";
-    let core = Arc::clone(running.core());
-    if !core.store().needs_reconciliation() {
-        return;
-    }
-    if !has_peers {
-        tracing::error!("something acknowledged may be missing here, and no cluster.seeds are set to fetch it from");
-        core.store().set_reconciled();
-        return;
-    }
-    core.set_not_ready(CAUSE, "something acknowledged may be missing here; waiting to reconcile with a peer".to_owned());
-    let mut events = running.network.events();
+/// How often it is looked whether the store has found damage. Looking costs a load.
+const DAMAGE_LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A replica that may lack something it once acknowledged answers nothing until a peer has filled it up, for as long as the replica is there: damage is
+/// found when it is read. Without peers there is nothing to wait for: what the log gave back is what there is.
+fn await_reconciliation(running: &Arc<Running>, has_seeds: bool) {
+    let mut waits = look_for_damage(running, has_seeds, false);
+    let running = Arc::downgrade(running);
     tokio::spawn(async move {
+        let mut look = tokio::time::interval(DAMAGE_LOOK_INTERVAL);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            match events.recv().await {
-                Ok(NetEvent::Reconciled { peer, .. }) => {
-                    core.store().set_reconciled();
-                    core.set_ready(CAUSE);
-                    tracing::info!(%peer, "reconciled; answering again");
-                    return;
-                }
-                // Events that were missed are behind us; the next reconciliation says so again.
-                Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-                Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
-            }
+            look.tick().await;
+            let Some(running) = running.upgrade() else { return };
+            waits = look_for_damage(&running, has_seeds, waits);
         }
     });
 }
@@ -370,6 +357,30 @@ pub(crate) fn unusable_files(config: &Config) -> Vec<String> {
         tell("tls", &error);
     }
     told
+}
+
+/// Takes note that the store has found damage, or that a peer has made it good. Whether the node waits for that.
+fn look_for_damage(running: &Running, has_seeds: bool, waits: bool) -> bool {
+    const CAUSE: &str = "reconciliation";
+    let core = running.core();
+    if !core.store().needs_reconciliation() {
+        if waits {
+            core.set_ready(CAUSE);
+            tracing::info!("reconciled; answering again");
+        }
+        return false;
+    }
+    if !has_seeds && running.network.links().iter().all(|link| link.role != Some(Role::Node)) {
+        tracing::error!("something acknowledged may be missing here, and there is no node to fetch it from: no cluster.seeds are set");
+        core.store().set_reconciled();
+        core.set_ready(CAUSE);
+        return false;
+    }
+    if !waits {
+        tracing::error!("something acknowledged may be missing here; waiting to reconcile with a peer");
+        core.set_not_ready(CAUSE, "something acknowledged may be missing here; waiting to reconcile with a peer".to_owned());
+    }
+    true
 }
 
 /// Who the node is among nodes.

@@ -79,7 +79,7 @@ pub enum ApplyError {
 impl Core {
     /// Takes records from a peer, and with them the cursor that they bring this replica to.
     ///
-    /// When a record is refused for later, the cursor is not kept.
+    /// When a record is refused for later, the cursor is not kept; nor while the store needs to be reconciled.
     /// With a grant, only records of its profiles are taken, and only within bounds. They are kept, and may be acknowledged to the peer, when
     /// [`AppliedRecords::last`] is durable.
     ///
@@ -122,8 +122,8 @@ impl Core {
             return Err(ApplyError::Count { announced: count, sent });
         }
         // A cursor on disk says that everything before it is here. What was refused for later is not: the peer offers it again while it remembers,
-        // and sends it from the old cursor on when both sides have forgotten.
-        let is_whole = refused.iter().all(|refused| refused.reason != RefusedReason::TooFarAhead);
+        // and sends it from the old cursor on when both sides have forgotten. Nor is everything here while the store is to be reconciled.
+        let is_whole = !self.store.needs_reconciliation() && refused.iter().all(|refused| refused.reason != RefusedReason::TooFarAhead);
         if let Some(cursor) = cursor.filter(|_| is_whole) {
             batch.set_cursor(cursor);
         }

@@ -92,6 +92,9 @@ impl Core {
 
     /// For each node that was heard of, how far every change that was made there is durable here.
     pub fn heard(&self) -> Vec<PeerCursor> {
+        if self.store.needs_reconciliation() {
+            return Vec::new();
+        }
         let durable = self.store.durable();
         let neighbours = self.neighbours.lock();
         let of = |(peer, neighbour): (&ReplicaId, &Neighbour)| {

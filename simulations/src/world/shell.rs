@@ -276,8 +276,7 @@ impl World<'_> {
     /// A reconciliation is settled: a replica that waited for one answers again.
     pub(super) fn reconciled(&mut self, host: usize) {
         let at = &self.stage.hosts[host];
-        if let Some(core) = at.core.as_deref().filter(|core| at.is_node() && core.store().needs_reconciliation()) {
-            core.store().set_reconciled();
+        if let Some(core) = at.core.as_deref().filter(|core| at.is_node() && !core.store().needs_reconciliation()) {
             core.set_ready("reconciliation");
         }
     }

@@ -61,6 +61,7 @@ impl State {
 struct Shared {
     state: Mutex<State>,
     failing: AtomicBool,
+    damage: Mutex<Vec<Damage>>,
 }
 
 /// Registers and small values in ordered maps. Clones share them, so that a test can open a store again over what the last one left.
@@ -87,6 +88,13 @@ impl MemoryEngine {
     /// Goes back to what the last sync made durable.
     pub fn lose_power(&self) {
         self.state().undo();
+    }
+
+    /// Loses a register, as if its page had been found damaged.
+    pub fn damage(&self, key: RegisterKey) {
+        self.state().set_register(key, None);
+        let damage = Damage { file: "memory".into(), offset: 0, bytes: 0, key: Some(key.0), what: "a fault was injected".into() };
+        self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner).push(damage);
     }
 
     fn check(&self) -> Result<(), EngineError> {
@@ -199,7 +207,7 @@ impl Engine for MemoryEngine {
     }
 
     fn take_damage(&self) -> Vec<Damage> {
-        Vec::new()
+        std::mem::take(&mut self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn verify(&self) -> Result<EngineVerified, EngineError> {

@@ -64,6 +64,9 @@ pub enum LinkError {
     /// The device's token has ended.
     #[error("the device's token has expired")]
     TokenExpired,
+    /// Something acknowledged may be missing here since the two greeted: the next link finds it.
+    #[error("this replica must be reconciled, which begins with a greeting")]
+    Damaged,
     /// The peer is this replica.
     #[error("a link to oneself")]
     Myself,
@@ -124,7 +127,7 @@ impl LinkError {
             Self::Myself => ByeCode::Myself,
             Self::Flooded => ByeCode::Overloaded,
             Self::Reconcile(_) | Self::Append(_) | Self::Read(_) | Self::Share { .. } => ByeCode::Internal,
-            Self::Bye { .. } => ByeCode::Done,
+            Self::Damaged | Self::Bye { .. } => ByeCode::Done,
         }
     }
 

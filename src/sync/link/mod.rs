@@ -62,8 +62,12 @@ pub struct Link {
     state: LinkState,
     /// Whether what is recorded here may be sent: a device must know the peer's clock first.
     may_send: bool,
-    /// An earlier link with this peer left records unsettled.
+    /// An earlier link with this peer left records unsettled, or something acknowledged may be missing here.
     owes_reconciliation: bool,
+    /// The latter, and this link is to find it.
+    repairs: bool,
+    /// It does so by being sent everything: up to this number of the peer's.
+    filled_at: Option<Seq>,
     control: VecDeque<Vec<u8>>,
     events: VecDeque<LinkEvent>,
     inbox: Inbox,
@@ -93,6 +97,8 @@ impl Link {
             state: LinkState::Greeting,
             may_send: !core.keeps_apart(),
             owes_reconciliation: false,
+            repairs: false,
+            filled_at: None,
             control: VecDeque::new(),
             events: VecDeque::new(),
             inbox: Inbox::default(),
@@ -205,6 +211,10 @@ impl Link {
         }
         if self.clock.open_since().is_some_and(|asked| asked + self.config.patience <= mono) {
             return Err(LinkError::Timeout { what: "the answer to a ping" });
+        }
+        // Damage was found since the two greeted, and what both remember of each other is not true any more.
+        if self.state == LinkState::Open && !self.repairs && core.store().needs_reconciliation() {
+            return Err(LinkError::Damaged);
         }
         if self.clock.open_since().is_none() && self.next_ping <= mono {
             self.ping(now, mono, core);
@@ -350,7 +360,7 @@ impl Link {
             FrameType::Start | FrameType::Fps | FrameType::List | FrameType::Want | FrameType::Turn => {
                 in_order(self.state == LinkState::Open && self.may_send)?;
                 if let Some(event) = self.reconciler.handle(core.store(), kind, body)? {
-                    self.settled(mono, event);
+                    self.settled(mono, core, event);
                 }
                 Ok(())
             }
@@ -411,7 +421,8 @@ impl Link {
     fn resume(&mut self, core: &Core) {
         let Some(peer) = &self.peer else { return };
         let mut body = Vec::new();
-        self.owes_reconciliation = self.config.unsettled.contains(&peer.id) || core.store().needs_reconciliation();
+        self.repairs = core.store().needs_reconciliation();
+        self.owes_reconciliation = self.repairs || self.config.unsettled.contains(&peer.id);
         peer.resume(core, self.owes_reconciliation).encode(&mut body);
         self.queue(FrameType::Resume, &body);
         self.state = LinkState::Resuming;
@@ -429,6 +440,8 @@ impl Link {
         let leads = self.ours.replica < peer.claimed;
         let required = out == Way::Reconcile || back == Way::Reconcile;
         let interval = self.config.scrub_interval;
+        let is_filled = self.repairs && back == Way::Everything && peer.hello.seq > Seq(0);
+        self.filled_at = is_filled.then_some(peer.hello.seq);
         let due = if required { Some(mono) } else { interval.map(|interval| mono + interval) };
         let seed = u64::from_le_bytes(self.config.salt.first_chunk().copied().unwrap_or_default());
         self.reconciler = Reconciler::new(scope, leads, seed, due, interval);
@@ -494,6 +507,9 @@ impl Link {
             core.note_neighbour(peer.id, peer.epoch, own, made, self.inbox.last(), settled);
         }
         self.figures.records_in += u64::from(records.count);
+        if self.filled_at.is_some_and(|seq| records.says.covers >= Some(seq)) && !self.inbox.has_refused_for_later() {
+            self.note_repaired(core);
+        }
         if self.inbox.is_flooded() { Err(LinkError::Flooded) } else { Ok(()) }
     }
 
@@ -525,10 +541,19 @@ impl Link {
         }
     }
 
-    fn settled(&mut self, mono: MonotonicTime, event: LinkEvent) {
+    fn settled(&mut self, mono: MonotonicTime, core: &Core, event: LinkEvent) {
         self.outbox.release(mono);
         self.figures.reconciled += 1;
+        self.note_repaired(core);
         self.push_event(event);
+    }
+
+    /// Everything that the peer has is here. What was damaged is whole again, unless the peer is a device, which has a part of it only.
+    fn note_repaired(&mut self, core: &Core) {
+        if self.repairs && !self.is_from_device() {
+            self.repairs = false;
+            core.store().set_reconciled();
+        }
     }
 
     /// Appends the next frame or frames to `out`; whether there was one.
@@ -569,7 +594,7 @@ impl Link {
         }
         let (polled, event) = self.reconciler.poll(mono, store, &self.inbox, &mut self.outbox, out)?;
         if let Some(event) = event {
-            self.settled(mono, event);
+            self.settled(mono, core, event);
         }
         if polled {
             return Ok(true);

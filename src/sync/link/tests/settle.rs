@@ -472,6 +472,51 @@ fn nobody_is_told_that_a_refused_record_is_kept_elsewhere_while_it_is_offered_ag
 }
 
 #[test]
+fn damage_found_while_links_are_open_is_repaired_by_the_next_greeting() {
+    for is_device in [false, true] {
+        let mut world = World::new(vec![Replica::node(1), if is_device { Replica::device(2) } else { Replica::node(2) }]);
+        world.authority = Some(Arc::new(Grants(vec!["p"])));
+        let link = |world: &mut World| if is_device { world.link_device(1, 0) } else { world.link(0, 1) };
+        world.record(0, "p", "film", EventKind::Pause, 60_000);
+        world.record(0, "p", "series", EventKind::Pause, 60_000);
+        let pair = link(&mut world);
+        world.run_until_equal();
+        world.run(1_000);
+        let store = world.replicas[1].core.store();
+        store.fold_all().unwrap();
+        let key = store.hasher().register(&"p".parse().unwrap(), &"film".parse().unwrap());
+        world.replicas[1].engine.damage(key);
+        store.fold_all().unwrap();
+        assert!(store.needs_reconciliation());
+        world.run(5);
+        assert!(world.pairs[pair].ended.is_some() && world.replicas[1].core.heard().is_empty());
+        assert_eq!(world.replicas[1].core.store().cursor(world.replicas[0].id()), None);
+        link(&mut world);
+        world.run_until_equal();
+        world.run(1_000);
+        assert_eq!(world.replicas[1].position("p", "film"), 60_000);
+        assert!(!world.replicas[1].core.store().needs_reconciliation());
+        world.record(0, "p", "other", EventKind::Pause, 60_000);
+        world.run(1_000);
+        assert!(world.replicas[1].core.store().cursor(world.replicas[0].id()).is_some() && world.pairs[pair + 1].is_alive());
+    }
+}
+
+#[test]
+fn a_device_does_not_make_good_what_a_node_has_lost() {
+    let mut world = World::new(vec![Replica::device(1), Replica::node(2)]);
+    world.authority = Some(Arc::new(Grants(vec!["p"])));
+    world.record(1, "p", "film", EventKind::Pause, 60_000);
+    let store = world.replicas[1].core.store();
+    store.fold_all().unwrap();
+    world.replicas[1].engine.damage(store.hasher().register(&"p".parse().unwrap(), &"film".parse().unwrap()));
+    store.fold_all().unwrap();
+    let pair = world.link_device(0, 1);
+    world.run(1_000);
+    assert!(reconciled(&world, pair) && world.replicas[1].core.store().needs_reconciliation() && world.pairs[pair].is_alive());
+}
+
+#[test]
 fn settings_that_differ_end_the_link_with_a_reason() {
     let options = CoreOptions { ttl_days: Some(30), playheads_count_max: 100, ..CoreOptions::default() };
     let mut world = World::new(vec![Replica::new(1, options, StoreOptions::small()), Replica::node(2)]);

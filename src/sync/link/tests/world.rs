@@ -23,7 +23,7 @@ const LATENCY_MS: u64 = 10;
 pub(super) struct Replica {
     pub(super) core: Core,
     files: MemoryFiles,
-    engine: MemoryEngine,
+    pub(super) engine: MemoryEngine,
     options: CoreOptions,
     store_options: StoreOptions,
     fresh: Fresh,

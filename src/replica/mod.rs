@@ -106,6 +106,8 @@ pub struct Core {
     watchers: Watchers,
     ephemeral: Ephemeral,
     waker: OnceLock<Waker>,
+    // Held from a flush until everybody has been told of it: a device is flushed by its link as well, and the later flush must not be told of first.
+    telling: Mutex<()>,
     // Erasures that are in the log but not yet durable: what is recorded after one must be begun under it.
     erasing: Mutex<BTreeMap<ProfileId, Hlc>>,
     // Read while recording, written while what is unshared is moved: nothing is recorded by the old clock in between.
@@ -167,6 +169,7 @@ impl Core {
             watchers: Watchers::default(),
             ephemeral: Ephemeral::new(NodeId(store.id().0), options.ephemeral),
             waker: OnceLock::new(),
+            telling: Mutex::default(),
             erasing: Mutex::default(),
             sharing: RwLock::new(!options.keeps_unshared),
             recording: AtomicUsize::new(0),
@@ -251,6 +254,7 @@ impl Core {
             observe(applied);
             notes.take(applied, watched);
         };
+        let _telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         match flush(&self.store, &mut take) {
             Ok(Some(durable)) => {
                 self.act_on(notes);

@@ -404,3 +404,45 @@ fn what_was_refused_is_not_said_to_be_here_because_a_later_link_has_refused_noth
     core.note_neighbour(peer, epoch, None, Some(Seq(6)), Seq(0), true);
     assert_eq!(core.heard().len(), 1);
 }
+
+#[test]
+fn whoever_is_told_of_a_change_may_end_a_watch_there_and_then() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let core = Arc::new(core());
+        let other = core.watch(&ids().0, Arc::new(|_| ()));
+        let wake = core.on_change(Arc::new(|| ()));
+        let weak = Arc::downgrade(&core);
+        let end = move || {
+            let core = weak.upgrade().unwrap();
+            core.unwatch(other);
+            core.unwatch(wake);
+        };
+        let end_too = end.clone();
+        core.watch(&ids().0, Arc::new(move |_| end()));
+        core.on_change(Arc::new(end_too));
+        record(&core, NOW, &[event("tv", EventKind::Play, 1_000)]);
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+}
+
+#[test]
+fn two_threads_that_flush_tell_of_changes_in_their_order() {
+    let core = Arc::new(core());
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = Mutex::new(Some(told));
+    let notify = move |_: &Change| {
+        let Some(told) = told.lock().unwrap().take() else { return drop(tell.send(())) };
+        begin.send(()).unwrap();
+        // As long as the first is being told of, nobody is told of the second.
+        assert!(told.recv_timeout(std::time::Duration::from_millis(300)).is_err());
+    };
+    core.watch(&ids().0, Arc::new(notify));
+    let flushing = Arc::clone(&core);
+    let first = std::thread::spawn(move || record(&flushing, NOW, &[event("tv", EventKind::Play, 1_000)]));
+    begun.recv().unwrap();
+    record(&core, NOW.shifted(20_000), &[event("tv", EventKind::Heartbeat, 21_000)]);
+    first.join().unwrap();
+}

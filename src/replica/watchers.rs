@@ -30,10 +30,10 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct WatchId(u64);
 
-/// Called with each change, on the thread that made it durable: hand it on, do not work there.
+/// Called with each change, under no lock of the watches, on the thread that made it durable: hand it on, do not work there, record and flush nothing.
 pub type Notify = Arc<dyn Fn(&Change) + Send + Sync>;
 
-/// Called when something changed that peers may want.
+/// Called when something changed that peers may want, likewise.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Default)]
@@ -48,7 +48,8 @@ pub(super) struct Watchers {
     next: AtomicU64,
     profiles: RwLock<Watched>,
     profiles_count: AtomicUsize,
-    wakes: RwLock<Vec<(WatchId, Wake)>>,
+    // Copied when it changes, and not by each of the many flushes that go through it.
+    wakes: RwLock<Arc<Vec<(WatchId, Wake)>>>,
 }
 
 impl Watchers {
@@ -74,12 +75,12 @@ impl Watchers {
             return;
         }
         drop(profiles);
-        self.wakes.write().unwrap_or_else(PoisonError::into_inner).retain(|(own, _)| *own != id);
+        Arc::make_mut(&mut self.wakes.write().unwrap_or_else(PoisonError::into_inner)).retain(|(own, _)| *own != id);
     }
 
     pub(super) fn on_change(&self, wake: Wake) -> WatchId {
         let id = self.id();
-        self.wakes.write().unwrap_or_else(PoisonError::into_inner).push((id, wake));
+        Arc::make_mut(&mut self.wakes.write().unwrap_or_else(PoisonError::into_inner)).push((id, wake));
         id
     }
 
@@ -88,24 +89,26 @@ impl Watchers {
         self.profiles_count.load(Ordering::Acquire) > 0
     }
 
+    // Copied out, so that whoever is told may watch and unwatch: a waker may run what it wakes at once.
     pub(super) fn notify(&self, profile: &ProfileId, change: &Change) {
-        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, notify) in profiles.by_profile.get(profile).into_iter().flatten() {
-            notify(change);
-        }
+        let told: Vec<Notify> = {
+            let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+            profiles.by_profile.get(profile).into_iter().flatten().map(|(_, notify)| Arc::clone(notify)).collect()
+        };
+        told.iter().for_each(|notify| notify(change));
     }
 
     pub(super) fn notify_all(&self, change: &Change) {
-        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        for (_, notify) in profiles.by_profile.values().flatten() {
-            notify(change);
-        }
+        let told: Vec<Notify> = {
+            let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+            profiles.by_profile.values().flatten().map(|(_, notify)| Arc::clone(notify)).collect()
+        };
+        told.iter().for_each(|notify| notify(change));
     }
 
     pub(super) fn wake(&self) {
-        for (_, wake) in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            wake();
-        }
+        let wakes = Arc::clone(&self.wakes.read().unwrap_or_else(PoisonError::into_inner));
+        wakes.iter().for_each(|(_, wake)| wake());
     }
 
     fn id(&self) -> WatchId {

@@ -605,7 +605,10 @@ fn a_peer_that_does_not_acknowledge_costs_its_bounded_bytes_in_flight_and_no_mor
     while link.poll_frame(later, core, &mut out).unwrap() {
         out.clear();
     }
-    assert!(link.poll_timeout().is_none_or(|due| due > later), "what is due and has no room waits for an acknowledgement, and not for the time");
+    assert!(
+        link.poll_timeout().is_none_or(|due| due > later),
+        "what is due and has no room waits for an acknowledgement, and not for the time"
+    );
     let bytes = link.figures(core).in_flight_bytes;
     let bound = crate::limits::IN_FLIGHT_BYTES_MAX;
     assert!(bytes >= bound && bytes < bound + crate::limits::FRAME_BYTES_MAX, "{bytes}");

@@ -57,6 +57,9 @@ pub const PAGE_BYTES_MAX: usize = 4 << 10;
 /// Frame between replicas, in bytes, header included.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
 
+/// First frame of a link, in bytes: a greeting with the longest token, and any frame that ends a link instead.
+pub const HELLO_FRAME_BYTES_MAX: usize = 16 << 10;
+
 /// Live frame that gathers changes while another is in flight, in bytes.
 pub const LIVE_FRAME_BYTES: usize = 64 << 10;
 

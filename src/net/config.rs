@@ -68,8 +68,10 @@ pub struct NetConfig {
     pub patience: Duration,
     /// How often nodes compare everything though nothing seems to be missing. Default 6 h; `None` never.
     pub scrub_interval: Option<Duration>,
-    /// Connections taken at once; further ones are refused. Default 10,000.
+    /// Devices that may be linked at once; further ones are refused. Nodes are not counted. Default 10,000.
     pub links_count_max: usize,
+    /// Connections that may be open at once without having greeted; with more, the oldest of them is closed. Default 1,024.
+    pub strangers_count_max: usize,
 }
 
 impl Default for NetConfig {
@@ -90,6 +92,7 @@ impl Default for NetConfig {
             patience: Duration::from_secs(30),
             scrub_interval: Some(Duration::from_hours(6)),
             links_count_max: 10_000,
+            strangers_count_max: 1_024,
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span, debug, info, info_span, warn};
 
+use super::doors::Place;
 use super::machine::Machine;
 use super::network::{NetEvent, Shared};
 use super::random::random_salt;
@@ -21,6 +22,12 @@ use crate::sync::message::{Bye, ByeCode, Role};
 use crate::sync::{Link, LinkConfig, LinkError, LinkEvent, LinkFigures, LinkState};
 use crate::time::MonotonicTime;
 use crate::time::system::{monotonic_now, wall_now};
+
+/// Told to one that was there for long and said nothing.
+const MADE_ROOM: &str = "made room for others: no greeting";
+
+/// When a device that found no room may come back.
+const NO_ROOM_RETRY_MS: u64 = 10_000;
 
 /// Bytes read from the transport at once.
 const READ_BYTES: usize = 64 << 10;
@@ -36,6 +43,8 @@ pub(super) struct Opening {
     pub(super) token: String,
     /// Set when the one who asked for the link does not want it any more.
     pub(super) given_up: Option<watch::Receiver<bool>>,
+    /// Of one that was not dialed.
+    pub(super) place: Option<Place>,
 }
 
 /// How a link ended.
@@ -51,6 +60,7 @@ pub(super) struct Ended {
 enum End {
     Error(LinkError),
     Transport(String),
+    NoRoom,
     GivesWay,
     Shutdown,
 }
@@ -66,7 +76,14 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
     let failed = |reason: String| Ended { peer: None, opened: false, code: ByeCode::Protocol, reason, retry: Duration::ZERO };
     let streams =
         timeout(shared.config.patience, async { if opening.dialed { connection.open_bi().await } else { connection.accept_bi().await } });
-    let (send, receive) = match streams.await {
+    let streams = tokio::select! {
+        streams = streams => streams,
+        () = must_leave(opening.place.as_ref()) => {
+            connection.close(VarInt::from_u32(ByeCode::Overloaded.number()), MADE_ROOM.as_bytes());
+            return failed(MADE_ROOM.to_owned());
+        }
+    };
+    let (send, receive) = match streams {
         Ok(Ok(streams)) => streams,
         Ok(Err(error)) => return failed(error.to_string()),
         Err(_) => {
@@ -124,6 +141,8 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
         opened: false,
         peers_sent: 0,
         given_up: opening.given_up,
+        place: opening.place,
+        has_room: true,
         shared: Arc::clone(&shared),
     };
     let end = driver.drive().await;
@@ -132,7 +151,7 @@ async fn run_inside(shared: Arc<Shared>, connection: Connection, opening: Openin
     driver.finish(end).await
 }
 
-fn shows_node(connection: &Connection) -> bool {
+pub(super) fn shows_node(connection: &Connection) -> bool {
     let identity =
         connection.peer_identity().and_then(|identity| identity.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok());
     identity.is_some_and(|chain| chain.first().is_some_and(tls::is_node))
@@ -150,7 +169,17 @@ struct Driver {
     opened: bool,
     peers_sent: u64,
     given_up: Option<watch::Receiver<bool>>,
+    place: Option<Place>,
+    has_room: bool,
     shared: Arc<Shared>,
+}
+
+/// Waits until a connection has to make room; for ever if it need not.
+async fn must_leave(place: Option<&Place>) {
+    match place {
+        Some(place) => place.must_leave().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until a flag is set; for ever if there is none.
@@ -178,6 +207,9 @@ impl Driver {
             if self.take_events() == Verdict::GivesWay {
                 return End::GivesWay;
             }
+            if !self.has_room {
+                return End::NoRoom;
+            }
             self.pass_on_peers();
             let Some(machine) = &mut self.machine else { return End::Transport("the link's thread was lost".to_owned()) };
             let deadline = machine.next_timeout().map(instant_of);
@@ -197,6 +229,7 @@ impl Driver {
                 () = self.wake.notified() => {}
                 () = at(deadline) => {}
                 () = self.entry.give_way.notified() => return End::GivesWay,
+                () = must_leave(self.place.as_ref()) => return End::Transport(MADE_ROOM.to_owned()),
                 _ = peers.changed() => {}
                 () = is_set(self.given_up.as_mut()) => return End::Shutdown,
                 () = is_set(Some(&mut stop)) => return End::Shutdown,
@@ -248,6 +281,12 @@ impl Driver {
                 let dialed = status.dialed.then(|| status.address.clone());
                 (status.peer, status.role, status.name, status.region) = (Some(peer), Some(role), name, region);
                 drop(status);
+                if let Some(place) = &mut self.place {
+                    self.connection.set_receive_window(VarInt::from_u32(tls::RECEIVE_WINDOW_BYTES));
+                    if role == Role::Device {
+                        self.has_room = place.know_device();
+                    }
+                }
                 if role == Role::Node && shared.registry.learn(peer, &advertise) {
                     shared.peers_changed();
                 }
@@ -322,6 +361,12 @@ impl Driver {
                 (Some(bye), code, error.to_string(), Duration::ZERO)
             }
             End::Transport(reason) => (None, ByeCode::Done, reason, Duration::ZERO),
+            End::NoRoom => {
+                NetTotals::add(&self.shared.totals.refused, 1);
+                let reason = "no room for another device".to_owned();
+                let bye = Bye { code: ByeCode::Overloaded, reason: reason.clone(), retry_ms: NO_ROOM_RETRY_MS };
+                (Some(bye), ByeCode::Overloaded, reason, Duration::ZERO)
+            }
             End::GivesWay => {
                 let reason = "another link between the two replicas stays".to_owned();
                 (Some(Bye { code: ByeCode::Duplicate, reason: reason.clone(), retry_ms: 0 }), ByeCode::Duplicate, reason, Duration::ZERO)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::replica::Core;
-use crate::sync::frame;
+use crate::limits::HELLO_FRAME_BYTES_MAX;
+use crate::sync::frame::{self, FrameError};
 use crate::sync::message::Bye;
-use crate::sync::{Handled, Link, LinkError};
+use crate::sync::{Handled, Link, LinkError, LinkState};
 use crate::time::MonotonicTime;
 use crate::time::system::{monotonic_now, wall_now};
 
@@ -77,6 +78,9 @@ impl Machine {
                 Handled::Done => self.taken += found.bytes,
                 Handled::Busy(pause) => self.busy_until = Some(mono + pause),
             }
+        }
+        if self.link.state() == LinkState::Greeting && self.received.len() - self.taken > HELLO_FRAME_BYTES_MAX {
+            return Err(LinkError::Frame(FrameError::Length));
         }
         if self.taken == self.received.len() {
             self.received.clear();

@@ -6,6 +6,7 @@
 
 mod config;
 mod dial;
+mod doors;
 mod driver;
 mod error;
 mod machine;

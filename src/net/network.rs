@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::config::{Credentials, NetConfig, TlsMaterial};
 use super::dial::{self, Identity};
+use super::doors::{Doors, Place};
 use super::driver::{self, Opening};
 use super::registry::Registry;
 use super::status::{LinkStatus, NetTotals, TargetStatus};
@@ -84,6 +85,7 @@ pub(super) struct Shared {
     pub(super) run: u64,
     pub(super) endpoint: Endpoint,
     pub(super) registry: Registry,
+    pub(super) doors: Arc<Doors>,
     pub(super) totals: NetTotals,
     pub(super) stop: watch::Sender<bool>,
     /// Counts up when the addresses of nodes have changed.
@@ -230,6 +232,7 @@ impl Network {
             run: getrandom::u64().unwrap_or_default(),
             endpoint,
             registry: Registry::default(),
+            doors: Doors::new(config.strangers_count_max, config.links_count_max),
             totals: NetTotals::default(),
             stop: watch::Sender::new(false),
             peers: watch::Sender::new(1),
@@ -346,21 +349,33 @@ async fn accept(shared: Arc<Shared>) {
             () = driver::is_set(Some(&mut stop)) => None,
         };
         let Some(incoming) = incoming else { return };
-        if shared.registry.links_count() >= shared.config.links_count_max {
-            NetTotals::add(&shared.totals.refused, 1);
-            incoming.refuse();
-            continue;
-        }
         NetTotals::add(&shared.totals.accepted, 1);
-        Shared::spawn(&shared, take(Arc::clone(&shared), incoming));
+        let place = shared.doors.enter();
+        Shared::spawn(&shared, take(Arc::clone(&shared), incoming, place));
     }
 }
 
-async fn take(shared: Arc<Shared>, incoming: Incoming) {
+async fn take(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let address = incoming.remote_address().to_string();
-    match timeout(shared.config.patience, handshake(incoming)).await {
+    let shaken = tokio::select! {
+        shaken = timeout(shared.config.patience, handshake(incoming)) => shaken,
+        () = place.must_leave() => {
+            NetTotals::add(&shared.totals.refused, 1);
+            return;
+        }
+    };
+    match shaken {
         Ok(Ok(connection)) => {
-            driver::run(shared, connection, Opening { dialed: false, address, token: String::new(), given_up: None }).await;
+            if driver::shows_node(&connection) {
+                place.know_node();
+            } else if !shared.doors.has_room() {
+                // Before its token is looked at, which costs more.
+                NetTotals::add(&shared.totals.refused, 1);
+                connection.close(VarInt::from_u32(ByeCode::Overloaded.number()), b"no room for another device");
+                return;
+            }
+            let opening = Opening { dialed: false, address, token: String::new(), given_up: None, place: Some(place) };
+            driver::run(shared, connection, opening).await;
         }
         Ok(Err(reason)) => debug!(address, reason, "no handshake"),
         Err(_) => debug!(address, "no handshake in time"),

@@ -120,10 +120,6 @@ impl Registry {
         self.state().by_peer.contains_key(&peer)
     }
 
-    pub(super) fn links_count(&self) -> usize {
-        self.state().links.len()
-    }
-
     pub(super) fn links(&self) -> Vec<LinkStatus> {
         let state = self.state();
         state.links.values().map(|entry| entry.status.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()

@@ -343,7 +343,9 @@ async fn a_peer_that_sends_garbage_or_speaks_another_protocol_ends_its_own_conne
     let evil = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let client = tls::node_client(&material, &quick()).unwrap();
     let address = a.network.local_addr().unwrap();
-    for garbage in [&[0xff; 4_000][..], &[0x00], &[0x02, 0x77, 0x00], &[0x81, 0x00]] {
+    // The last is the beginning of a frame that would be allowed once greeted.
+    let large = [&[0xa0, 0x8d, 0x06, 0x01][..], &[0; 20_000]].concat();
+    for garbage in [&[0xff; 4_000][..], &[0x00], &[0x02, 0x77, 0x00], &[0x81, 0x00], &large] {
         let connection = evil.connect_with(client.clone(), address, "node.leftoff").unwrap().await.unwrap();
         let (mut send, _receive) = connection.open_bi().await.unwrap();
         send.write_all(garbage).await.unwrap();
@@ -363,6 +365,35 @@ async fn a_peer_that_sends_garbage_or_speaks_another_protocol_ends_its_own_conne
     b.watch("p", "film", 60_000);
     a.has("p", "film", 60_000).await;
     assert_eq!(a.open_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_who_say_nothing_make_room_and_keep_no_node_out() {
+    let cluster = Cluster::new();
+    let a = Node::start(NetConfig { strangers_count_max: 2, ..cluster.config("a", &[]) }, Some(tokens(&["p"]))).await;
+    let strange = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        let client = tls::device_client(&cluster.ca_pem, &quick()).unwrap();
+        connections.push(strange.connect_with(client, a.network.local_addr().unwrap(), "node.leftoff").unwrap().await.unwrap());
+    }
+    let closed = timeout(PATIENCE, connections[0].closed()).await.unwrap();
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else { panic!("{closed}") };
+    assert_eq!(close.error_code, quinn::VarInt::from_u32(7), "{}", String::from_utf8_lossy(&close.reason));
+    let b = Node::start(cluster.config("b", &[&a]), None).await;
+    eventually(|| a.open_count() == 1 && b.open_count() == 1, "a link between nodes").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_there_is_no_room_for_another_device_it_is_told_so_and_nodes_come_in() {
+    let cluster = Cluster::new();
+    let a = Node::start(NetConfig { links_count_max: 0, ..cluster.config("a", &[]) }, Some(tokens(&["p"]))).await;
+    let device = Node::start(device_config(), None).await;
+    let credentials = Credentials { ca_pem: cluster.ca_pem.clone(), token: "good".into() };
+    let link = device.network.connect_device(&a.address(), credentials).await.unwrap();
+    eventually(|| link.last_error().is_some_and(|error| error.contains("no room")), "a refusal").await;
+    let b = Node::start(cluster.config("b", &[&a]), None).await;
+    eventually(|| a.open_count() == 1 && b.open_count() == 1, "a link between nodes").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use webpki::EndEntityCert;
 
 use super::{NetConfig, NetError, TlsMaterial};
-use crate::limits::IN_FLIGHT_BYTES_MAX;
+use crate::limits::{HELLO_FRAME_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
 
 /// The name that every node's certificate carries, and that every client verifies.
 pub(super) const ROLE_NAME: &str = "node.leftoff";
@@ -25,7 +25,10 @@ pub(super) const ROLE_NAME: &str = "node.leftoff";
 const ALPN: &[u8] = b"leftoff/1";
 
 /// Bytes that a peer may send before they are read: what may be in flight, and as much again of everything else.
-const RECEIVE_WINDOW_BYTES: u32 = 2 * IN_FLIGHT_BYTES_MAX as u32;
+pub(super) const RECEIVE_WINDOW_BYTES: u32 = 2 * IN_FLIGHT_BYTES_MAX as u32;
+
+/// The same of one who has connected and not yet greeted.
+const GREETING_WINDOW_BYTES: u32 = 2 * HELLO_FRAME_BYTES_MAX as u32;
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -80,7 +83,10 @@ pub(super) fn server(material: &TlsMaterial, config: &NetConfig) -> Result<Serve
     tls.max_early_data_size = 0;
     let crypto = QuicServerConfig::try_from(tls).map_err(|_| NetError::Tls(rustls::Error::General("no cipher for QUIC".into())))?;
     let mut server = ServerConfig::with_crypto(Arc::new(crypto));
-    server.transport_config(Arc::new(transport(config))).migration(true);
+    let mut transport = transport(config);
+    // Until it has greeted; the driver widens it then.
+    transport.receive_window(VarInt::from_u32(GREETING_WINDOW_BYTES));
+    server.transport_config(Arc::new(transport)).migration(true);
     Ok(server)
 }
 

@@ -38,12 +38,25 @@ pub(super) enum Identity {
     },
 }
 
-/// Dials `address` until the network, or the one who asked for it, stops.
-pub(super) async fn keep(shared: Arc<Shared>, address: String, identity: Identity, mut given_up: Option<watch::Receiver<bool>>) {
+/// Dials `address` until the network, or the one who asked for it, stops; or until the target with the given number is dialed no more.
+pub(super) async fn keep(
+    shared: Arc<Shared>,
+    address: String,
+    identity: Identity,
+    target: Option<u64>,
+    mut given_up: Option<watch::Receiver<bool>>,
+) {
     let mut stop = shared.stop.subscribe();
     let mut backoff = Backoff::new(shared.config.backoff_first, shared.config.backoff_max);
     loop {
         wait_until_unlinked(&shared, &address).await;
+        if shared.registry.forget_silent(monotonic_now()) {
+            shared.peers_changed();
+        }
+        if target.is_some_and(|target| !shared.registry.is_target(&address, target)) {
+            debug!(address, "not dialed any more");
+            return;
+        }
         let began = monotonic_now();
         let ended = attempt(&shared, &address, &identity, given_up.clone()).await;
         if *stop.borrow() || given_up.as_ref().is_some_and(|given_up| *given_up.borrow()) {

@@ -287,11 +287,11 @@ impl Driver {
                         self.has_room = place.know_device();
                     }
                 }
-                if role == Role::Node && shared.registry.learn(peer, &advertise) {
-                    shared.peers_changed();
-                }
                 if let Some(address) = &dialed {
                     shared.registry.note_target(address, Some(peer), None);
+                }
+                if role == Role::Node {
+                    Shared::hear(&shared, peer, &advertise);
                 }
                 let greeting = Greeting { role, dialed: dialed.is_some(), run };
                 return shared.registry.greet(shared.core.store().id(), self.number, peer, greeting);
@@ -409,7 +409,7 @@ impl Driver {
         {
             shared.registry.note_unsettled(peer);
         }
-        let was_the_one = shared.registry.leave(self.number, peer);
+        let was_the_one = shared.registry.leave(monotonic_now(), self.number, peer);
         if let Some(peer) = peer.filter(|_| was_the_one) {
             shared.forget_clock(peer);
             shared.tell(NetEvent::Ended { peer, reason: reason.to_owned() });

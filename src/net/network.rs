@@ -23,7 +23,7 @@ use crate::store::ReplicaId;
 use crate::sync::Clocks;
 use crate::sync::message::{ByeCode, KnownPeer, Role};
 use crate::time::WallTime;
-use crate::time::system::wall_now;
+use crate::time::system::{monotonic_now, wall_now};
 
 /// Events kept for a listener that does not keep up; it misses the oldest.
 const EVENTS_COUNT_MAX: usize = 256;
@@ -177,13 +177,31 @@ impl Shared {
             if replica == own || address.is_empty() || shared.config.role == Role::Device {
                 continue;
             }
-            if shared.registry.learn(replica, &address) {
+            let (dials, is_new) = shared.registry.hear_of(monotonic_now(), replica, &address);
+            if is_new {
                 shared.peers_changed();
             }
-            if shared.registry.add_target(&address, false, Some(replica)) {
-                debug!(address, %replica, "learned of a node");
-                Self::spawn(shared, dial::keep(Arc::clone(shared), address, Identity::Node, None));
+            if dials {
+                Self::dial_learned(shared, replica, address);
             }
+        }
+    }
+
+    /// A node says where it is reached.
+    pub(super) fn hear(shared: &Arc<Self>, peer: ReplicaId, address: &str) {
+        let heard = shared.registry.hear(monotonic_now(), peer, address);
+        if heard.news {
+            shared.peers_changed();
+        }
+        if heard.moved {
+            Self::dial_learned(shared, peer, address.to_owned());
+        }
+    }
+
+    fn dial_learned(shared: &Arc<Self>, replica: ReplicaId, address: String) {
+        if let Some(target) = shared.registry.add_target(&address, false, Some(replica)) {
+            debug!(address, %replica, "learned of a node");
+            Self::spawn(shared, dial::keep(Arc::clone(shared), address, Identity::Node, Some(target), None));
         }
     }
 
@@ -246,7 +264,7 @@ impl Network {
         });
         let own = shared.advertised();
         if shared.config.role == Role::Node {
-            shared.registry.learn(shared.core.store().id(), &own);
+            shared.registry.know_own(shared.core.store().id(), &own);
         }
         if listens {
             info!(node = %shared.config.name, address = ?shared.endpoint.local_addr().ok(), "listening for replicas");
@@ -261,8 +279,10 @@ impl Network {
 
     /// Dials a node at this address, and keeps dialing. An address that is dialed already changes nothing.
     pub fn dial(&self, address: &str) {
-        if address != self.shared.advertised() && self.shared.registry.add_target(address, true, None) {
-            Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), Identity::Node, None));
+        if address != self.shared.advertised()
+            && let Some(target) = self.shared.registry.add_target(address, true, None)
+        {
+            Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), Identity::Node, Some(target), None));
         }
     }
 
@@ -278,7 +298,7 @@ impl Network {
         let (give_up, ended) = watch::channel(false);
         self.shared.registry.add_target(address, true, None);
         let identity = Identity::Device { client, token: renewed };
-        Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), identity, Some(ended)));
+        Shared::spawn(&self.shared, dial::keep(Arc::clone(&self.shared), address.to_owned(), identity, None, Some(ended)));
         Ok(DeviceLink { shared: Arc::clone(&self.shared), address: address.to_owned(), token, give_up })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -10,12 +11,16 @@ use crate::limits::PEERS_PER_FRAME_COUNT_MAX;
 use crate::store::ReplicaId;
 use crate::sync::message::{KnownPeer, Role};
 use crate::sync::{Rival, newer_stays};
+use crate::time::MonotonicTime;
 
 /// Addresses that are dialed, seeds and learned ones. Further ones are not learned.
 const TARGETS_COUNT_MAX: usize = PEERS_PER_FRAME_COUNT_MAX;
 
 /// Peers of which it is remembered that records were left unsettled. Beyond it the next scrub finds them.
 const UNSETTLED_COUNT_MAX: usize = 65_536;
+
+/// How long a node may be silent before its addresses are forgotten, unless they are seeds.
+const SILENCE_MAX: Duration = Duration::from_hours(24);
 
 /// One link in the registry.
 #[derive(Debug)]
@@ -30,9 +35,19 @@ pub(super) struct Entry {
 /// An address to dial.
 #[derive(Clone, Debug, Default)]
 struct Target {
+    /// Tells it from an earlier target of the same address.
+    number: u64,
     seed: bool,
     replica: Option<ReplicaId>,
     last_error: Option<String>,
+}
+
+/// Where a node is reached.
+#[derive(Clone, Debug)]
+struct Known {
+    address: String,
+    /// When it was last heard of, or linked with; none for this replica's own.
+    heard: Option<MonotonicTime>,
 }
 
 #[derive(Default)]
@@ -41,7 +56,9 @@ struct State {
     links: BTreeMap<u64, Arc<Entry>>,
     by_peer: BTreeMap<ReplicaId, u64>,
     targets: BTreeMap<String, Target>,
-    addresses: BTreeMap<ReplicaId, String>,
+    addresses: BTreeMap<ReplicaId, Known>,
+    /// Nodes that were silent for too long: others may go on telling of them for a while.
+    gone: BTreeSet<ReplicaId>,
     unsettled: BTreeSet<ReplicaId>,
 }
 
@@ -61,6 +78,21 @@ pub(super) enum Verdict {
     Stays,
     /// Another link with the same peer stays.
     GivesWay,
+}
+
+/// What a node's own word of its address changed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Heard {
+    /// Other nodes are to be told.
+    pub(super) news: bool,
+    /// It was dialed elsewhere, and is to be dialed here instead.
+    pub(super) moved: bool,
+}
+
+impl State {
+    fn has_room_for(&self, peer: ReplicaId) -> bool {
+        self.addresses.len() < PEERS_PER_FRAME_COUNT_MAX || self.addresses.contains_key(&peer)
+    }
 }
 
 /// Links and addresses of one network.
@@ -104,9 +136,12 @@ impl Registry {
     }
 
     /// Removes a link that has ended; whether it was the one with its peer.
-    pub(super) fn leave(&self, link: u64, peer: Option<ReplicaId>) -> bool {
+    pub(super) fn leave(&self, mono: MonotonicTime, link: u64, peer: Option<ReplicaId>) -> bool {
         let mut state = self.state();
         state.links.remove(&link);
+        if let Some(known) = peer.and_then(|peer| state.addresses.get_mut(&peer)) {
+            known.heard = Some(mono);
+        }
         match peer {
             Some(peer) if state.by_peer.get(&peer) == Some(&link) => {
                 state.by_peer.remove(&peer);
@@ -125,14 +160,21 @@ impl Registry {
         state.links.values().map(|entry| entry.status.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
-    /// Takes an address to dial; whether it is new.
-    pub(super) fn add_target(&self, address: &str, seed: bool, replica: Option<ReplicaId>) -> bool {
+    /// Takes an address to dial; its number if it is new.
+    pub(super) fn add_target(&self, address: &str, seed: bool, replica: Option<ReplicaId>) -> Option<u64> {
         let mut state = self.state();
         if state.targets.contains_key(address) || state.targets.len() >= TARGETS_COUNT_MAX {
-            return false;
+            return None;
         }
-        state.targets.insert(address.to_owned(), Target { seed, replica, last_error: None });
-        true
+        state.next += 1;
+        let number = state.next;
+        state.targets.insert(address.to_owned(), Target { number, seed, replica, last_error: None });
+        Some(number)
+    }
+
+    /// Whether an address is still to be dialed by whoever began to with this number.
+    pub(super) fn is_target(&self, address: &str, number: u64) -> bool {
+        self.state().targets.get(address).is_some_and(|target| target.number == number)
     }
 
     pub(super) fn target_replica(&self, address: &str) -> Option<ReplicaId> {
@@ -158,19 +200,60 @@ impl Registry {
         state.targets.iter().map(status).collect()
     }
 
-    /// Notes where a node says it is reached; whether that is news.
-    pub(super) fn learn(&self, peer: ReplicaId, address: &str) -> bool {
-        let mut state = self.state();
-        if address.is_empty() || (state.addresses.len() >= PEERS_PER_FRAME_COUNT_MAX && !state.addresses.contains_key(&peer)) {
-            return false;
+    /// Notes where this replica itself is reached; not forgotten.
+    pub(super) fn know_own(&self, own: ReplicaId, address: &str) {
+        if !address.is_empty() {
+            self.state().addresses.insert(own, Known { address: address.to_owned(), heard: None });
         }
-        state.addresses.insert(peer, address.to_owned()).as_deref() != Some(address)
+    }
+
+    /// Notes where a node itself says that it is reached. Other addresses that were learned of it are not dialed any more.
+    pub(super) fn hear(&self, mono: MonotonicTime, peer: ReplicaId, address: &str) -> Heard {
+        let mut state = self.state();
+        state.gone.remove(&peer);
+        if address.is_empty() || !state.has_room_for(peer) {
+            return Heard::default();
+        }
+        let before = state.addresses.insert(peer, Known { address: address.to_owned(), heard: Some(mono) });
+        let count = state.targets.len();
+        state.targets.retain(|other, target| target.seed || target.replica != Some(peer) || other == address);
+        Heard { news: before.is_none_or(|before| before.address != address), moved: state.targets.len() < count }
+    }
+
+    /// Notes where others say that a node is reached: only itself is believed against what is known. Whether it is to be dialed there, and whether it
+    /// was not known before.
+    pub(super) fn hear_of(&self, mono: MonotonicTime, peer: ReplicaId, address: &str) -> (bool, bool) {
+        let mut state = self.state();
+        if state.gone.contains(&peer) || !state.has_room_for(peer) {
+            return (false, false);
+        }
+        let is_new = !state.addresses.contains_key(&peer);
+        if is_new {
+            state.addresses.insert(peer, Known { address: address.to_owned(), heard: Some(mono) });
+        }
+        (true, is_new)
+    }
+
+    /// Forgets nodes that were silent for long, and their addresses but for seeds. Whether there were any.
+    pub(super) fn forget_silent(&self, mono: MonotonicTime) -> bool {
+        let mut state = self.state();
+        let is_silent = |known: &Known| known.heard.is_some_and(|heard| heard + SILENCE_MAX <= mono);
+        let silent: BTreeSet<ReplicaId> =
+            state.addresses.iter().filter(|(peer, known)| is_silent(known) && !state.by_peer.contains_key(peer)).map(|(peer, _)| *peer).collect();
+        state.addresses.retain(|peer, _| !silent.contains(peer));
+        state.targets.retain(|_, target| target.seed || target.replica.is_none_or(|replica| !silent.contains(&replica)));
+        let any = !silent.is_empty();
+        state.gone.extend(silent);
+        while state.gone.len() > PEERS_PER_FRAME_COUNT_MAX {
+            state.gone.pop_first();
+        }
+        any
     }
 
     /// The nodes that are known, for others.
     pub(super) fn known_peers(&self) -> Vec<KnownPeer> {
         let state = self.state();
-        state.addresses.iter().map(|(replica, address)| KnownPeer { replica: *replica, address: address.clone() }).collect()
+        state.addresses.iter().map(|(replica, known)| KnownPeer { replica: *replica, address: known.address.clone() }).collect()
     }
 
     pub(super) fn note_unsettled(&self, peer: ReplicaId) {
@@ -248,12 +331,39 @@ mod tests {
     #[test]
     fn addresses_are_bounded_and_a_node_that_moves_is_news() {
         let registry = Registry::default();
-        assert!(registry.learn(SMALL, "a:1") && !registry.learn(SMALL, "a:1") && registry.learn(SMALL, "a:2"));
+        let hear = |address| registry.hear(MonotonicTime::ZERO, SMALL, address).news;
+        assert!(hear("a:1") && !hear("a:1") && hear("a:2"));
         for number in 0..2 * TARGETS_COUNT_MAX {
             registry.add_target(&format!("host:{number}"), false, None);
-            registry.learn(ReplicaId([number as u8; 16]), "b:1");
+            let mut peer = LARGE;
+            peer.0[1] = number as u8;
+            peer.0[2] = (number >> 8) as u8;
+            registry.hear_of(MonotonicTime::ZERO, peer, "b:1");
         }
         assert_eq!(registry.targets().len(), TARGETS_COUNT_MAX);
-        assert!(registry.known_peers().len() <= PEERS_PER_FRAME_COUNT_MAX);
+        assert_eq!(registry.known_peers().len(), PEERS_PER_FRAME_COUNT_MAX);
+    }
+
+    #[test]
+    fn a_node_that_has_moved_is_dialed_where_it_says_and_one_that_is_silent_for_a_day_no_more() {
+        let registry = Registry::default();
+        let after = |hours| MonotonicTime::ZERO + Duration::from_hours(hours);
+        registry.know_own(ReplicaId([9; 16]), "own:1");
+        let seed = registry.add_target("seed:1", true, Some(SMALL)).unwrap();
+        assert_eq!(registry.hear_of(after(0), SMALL, "old:1"), (true, true));
+        let old = registry.add_target("old:1", false, Some(SMALL)).unwrap();
+        assert_eq!(registry.hear_of(after(1), SMALL, "other:1"), (true, false), "it may be there, and is not said to be");
+        assert_eq!(registry.hear(after(2), SMALL, "new:1"), Heard { news: true, moved: true });
+        let new = registry.add_target("new:1", false, Some(SMALL)).unwrap();
+        assert!(!registry.is_target("old:1", old) && registry.is_target("new:1", new));
+        let link = enter(&registry, true, 1);
+        registry.greet(LARGE, link, SMALL, Greeting { role: Role::Node, dialed: true, run: 1 });
+        assert!(!registry.forget_silent(after(30)), "it is linked");
+        registry.leave(after(30), link, Some(SMALL));
+        assert!(!registry.forget_silent(after(53)) && registry.forget_silent(after(54)));
+        assert!(!registry.is_target("new:1", new) && registry.is_target("seed:1", seed));
+        assert_eq!(registry.known_peers().iter().map(|peer| peer.address.as_str()).collect::<Vec<_>>(), ["own:1"]);
+        assert_eq!(registry.hear_of(after(55), SMALL, "new:1"), (false, false), "others have not forgotten it yet");
+        assert!(registry.hear(after(56), SMALL, "new:1").news, "it is back");
     }
 }

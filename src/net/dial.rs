@@ -114,7 +114,8 @@ async fn attempt(shared: &Arc<Shared>, address: &str, identity: &Identity, mut g
     };
     match connected {
         Ok(Ok(connection)) => {
-            driver::run(Arc::clone(shared), connection, Opening { dialed: true, address: address.to_owned(), token, given_up, place: None }).await
+            driver::run(Arc::clone(shared), connection, Opening { dialed: true, address: address.to_owned(), token, given_up, place: None })
+                .await
         }
         Ok(Err(reason)) => failed(reason),
         Err(_) => failed(format!("no connection to {address} in time")),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::replica::Core;
 use crate::limits::HELLO_FRAME_BYTES_MAX;
+use crate::replica::Core;
 use crate::sync::frame::{self, FrameError};
 use crate::sync::message::Bye;
 use crate::sync::{Handled, Link, LinkError, LinkState};

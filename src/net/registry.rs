@@ -238,8 +238,12 @@ impl Registry {
     pub(super) fn forget_silent(&self, mono: MonotonicTime) -> bool {
         let mut state = self.state();
         let is_silent = |known: &Known| known.heard.is_some_and(|heard| heard + SILENCE_MAX <= mono);
-        let silent: BTreeSet<ReplicaId> =
-            state.addresses.iter().filter(|(peer, known)| is_silent(known) && !state.by_peer.contains_key(peer)).map(|(peer, _)| *peer).collect();
+        let silent: BTreeSet<ReplicaId> = state
+            .addresses
+            .iter()
+            .filter(|(peer, known)| is_silent(known) && !state.by_peer.contains_key(peer))
+            .map(|(peer, _)| *peer)
+            .collect();
         state.addresses.retain(|peer, _| !silent.contains(peer));
         state.targets.retain(|_, target| target.seed || target.replica.is_none_or(|replica| !silent.contains(&replica)));
         let any = !silent.is_empty();

@@ -3,5 +3,6 @@
 mod device;
 mod hostile;
 mod leases;
+mod refusals;
 mod settle;
 mod world;

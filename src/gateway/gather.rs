@@ -6,15 +6,25 @@ use std::time::Duration;
 /// Whatever work waits for, it waits no longer than this.
 const HELD_TIME_MAX: Duration = Duration::from_millis(20);
 
+/// So many pieces of work are not held: done while what they would wait for goes on, they delay nothing after it.
+const PLENTY_COUNT: usize = 64;
+
 /// Work of some kind; nothing of it by default.
 pub(super) trait Gathered: Default {
     /// Whether there is nothing to do.
     fn is_empty(&self) -> bool;
+
+    /// Whether there is so much to do that one more wake-up of the thread does not matter.
+    fn is_plenty(&self) -> bool;
 }
 
 impl<T> Gathered for Vec<T> {
     fn is_empty(&self) -> bool {
         self.is_empty()
+    }
+
+    fn is_plenty(&self) -> bool {
+        self.len() >= PLENTY_COUNT
     }
 }
 
@@ -52,6 +62,9 @@ impl<T: Gathered> Gathering<T> {
     pub(super) fn add(&self, add: impl FnOnce(&mut T)) {
         let mut state = self.state();
         add(&mut state.work);
+        if state.held.is_some() && state.work.is_plenty() {
+            state.held = None;
+        }
         self.wake_if_ready(state);
     }
 
@@ -65,7 +78,7 @@ impl<T: Gathered> Gathering<T> {
         self.wake_if_ready(self.state());
     }
 
-    /// From here on work only gathers, until [`Gathering::release`] reaches this number; for a moment at most.
+    /// From here on work only gathers, until [`Gathering::release`] reaches this number or there is plenty of it; for a moment at most.
     pub(super) fn hold(&self, until: u64) {
         self.state().held = Some(until);
     }
@@ -139,6 +152,18 @@ mod tests {
         }
         line.close();
         assert_eq!(taker.join().unwrap(), (Some(vec![1, 2]), None));
+    }
+
+    #[test]
+    fn plenty_of_work_is_not_held() {
+        let line: Gathering<Vec<usize>> = Gathering::default();
+        line.hold(7);
+        for number in 0..PLENTY_COUNT {
+            assert!(line.state().held.is_some());
+            line.add(|work| work.push(number));
+        }
+        assert_eq!(line.state().held, None);
+        assert_eq!(line.take().map(|work| work.len()), Some(PLENTY_COUNT));
     }
 
     #[test]

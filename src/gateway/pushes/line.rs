@@ -43,6 +43,11 @@ impl Gathered for Work {
     fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.notices.is_empty() && self.circles.is_empty() && !self.overflow
     }
+
+    fn is_plenty(&self) -> bool {
+        // It is never held.
+        !self.is_empty()
+    }
 }
 
 pub(super) type Line = Gathering<Work>;

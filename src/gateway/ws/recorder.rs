@@ -131,7 +131,8 @@ impl Recorder {
                 // None while everything ends.
                 let Some(core) = recording.upgrade() else { return };
                 let Some(last) = record(&core, &pushes, &jumps, submissions) else { continue };
-                // What comes while this is being synced is synced next, and all of it at once: recorded any sooner, it would be no sooner durable.
+                // What comes while this is being synced is synced next, and all of it at once: recorded any sooner, it would be no sooner durable. So
+                // this thread sleeps until then, unless there is plenty to record.
                 work.hold(last.0);
                 work.release(core.store().durable().0);
             }

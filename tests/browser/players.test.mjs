@@ -88,6 +88,7 @@ for (const player of ['plain', 'videojs', 'plyr', 'hls', 'shaka']) {
     await page.evaluate(() => window.sync.party.leave());
     assert.deepEqual(page.problems, []);
     // What was said before the line stood went by request.
+    await eventually('all is kept', () => page.evaluate(() => window.sync._queue.length === 0));
     const before = posted(title).length;
     await page.close();
     assert.deepEqual(posted(title).slice(before), [], 'and a page that goes has nothing left to say');

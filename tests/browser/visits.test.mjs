@@ -69,7 +69,11 @@ test('a tab behind another goes quiet, and is in step at once when it is seen', 
   const other = await browser.page(`${own.url}/blank.html`);
   await other.bringToFront();
   await eventually('it is hidden', () => page.evaluate(() => document.hidden));
-  await eventually('it has no line any more', () => page.evaluate(() => window.sync._link.socket === null && window.sync._link.mode !== 'websocket'));
+  await eventually('it has no line any more', () => page.evaluate(() => {
+    const { quiet, _link: { socket, mode } } = window.sync;
+    if (socket?.readyState !== 1 && mode !== 'websocket') return true;
+    throw new Error(`${mode}, socket ${socket?.readyState}, ${quiet ? 'quiet' : 'not quiet'}, ${document.visibilityState}`);
+  }));
   const asked = own.requests.length;
   await node.record(from('tv', 'SEEK', 99_000, 'behind'));
   assert.equal(await page.evaluate(() => window.video.currentTime), 0);

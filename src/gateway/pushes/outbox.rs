@@ -171,9 +171,9 @@ impl Outbox {
         } else {
             state.waiting.push_back(push.clone());
         }
-        let waker = state.waker.take();
+        let asleep = state.waker.take();
         drop(state);
-        wakes.add(waker);
+        wakes.add(asleep);
     }
 
     /// Whether a push of this title waits.
@@ -185,9 +185,9 @@ impl Outbox {
     pub(crate) fn answer(&self, answer: Answer, wakes: &mut Wakes) {
         let mut state = self.state();
         state.answers.push_back(answer);
-        let waker = state.waker.take();
+        let asleep = state.waker.take();
         drop(state);
-        wakes.add(waker);
+        wakes.add(asleep);
     }
 
     /// Tells the reader how a circle is now; what it has not read of it yet goes.

@@ -16,6 +16,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// The masking bit, and the bit of a frame that is a whole message.
 const MASKED: u8 = 0x80;
 const WHOLE: u8 = 0x80;
+/// Lengths that do not fit the first two bytes follow them, in so many.
+const TWO_BYTES: u8 = 0x7E;
+const EIGHT_BYTES: u8 = 0x7F;
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
@@ -81,11 +84,11 @@ impl Wire {
         match payload.len() {
             length @ 0..126 => self.to_send.push(MASKED | length as u8),
             length @ 126..0x1_0000 => {
-                self.to_send.push(MASKED | 126);
+                self.to_send.push(MASKED | TWO_BYTES);
                 self.to_send.extend_from_slice(&(length as u16).to_be_bytes());
             }
             length => {
-                self.to_send.push(MASKED | 127);
+                self.to_send.push(MASKED | EIGHT_BYTES);
                 self.to_send.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
@@ -164,8 +167,8 @@ impl Wire {
 fn frame_of(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let (begin, length) = match second & !MASKED {
-        126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
+        TWO_BYTES => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
+        EIGHT_BYTES => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
         length => (2, u64::from(length)),
     };
     let end = usize::try_from(length).ok()?.checked_add(begin)?;

@@ -32,7 +32,7 @@ pub(super) struct Batch {
     /// Those that could not be read.
     pub(super) refused: Vec<RefusedEvent>,
     /// Whether its players say only where they are, so that moves must be guessed.
-    pub(in crate::gateway) guess_moves: bool,
+    pub(super) guess_moves: bool,
     /// Those that count as accepted and are not recorded, and which other one of the batch was in their stead.
     pub(super) stood_for: Vec<(u32, Option<u32>)>,
     /// Those that wait to be recorded with what others say of the same playheads.

@@ -268,3 +268,58 @@ fn answer(core: &Core, pending: Vec<Pending>, kept: &Result<(), NotDurable>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::{EventKind, PlaybackEvent, Policy, ProfileId, TitleId};
+    use crate::replica::CoreOptions;
+    use crate::store::{Epoch, Fresh, ReplicaId, Store, StoreOptions};
+
+    fn heartbeat(profile: &str, position_ms: u64) -> PlaybackEvent {
+        PlaybackEvent::new(profile, "film", "tv", EventKind::Heartbeat, position_ms)
+    }
+
+    /// A report of a player that says only where it is.
+    fn report(position_ms: u64) -> Batch {
+        let mut batch = Batch { guess_moves: true, ..Batch::default() };
+        batch.push(0, heartbeat("ada", position_ms));
+        batch
+    }
+
+    /// As many as a message may have.
+    fn of_others(message: u64) -> Batch {
+        let mut batch = Batch::default();
+        let count = EVENTS_PER_BATCH_COUNT_MAX as u64;
+        (0..count).for_each(|index| batch.push(index as u32, heartbeat("bob", (message * count + index) * 1_000)));
+        batch
+    }
+
+    #[test]
+    fn a_jump_that_was_refused_is_noticed_when_it_is_sent_again() {
+        let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(1) };
+        let options = StoreOptions { pending_bytes_max: 500, ..StoreOptions::small() };
+        let core = Arc::new(Core::new(Store::in_memory(options, fresh), CoreOptions::default()));
+        let (pushes, jumps) = (Pushes::start(Arc::clone(&core)), Jumps::default());
+        let reader = pushes.open(1).unwrap();
+        let submit = |batches: Vec<Batch>| {
+            let asker = || Asker::Socket { outbox: Arc::clone(reader.outbox()), id: MessageId::default(), bytes: 0 };
+            let submissions = batches.into_iter().map(|batch| Submission { asker: asker(), batch, room: None }).collect();
+            record(&core, &Arc::downgrade(&pushes), &jumps, submissions);
+        };
+        let position = || {
+            core.flush().unwrap();
+            let (profile, title) = (ProfileId::new("ada").unwrap(), TitleId::new("film").unwrap());
+            core.resume_point(&profile, &title, Policy::Continue).unwrap().point.position.as_millis()
+        };
+        submit(vec![report(600_000)]);
+        assert_eq!(position(), 600_000);
+        submit(vec![report(30_000)]);
+        assert_eq!(position(), 600_000, "kept back");
+        // What shows that it was a jump comes behind so many others that it is recorded by itself, and there is no room for it any more.
+        submit((0..4).map(of_others).chain([report(31_000)]).collect());
+        assert_eq!(position(), 600_000);
+        submit(vec![report(31_000)]);
+        assert_eq!(position(), 31_000);
+    }
+}

@@ -182,7 +182,11 @@ mod tests {
         let stalled = Arc::new(Mutex::new(stalled));
         let stuck = move |State(state): State<GatewayState>| async move {
             // Until the sender is gone.
-            state.blocking(move |_| Ok(drop(stalled.lock().map(|stalled| stalled.recv())))).await
+            let wait = move |_: &Core| {
+                let _ = stalled.lock().unwrap().recv();
+                Ok(())
+            };
+            state.blocking(wait).await
         };
         let writes = |State(state): State<GatewayState>| async move { state.blocking(|_| Ok(())).await };
         let routes = Router::new().route("/stuck", get(stuck).post(writes)).with_state(state.clone());

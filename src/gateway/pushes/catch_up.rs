@@ -57,9 +57,9 @@ pub(super) fn catch_up(core: &Core, outbox: &Outbox, missed: &[Missed]) -> Resul
     outbox.go_live();
     let store = core.store();
     let durable = store.durable();
-    let begun = |missed: &Missed| match missed.reset {
-        true => Reached { after: Seq(0), erased: store.erasure_arrived(&missed.topic.profile) },
-        false => missed.reached,
+    let begun = |missed: &Missed| {
+        let erased = || store.erasure_arrived(&missed.topic.profile);
+        if missed.reset { Reached { after: Seq(0), erased: erased() } } else { missed.reached }
     };
     let mut reached: Vec<Reached> = missed.iter().map(begun).collect();
     let mut order: Vec<usize> = (0..missed.len()).collect();

@@ -26,6 +26,8 @@ test('a node alone shows its three screens and says how to see three regions', a
   await assertFits(page);
   await page.setViewport({ width: 1360, height: 1000 });
   await assertAccessible(page);
+  assert.equal((await fetch(`${node.url}/v1/profiles/viewer`, { method: 'DELETE' })).ok, true);
+  await eventually('what was erased is shown no more', () => page.$eval('.resume', ({ textContent }) => /0:00nothing recorded yet/.test(textContent)));
   assert.deepEqual(page.problems, []);
 });
 

@@ -274,17 +274,25 @@ async function show20() {
 async function followNode() {
   const path = `/v1/profiles/${encodeURIComponent(world.profile_id)}`;
   const [region] = world.regions;
-  const read = await fetch(`${path}/titles/${encodeURIComponent(world.title_id)}`, { cache: 'no-store' });
-  show(region.name, await read.json());
+  const read = async () => {
+    const answer = await fetch(`${path}/titles/${encodeURIComponent(world.title_id)}`, { cache: 'no-store' });
+    const progress = await answer.json();
+    show(region.name, progress);
+    return progress.cursor;
+  };
+  const since = await read();
   const { pill } = regions.get(region.name);
-  const changes = new EventSource(`${path}/changes`);
+  const changes = new EventSource(`${path}/changes?since=${encodeURIComponent(since)}`);
   const up = () => { pill.className = 'pill good'; say(pill, 'serving'); setOverall('good', 'one node'); };
   changes.onopen = up;
   changes.onerror = () => { pill.className = 'pill bad'; say(pill, 'not reached'); setOverall('bad', 'the node is not reached'); };
-  changes.addEventListener('progress', ({ data }) => {
+  const changed = ({ data }) => {
     const progress = JSON.parse(data);
     if (progress.title_id === world.title_id) show(region.name, progress);
-  });
+  };
+  for (const type of ['progress', 'hidden']) changes.addEventListener(type, changed);
+  // Nothing is told of what is no more. A node that cannot be asked shows by the line itself.
+  for (const type of ['erased', 'reset']) changes.addEventListener(type, () => read().catch(() => {}));
 }
 
 // ---- Put together

@@ -72,25 +72,21 @@ export class Player {
   }
 
   async play() {
-    this.onTouched?.(this);
     // A browser may refuse to play what nobody has touched; the button is there for that.
     await this.video.play().catch(() => {});
   }
 
   pause() {
-    this.onTouched?.(this);
     this.video.pause();
   }
 
   /** Jumps, as a viewer would. */
   seek(ms) {
-    this.onTouched?.(this);
     this.video.currentTime = Math.min(Math.max(ms / 1000, 0), this.durationMs / 1000);
   }
 
   /** The viewer chose to start from the beginning. */
   startOver() {
-    this.onTouched?.(this);
     this.attached.restart();
   }
 

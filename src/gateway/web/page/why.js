@@ -37,11 +37,6 @@ export class Reasons {
     if (this.#moves.size > MOVES_COUNT_MAX) this.#moves.delete(this.#moves.keys().next().value);
   }
 
-  /** Whether one of these devices opened a place. */
-  movedBy(version, devices) {
-    return devices.includes(this.#moves.get(version)?.device_id);
-  }
-
   /** The move that opened a place: "the phone's seek to 0:20". */
   opener(version) {
     const move = this.#moves.get(version);
@@ -63,7 +58,7 @@ export class Reasons {
     const noun = NOUNS[sent.kind] ?? 'report';
     const at = position(sent.position_ms);
     const version = sent.version ?? newest(after);
-    const opens = version > newest(before) && newest(before) >= 0 && (sent.kind === 'SEEK' || sent.restart || sent.took_over);
+    const opens = version > newest(before) && newest(before) >= 0 && (sent.kind === 'SEEK' || sent.restart);
     if (opens) {
       this.noteMove(version, sent);
       const lower = sent.position_ms < high(before);

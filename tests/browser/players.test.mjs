@@ -87,6 +87,7 @@ for (const player of ['plain', 'videojs', 'plyr', 'hls', 'shaka']) {
     assert.equal(await host.commands(), 2, 'nor is it answered');
     await page.evaluate(() => window.sync.party.leave());
     assert.deepEqual(page.problems, []);
+    await eventually('all of it is kept', () => page.evaluate(() => window.sync._queue.length === 0));
     // What was said before the line stood went by request.
     await eventually('all is kept', () => page.evaluate(() => window.sync._queue.length === 0));
     const before = posted(title).length;

@@ -78,6 +78,12 @@ pub const BYE_RETRY_MS_MAX: u64 = 3_600_000;
 /// Addresses of other nodes in one frame.
 pub const PEERS_PER_FRAME_COUNT_MAX: usize = 256;
 
+/// Devices of one account whose cursors a node remembers. A further one is reconciled when it connects.
+pub const CURSORS_PER_ACCOUNT_COUNT_MAX: usize = 64;
+
+/// Titles that devices' links may bring a profile to: as many again as are begun one by one, for each device checks for itself.
+pub const TITLES_FROM_DEVICES_COUNT_MAX: usize = 2 * TITLES_PER_PROFILE_COUNT_MAX;
+
 /// Profiles in one token.
 pub const PROFILES_PER_TOKEN_COUNT_MAX: usize = 64;
 

@@ -6,7 +6,7 @@ use super::{Core, Grant};
 use crate::limits::{FRAME_BYTES_MAX, POSITION_MS_MAX};
 use crate::progress::codec::Reader;
 use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
-use crate::store::{AppendError, Batch, PeerCursor, Record, ReplicaId, Seq, day_of};
+use crate::store::{AppendError, Batch, PeerCursor, ReadError, Record, ReplicaId, Seq, day_of};
 use crate::time::{ClockError, Hlc, HybridClock, WallTime};
 
 /// Why one record of a peer was not taken. The peer keeps it.
@@ -17,7 +17,7 @@ pub enum RefusedReason {
     TooFarAhead,
     /// The profile is not in the peer's token.
     NotEntitled,
-    /// A value is beyond its bound.
+    /// A value is beyond its bound, or the profile has no room for another title of a device's.
     OutOfBounds,
 }
 
@@ -71,6 +71,9 @@ pub enum ApplyError {
         /// What it sent.
         sent: u32,
     },
+    /// The titles of a profile could not be counted.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The store takes nothing now, or nothing any more. Apply the same again later.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -110,7 +113,14 @@ impl Core {
             if self.is_old_by_own_clock(now, &record) {
                 continue;
             }
+            let too_many = match (&record, grant) {
+                (Record::Register { profile, title, .. }, Some(grant)) if grant.write && grant.holds(profile) => {
+                    self.is_title_too_many(profile, title)?
+                }
+                _ => false,
+            };
             match self.judge(now, &record, grant) {
+                Ok(_) if too_many => refused.push(refusal(record, RefusedReason::OutOfBounds, 0)),
                 Ok(stamp) => {
                     highest = highest.max(stamp);
                     batch.copy(before.bytes_until(&reader));

@@ -15,6 +15,7 @@ mod record;
 mod share;
 #[cfg(test)]
 mod tests;
+mod titles;
 mod waiters;
 mod watchers;
 
@@ -32,6 +33,7 @@ use self::clock::SharedClock;
 use self::neighbours::Neighbours;
 use self::offsets::Offsets;
 use self::playheads::Playheads;
+use self::titles::DeviceTitles;
 use self::waiters::Waiters;
 use self::watchers::Watchers;
 use crate::ephemeral::{Ephemeral, EphemeralOptions, NodeId};
@@ -102,6 +104,7 @@ pub struct Core {
     playheads: Playheads,
     offsets: Offsets,
     neighbours: Neighbours,
+    device_titles: DeviceTitles,
     waiters: Waiters,
     watchers: Watchers,
     ephemeral: Ephemeral,
@@ -165,6 +168,7 @@ impl Core {
             clock_agrees: AtomicBool::new(false),
             offsets: Offsets::new(options.offsets_count_max),
             neighbours: Neighbours::default(),
+            device_titles: DeviceTitles::default(),
             waiters: Waiters::new(options.ack, store.durable()),
             watchers: Watchers::default(),
             ephemeral: Ephemeral::new(NodeId(store.id().0), options.ephemeral),
@@ -290,6 +294,7 @@ impl Core {
 
     fn forget_erased(&self, key: RegisterKey, profile: &ProfileId) {
         self.playheads.shard(key.profile_hash()).forget_profile(key.profile_hash());
+        self.device_titles.forget(key.profile_hash());
         let mut erasing = self.erasing.lock().unwrap_or_else(PoisonError::into_inner);
         if erasing.get(profile).is_some_and(|erased| self.store.erased(profile) >= *erased) {
             erasing.remove(profile);
@@ -299,6 +304,10 @@ impl Core {
     }
 
     /// Does a bounded piece of the work of folding the log into the engine.
+    ///
+    /// # Errors
+    ///
+    /// The piece is not done; the log keeps everything. Call again later.
     pub fn fold_step(&self, budget: FoldBudget) -> Result<FoldStep, FoldError> {
         self.store.fold_step(budget)
     }
@@ -323,6 +332,10 @@ impl Core {
     }
 
     /// Where to resume a title. Durable here; nothing recorded: start at 0.
+    ///
+    /// # Errors
+    ///
+    /// It could not be read. Nothing was changed.
     pub fn resume_point(&self, profile: &ProfileId, title: &TitleId, policy: Policy) -> Result<Answer, ReadError> {
         let stored = self.store.register(profile, title)?;
         let (register, arrived) = stored.map_or((None, Seq(0)), |stored| (Some(stored.progress), stored.arrived));
@@ -338,6 +351,10 @@ impl Core {
     }
 
     /// Everything durable of one profile.
+    ///
+    /// # Errors
+    ///
+    /// It could not be read. Nothing was changed.
     pub fn profile(&self, profile: &ProfileId) -> Result<StoredProfile, ReadError> {
         self.store.profile(profile)
     }

@@ -23,14 +23,14 @@ pub struct Recorded {
     pub last: Option<Seq>,
 }
 
-/// Why nothing of a batch was recorded.
+/// Why a batch is not acknowledged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
     /// The store takes nothing now, or nothing any more. Nothing was recorded.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What the events build on could not be read. Nothing was recorded.
+    /// What an event builds on could not be read. What came before it in the batch is recorded all the same; sent again, it is recognised.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The replica must not acknowledge anything now. Nothing was recorded.
@@ -81,6 +81,10 @@ impl Core {
 
     /// The same for several devices' batches, each with the time its device sent it, in one go: as one batch to the log. The outcomes are those of
     /// all batches, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Core::record`].
     pub fn record_all(&self, now: WallTime, batches: &[(Option<WallTime>, &[PlaybackEvent])]) -> Result<Recorded, RecordError> {
         let count = batches.iter().map(|(_, events)| events.len()).sum::<usize>();
         self.admit(count * EVENT_BYTES)?;
@@ -150,6 +154,10 @@ impl Core {
     }
 
     /// Removes a title from the continue-watching row; new activity shows it again. In effect when the number returned is durable.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was hidden.
     pub fn hide(&self, now: WallTime, profile: &ProfileId, title: &TitleId) -> Result<Seq, RecordError> {
         self.admit(EVENT_BYTES)?;
         let sharing = self.sharing.read().unwrap_or_else(PoisonError::into_inner);
@@ -162,6 +170,10 @@ impl Core {
     }
 
     /// Erases a profile: here when the number returned is durable, and everywhere that it reaches. Nothing brings it back.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was erased.
     pub fn erase(&self, now: WallTime, profile: &ProfileId) -> Result<Seq, RecordError> {
         self.admit(EVENT_BYTES)?;
         let profile_hash = self.store.hasher().profile(profile);

@@ -434,7 +434,11 @@ fn two_threads_that_flush_tell_of_changes_in_their_order() {
     let (tell, told) = std::sync::mpsc::channel();
     let told = Mutex::new(Some(told));
     let notify = move |_: &Change| {
-        let Some(told) = told.lock().unwrap().take() else { return drop(tell.send(())) };
+        let Some(told) = told.lock().unwrap().take() else {
+            // The first no longer waits.
+            let _ = tell.send(());
+            return;
+        };
         begin.send(()).unwrap();
         // As long as the first is being told of, nobody is told of the second.
         assert!(told.recv_timeout(std::time::Duration::from_millis(300)).is_err());
@@ -445,4 +449,33 @@ fn two_threads_that_flush_tell_of_changes_in_their_order() {
     begun.recv().unwrap();
     record(&core, NOW.shifted(20_000), &[event("tv", EventKind::Heartbeat, 21_000)]);
     first.join().unwrap();
+}
+
+#[test]
+fn a_device_brings_no_more_titles_to_a_profile_than_it_may_have() {
+    use crate::limits::TITLES_FROM_DEVICES_COUNT_MAX;
+    let core = core();
+    let grant = Grant { account: "a".into(), profiles: [ids().0].into(), read: true, write: true, expires: NOW.shifted(1) };
+    let state = Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW));
+    let send = |numbers: std::ops::Range<usize>| {
+        let mut bytes = Vec::new();
+        let count = numbers.len() as u32;
+        for number in numbers {
+            let (profile, title) = (ids().0, TitleId::new(format!("t{number}")).unwrap());
+            Record::Register { profile, title, state: state.clone() }.encode(&mut bytes);
+        }
+        let applied =
+            core.apply(NOW, ReplicaId([9; 16]), PeerRecords { bytes: &bytes, count, ..PeerRecords::default() }, Some(&grant)).unwrap();
+        core.flush().unwrap();
+        applied.refused
+    };
+    for begin in (0..TITLES_FROM_DEVICES_COUNT_MAX).step_by(1_000) {
+        assert_eq!(send(begin..begin + 1_000), []);
+    }
+    assert_eq!(send(0..1_000), [], "what is known is taken");
+    let refused = send(TITLES_FROM_DEVICES_COUNT_MAX - 1..TITLES_FROM_DEVICES_COUNT_MAX + 1);
+    assert_eq!(refused.iter().map(|refused| refused.reason).collect::<Vec<_>>(), [RefusedReason::OutOfBounds]);
+    core.erase(NOW.shifted(1_000), &ids().0).unwrap();
+    core.flush().unwrap();
+    assert_eq!(send(TITLES_FROM_DEVICES_COUNT_MAX..TITLES_FROM_DEVICES_COUNT_MAX + 1), []);
 }

@@ -3,7 +3,7 @@
 //! A round visits every slot once. Whatever was durable when it began is in the table then or in the engine already, and each slot is emptied
 //! once during the round; so when the last slot is done and the engine is synced, everything up to the round's beginning is safe there.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ use super::packed::PackedRef;
 use super::present::{Present, Sweeps};
 use super::registers::Registers;
 use super::table::entry_bytes;
-use super::{FoldBudget, FoldStep, KeyRange, ProfileCache, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot};
+use super::{FoldBudget, FoldStep, KeyRange, PeerCursor, ProfileCache, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot};
 use crate::progress::Progress;
 
 impl Sift for Forgetting {
@@ -40,7 +40,7 @@ struct Round {
 struct State {
     round: Option<Round>,
     /// What the engine's small values hold, so that a fold puts only what changed.
-    stored_cursors: Vec<ReplicaId>,
+    stored_cursors: BTreeMap<ReplicaId, PeerCursor>,
     stored_unshared: Vec<RegisterKey>,
     stored_tombstones: Seq,
 }
@@ -234,14 +234,10 @@ impl Fold {
             }
             true
         });
-        let cursors: Vec<_> = present.cursors().values().copied().collect();
-        for cursor in &cursors {
-            changes.cursor(cursor);
-        }
-        let present_peers: BTreeSet<ReplicaId> = cursors.iter().map(|cursor| cursor.peer).collect();
-        state.stored_cursors.iter().filter(|peer| !present_peers.contains(peer)).for_each(|peer| {
-            changes.no_cursor(*peer);
-        });
+        let cursors = present.cursors().clone();
+        // A node has one for each device of each viewer: only those that moved.
+        cursors.values().filter(|cursor| state.stored_cursors.get(&cursor.peer) != Some(cursor)).for_each(|cursor| changes.cursor(cursor));
+        state.stored_cursors.keys().filter(|peer| !cursors.contains_key(peer)).for_each(|peer| changes.no_cursor(*peer));
         let unshared = present.unshared().map(|unshared| unshared.clone()).unwrap_or_default();
         for (key, delta) in &unshared {
             changes.unshared(*key, delta);
@@ -250,7 +246,7 @@ impl Fold {
         changes.state(FoldedState { floor_day, ..self.state_at(present, began) });
         parts.engine.put_meta(&changes.0)?;
         parts.engine.sync()?;
-        state.stored_cursors = cursors.iter().map(|cursor| cursor.peer).collect();
+        state.stored_cursors = cursors;
         state.stored_unshared = unshared.into_keys().collect();
         state.stored_tombstones = tombstones_through;
         Ok(())
@@ -289,7 +285,7 @@ impl Fold {
 /// What the engine's small values held when the store was opened.
 #[derive(Debug, Default)]
 pub(super) struct StoredMeta {
-    pub(super) cursors: Vec<ReplicaId>,
+    pub(super) cursors: BTreeMap<ReplicaId, PeerCursor>,
     pub(super) unshared: Vec<RegisterKey>,
     pub(super) needs_reconciliation: bool,
 }

@@ -100,7 +100,7 @@ pub(super) fn open(
         present.cursors().clear();
     }
     let stored = StoredMeta {
-        cursors: remembered.cursors.keys().copied().collect(),
+        cursors: remembered.cursors.clone(),
         unshared: remembered.unshared.keys().copied().collect(),
         needs_reconciliation: report.needs_reconciliation,
     };

@@ -1,6 +1,7 @@
 //! The present: what is durable in the log, joined and visible, and not yet folded. Fed frame by frame, by a flush and by a replay alike.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -11,6 +12,7 @@ use super::packed::{PackedRef, RecordRef, key_of, profile_hash};
 use super::ring::{Change, Ring};
 use super::table::{Arrival, OriginIndex, Table};
 use super::{Applied, KeyHasher, KeyRange, Origin, PeerCursor, RegisterKey, ReplicaId, Seq};
+use crate::limits::CURSORS_PER_ACCOUNT_COUNT_MAX;
 use crate::progress::codec::Reader;
 use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
 use crate::time::Hlc;
@@ -116,7 +118,11 @@ impl Present {
         }
         // After the records: whoever reads the cursor may rely on what it covers.
         if let Some(cursor) = frame.cursor {
-            lock(&self.cursors).insert(cursor.peer, cursor);
+            let mut cursors = lock(&self.cursors);
+            cursors.insert(cursor.peer, cursor);
+            if matches!(frame.origin, Origin::Device(_)) {
+                bound_family(&mut cursors, cursor.peer);
+            }
         }
         Ok(())
     }
@@ -290,6 +296,21 @@ impl Present {
 
     pub(super) fn sweeps(&self) -> MutexGuard<'_, Sweeps> {
         lock(&self.sweeps)
+    }
+}
+
+/// Devices whose ids begin with the same eight bytes belong to one account, which may call them what it likes: more than a family has are forgotten,
+/// beginning with the one next in order. A forgotten cursor costs a reconciliation.
+fn bound_family(cursors: &mut BTreeMap<ReplicaId, PeerCursor>, newest: ReplicaId) {
+    let (mut first, mut last) = (newest, newest);
+    first.0[8..].fill(0);
+    last.0[8..].fill(0xff);
+    if cursors.range(first..=last).count() <= CURSORS_PER_ACCOUNT_COUNT_MAX {
+        return;
+    }
+    let next = cursors.range((Bound::Excluded(newest), Bound::Included(last))).next().or_else(|| cursors.range(first..newest).next());
+    if let Some(forgotten) = next.map(|(peer, _)| *peer) {
+        cursors.remove(&forgotten);
     }
 }
 

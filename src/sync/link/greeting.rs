@@ -161,14 +161,14 @@ impl Peer {
 }
 
 /// The id under which a device is known here. What it calls itself is bound to its account: nobody proved it, and a device that calls itself
-/// by the id of a node would otherwise move that node's cursor.
+/// by the id of a node would otherwise move that node's cursor. The first eight bytes are the account's: the store bounds the cursors of one account.
 fn bound_id(core: &Core, grant: &Grant, claimed: ReplicaId) -> ReplicaId {
     let hasher = core.store().hasher();
     let mut bytes = claimed.0.to_vec();
     bytes.extend_from_slice(grant.account.as_bytes());
-    let low = hasher.bytes(&bytes);
-    bytes.push(0xff);
-    ReplicaId((u128::from(hasher.bytes(&bytes)) << 64 | u128::from(low)).to_be_bytes())
+    let device = hasher.bytes(&bytes);
+    bytes.splice(..16, *b"leftoff account ");
+    ReplicaId((u128::from(hasher.bytes(&bytes)) << 64 | u128::from(device)).to_be_bytes())
 }
 
 /// How one side's changes reach the other.

@@ -34,6 +34,8 @@ pub(super) struct Reconciler {
     due: Option<MonotonicTime>,
     interval: Option<Duration>,
     passes: u8,
+    /// Passes that the other side began, over the life of the link.
+    joined: u8,
     whole_passes: u8,
     differed: bool,
 }
@@ -52,6 +54,7 @@ impl Reconciler {
             due,
             interval,
             passes: 0,
+            joined: 0,
             whole_passes: 0,
             differed: false,
         }
@@ -78,6 +81,12 @@ impl Reconciler {
         match (kind, &mut self.session) {
             (FrameType::Start, Some(session)) if !session.is_complete() => session.handle_start(&Start::decode(body)?)?,
             (FrameType::Start, _) if !self.leads => {
+                // Each pass reads all that is compared. A device needs one reconciliation a link: its passes are counted over all.
+                let passes = if matches!(scope, Scope::Everything) { self.passes } else { self.joined };
+                if passes >= ALL_PASSES_COUNT_MAX {
+                    return Err(SessionError::Budget { what: "passes", bound: usize::from(ALL_PASSES_COUNT_MAX) });
+                }
+                self.joined = self.joined.saturating_add(1);
                 let start = Start::decode(body)?;
                 self.session = Some(Session::join(store, scope, &start)?);
                 self.passes = self.passes.saturating_add(1);

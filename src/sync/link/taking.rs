@@ -41,6 +41,7 @@ impl Link {
         let grant = self.narrow.as_ref().and_then(|narrow| narrow.grant.as_ref());
         self.inbox.handle(now, core, peer.id, records, cursor, grant).map_err(|error| match error {
             ApplyError::Append(error) => LinkError::Append(error),
+            ApplyError::Read(error) => LinkError::Read(error),
             other => LinkError::Records(other),
         })?;
         if peer.role == Role::Node && self.config.role == Role::Node {

@@ -208,3 +208,22 @@ fn an_old_link_that_ends_late_does_not_keep_a_devices_work_apart_for_ever() {
     assert_eq!(world.replicas[1].position("mine", "film"), 60_000, "shared with the next comparison of clocks");
     assert!(world.pairs[pair].is_alive());
 }
+
+#[test]
+fn an_account_whose_devices_change_their_ids_leaves_a_bounded_number_of_cursors() {
+    let mut world = world(vec!["mine"]);
+    for id in 10..80 {
+        world.replicas.push(Replica::device(id));
+        let device = world.replicas.len() - 1;
+        world.record(device, "mine", "film", EventKind::Pause, 60_000 + u64::from(id) * 1_000);
+        let pair = world.link_device(device, 1);
+        let has_cursor = |world: &World| {
+            let peer = world.pairs[pair].links[1].peer();
+            peer.is_some_and(|peer| world.replicas[1].core.store().cursor(peer).is_some())
+        };
+        world.run_until("a cursor: the newest is kept", has_cursor);
+        world.pairs[pair].frames_left = Some(0);
+    }
+    let known = |pair: &super::world::Pair| world.replicas[1].core.store().cursor(pair.links[1].peer().unwrap()).is_some();
+    assert_eq!(world.pairs.iter().filter(|pair| known(pair)).count(), crate::limits::CURSORS_PER_ACCOUNT_COUNT_MAX);
+}

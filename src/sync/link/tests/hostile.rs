@@ -118,6 +118,22 @@ fn what_only_nodes_tell_each_other_ends_the_link_of_a_device() {
 }
 
 #[test]
+fn a_device_that_begins_one_reconciliation_after_the_other_ends_its_link() {
+    let mut lone = Lone::with_device().open();
+    let start = encoded(|body| Start { salt: 1, tombstones: 0, pass: 0 }.encode(body));
+    let quiet = encoded(|body| Turn { quiet: true, ..Turn::default() }.encode(body));
+    let settled = encoded(|body| Turn { quiet: true, settled: true, ..Turn::default() }.encode(body));
+    lone.polled();
+    for _ in 0..200 {
+        lone.hand(FrameType::Start, &start).unwrap();
+        lone.hand(FrameType::Turn, &quiet).unwrap();
+        lone.polled();
+        lone.hand(FrameType::Turn, &settled).unwrap();
+    }
+    assert!(matches!(lone.hand(FrameType::Start, &start), Err(LinkError::Reconcile(_))));
+}
+
+#[test]
 fn frames_out_of_order_end_the_link() {
     let early =
         [FrameType::Records, FrameType::Ack, FrameType::Resume, FrameType::Granted, FrameType::Fps, FrameType::Turn, FrameType::Ping];

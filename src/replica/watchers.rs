@@ -95,7 +95,9 @@ impl Watchers {
             let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
             profiles.by_profile.get(profile).into_iter().flatten().map(|(_, notify)| Arc::clone(notify)).collect()
         };
-        told.iter().for_each(|notify| notify(change));
+        for notify in told {
+            notify(change);
+        }
     }
 
     pub(super) fn notify_all(&self, change: &Change) {
@@ -103,12 +105,16 @@ impl Watchers {
             let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
             profiles.by_profile.values().flatten().map(|(_, notify)| Arc::clone(notify)).collect()
         };
-        told.iter().for_each(|notify| notify(change));
+        for notify in told {
+            notify(change);
+        }
     }
 
     pub(super) fn wake(&self) {
         let wakes = Arc::clone(&self.wakes.read().unwrap_or_else(PoisonError::into_inner));
-        wakes.iter().for_each(|(_, wake)| wake());
+        for (_, wake) in wakes.iter() {
+            wake();
+        }
     }
 
     fn id(&self) -> WatchId {

@@ -153,11 +153,11 @@ impl Link {
 
     /// Whether records were refused on this link, by either side, that its end leaves unsettled: give it to the next link with this peer.
     pub fn is_unsettled(&self) -> bool {
-        self.inbox.has_refused_for_later() || self.outbox.is_unsettled() || self.awaits_reconciliation()
+        self.inbox.has_refused_for_later() || self.outbox.is_unsettled() || self.still_owes_reconciliation()
     }
 
     /// Whether a reconciliation is owed and not yet settled.
-    const fn awaits_reconciliation(&self) -> bool {
+    const fn still_owes_reconciliation(&self) -> bool {
         self.owes_reconciliation && self.figures.reconciled == 0
     }
 

@@ -63,6 +63,7 @@ struct Polled {
 pub(super) struct WrongAck;
 
 /// Everything on its way to one peer, or to be. A peer that does not read costs its bounded bytes in flight and a few numbers.
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself, and none excludes another")]
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     feed: Option<Feed>,

@@ -106,13 +106,12 @@ async fn take(
 ) -> Result<Json<Answer>, Problem> {
     let head = bearer.transpose().and_then(|bearer| Ok((bearer, returns_progress(asked)?)));
     let ((bearer, returns_progress), body) = body::after(head, body).await?;
-    let (bearer, held) = match bearer {
-        Some(bearer) => (bearer, body::read(&state, headers, body).await?),
-        None => {
-            let held = body::read_beacon(&state, headers, body).await?;
-            let token = body::token(&held).ok_or(Problem::TokenMissing)?;
-            (Bearer::of_token(&state, &token)?, held)
-        }
+    let (bearer, gathered) = if let Some(bearer) = bearer {
+        (bearer, body::read(&state, headers, body).await?)
+    } else {
+        let gathered = body::read_beacon(&state, headers, body).await?;
+        let token = body::token(&gathered).ok_or(Problem::TokenMissing)?;
+        (Bearer::of_token(&state, &token)?, gathered)
     };
     // The clock is read when the whole batch is here: a slow line must not make its events seem older than the device's own clock says.
     let now = system::wall_now();
@@ -121,7 +120,7 @@ async fn take(
     let admitted = state
         .blocking(move |core| {
             let unsaid = Unsaid { profile: bearer.sole_profile().map(ProfileId::as_str), device: None };
-            let mut batch = decode(&held.bytes, &unsaid)?;
+            let mut batch = decode(&gathered.bytes, &unsaid)?;
             keep_allowed(&mut batch, &bearer, returns_progress)?;
             // Also what waits, or is too much, says that its session goes on.
             sessions::heard(core, now, batch.sent_at, &batch.events);

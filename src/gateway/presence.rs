@@ -15,6 +15,7 @@ use crate::ephemeral::{PresenceState, PresentDevice};
 use crate::time::system;
 
 /// A device that is there.
+#[expect(clippy::struct_field_names, reason = "the names of the fields are those of the interface")]
 #[derive(Serialize, ToSchema)]
 #[schema(as = PresentDevice)]
 pub(super) struct Device {

@@ -334,7 +334,9 @@ mod tests {
         }
     }
 
-    const NOTHING: Left = Left(RefCell::new(0));
+    fn nothing() -> Left {
+        Left(RefCell::new(0))
+    }
 
     fn at(ms: u64) -> MonotonicTime {
         MonotonicTime::from_start(Duration::from_millis(ms))
@@ -364,12 +366,12 @@ mod tests {
         let mut windows = Windows::default();
         let mut fates = Vec::new();
         for n in 0..20 {
-            let (batch, first) = bring(&mut windows, 10 * n, &NOTHING, &[heartbeat("x", n), heartbeat("x", 100 + n)]);
+            let (batch, first) = bring(&mut windows, 10 * n, &nothing(), &[heartbeat("x", n), heartbeat("x", 100 + n)]);
             assert!(first.unwrap().is_empty() && batch.events.is_empty() && batch.stood_for.is_empty());
             fates.extend(batch.waits.iter().map(|(_, fate)| Arc::clone(fate)));
         }
-        assert_eq!(windows.take_due(at(249), &NOTHING).1, Some(at(250)));
-        let (due, next) = windows.take_due(at(250), &NOTHING);
+        assert_eq!(windows.take_due(at(249), &nothing()).1, Some(at(250)));
+        let (due, next) = windows.take_due(at(250), &nothing());
         assert_eq!((due.len(), next), (1, None));
         assert_eq!((fates.len(), fates.iter().all(|fate| Arc::ptr_eq(fate, &due[0].fate))), (40, true));
         let batch = due[0].batch(WallTime::from_millis(10_290));
@@ -381,17 +383,17 @@ mod tests {
     fn what_is_no_heartbeat_never_waits_and_has_its_playhead_recorded_before_it() {
         let mut windows = Windows::default();
         for title in ["x", "y"] {
-            bring(&mut windows, 0, &NOTHING, &[heartbeat(title, 7)]).1.unwrap();
+            bring(&mut windows, 0, &nothing(), &[heartbeat(title, 7)]).1.unwrap();
         }
         for kind in [EventKind::Play, EventKind::Pause, EventKind::Seek, EventKind::Stop, EventKind::End] {
-            let (batch, first) = bring(&mut windows, 1, &NOTHING, &[event("x", kind, 9)]);
+            let (batch, first) = bring(&mut windows, 1, &nothing(), &[event("x", kind, 9)]);
             assert_eq!((first.err().map(|problem| problem.code()), batch.refused[0].code), (Some("rate_limited"), "rate_limited"));
         }
         let some = Left(RefCell::new(1));
         let (batch, first) = bring(&mut windows, 2, &some, &[event("x", EventKind::Seek, 9)]);
         let first = first.unwrap();
         assert_eq!((batch.events.len(), first.len(), &*first[0].event.title_id), (1, 1, "x"));
-        let due = windows.take_due(at(1_000), &NOTHING).0;
+        let due = windows.take_due(at(1_000), &nothing()).0;
         assert_eq!(due.iter().map(|waiter| &*waiter.event.title_id).collect::<Vec<_>>(), ["y"], "another playhead goes on waiting");
     }
 
@@ -400,9 +402,9 @@ mod tests {
         let mut windows = Windows::default();
         let timed = |at_ms, version| PlaybackEvent { at_ms: Some(at_ms), version, ..heartbeat("x", at_ms) };
         for event in [timed(50, None), timed(40, None), timed(30, Some(9))] {
-            bring(&mut windows, 0, &NOTHING, &[event]).1.unwrap();
+            bring(&mut windows, 0, &nothing(), &[event]).1.unwrap();
         }
-        let due = windows.take_due(at(1_000), &NOTHING).0;
+        let due = windows.take_due(at(1_000), &nothing()).0;
         assert_eq!(due.iter().map(|waiter| waiter.event.position_ms).collect::<Vec<_>>(), [50, 30]);
     }
 
@@ -410,18 +412,18 @@ mod tests {
     fn what_waits_is_bounded_in_number_and_in_time() {
         let mut windows = Windows::default();
         for n in 0..10 {
-            bring(&mut windows, 0, &NOTHING, &[heartbeat(&n.to_string(), 1)]).1.unwrap();
+            bring(&mut windows, 0, &nothing(), &[heartbeat(&n.to_string(), 1)]).1.unwrap();
         }
-        let (_, first) = bring(&mut windows, 0, &NOTHING, &[heartbeat("one more", 1)]);
+        let (_, first) = bring(&mut windows, 0, &nothing(), &[heartbeat("one more", 1)]);
         assert!(
             matches!(first, Err(Problem::RateLimited { retry_ms: 1_100 })),
             "its share of the allowance would take longer than a second"
         );
-        assert_eq!(windows.take_due(at(999), &NOTHING).1, Some(at(1_000)));
+        assert_eq!(windows.take_due(at(999), &nothing()).1, Some(at(1_000)));
 
         let mut windows = Windows::default();
         let plenty = Left(RefCell::new(usize::MAX));
-        bring(&mut windows, 0, &NOTHING, &[heartbeat("0", 1)]).1.unwrap();
+        bring(&mut windows, 0, &nothing(), &[heartbeat("0", 1)]).1.unwrap();
         for n in 1..WAITING_PLAYHEADS_PER_PROFILE_COUNT_MAX {
             bring(&mut windows, 0, &plenty, &[heartbeat(&n.to_string(), 1)]).1.unwrap();
         }
@@ -439,7 +441,7 @@ mod tests {
         batch.push(0, heartbeat("x", 1));
         batch.push(1, PlaybackEvent::new("q", "x", "tv", EventKind::Heartbeat, 1));
         let came = Came { now: at(0), wall: WallTime::from_millis(0), outbox: None };
-        windows.admit(&came, &NOTHING, &mut batch, &["p".to_owned()]).unwrap();
+        windows.admit(&came, &nothing(), &mut batch, &["p".to_owned()]).unwrap();
         assert_eq!((batch.indices.clone(), batch.waits[0].0), (vec![Some(1)], 0));
     }
 }

@@ -44,7 +44,7 @@ const TABLES: [&str; 8] = [
 const TABLE_SLACK: f64 = 64.0;
 const MEMORY_SLACK_MIB: f64 = 24.0;
 const FACTOR_MAX: f64 = 1.5;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Settings of the node that churns: leases of this many milliseconds, so that what is left behind lapses many times over.
 pub(super) fn lease_ms(options: &Gateway) -> u64 {
@@ -215,7 +215,7 @@ async fn visit_once(shared: &Shared, dice: u64) -> Result<(), BenchError> {
             shared.ask("DELETE", &format!("/v1/parties/{party}/members?profile_id={profile}&device_id={device}"), &Value::Null)?;
         }
     }
-    if dice >> 41 & 3 == 0 {
+    if (dice >> 41).is_multiple_of(4) {
         let mut stream = TcpStream::connect(&shared.address).await?;
         let request = format!("GET /v1/profiles/{profile}/changes HTTP/1.1\r\nhost: {}\r\n\r\n", shared.address);
         stream.write_all(request.as_bytes()).await?;

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::process::leftoff;
 
-/// LEFTOFF_TEST_MINUTES=10 makes a long run of it.
+/// `LEFTOFF_TEST_MINUTES=10` makes a long run of it.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the length of a test is no configuration")]
 fn nothing_grows_and_nothing_stays_while_viewers_come_and_go() {
     let minutes = std::env::var("LEFTOFF_TEST_MINUTES").unwrap_or_else(|_| "0.3".to_owned());
     let arguments = ["bench", "gateway", "--parts", "churn", "--minutes", &minutes, "--runs", "1", "--json"];

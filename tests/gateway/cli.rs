@@ -92,7 +92,11 @@ fn an_import_of_more_than_a_profile_may_report_takes_longer_and_loses_nothing() 
     let file = folder.path().join("events.jsonl");
     // In every batch most are of a profile that is over its rate soon, and some of another.
     let of = |n: u64| {
-        with(event(if n % 5 == 0 { "ben" } else { "ann" }, &format!("t{n}"), "tv", "PAUSE", 60_000), "at_ms", 1_700_000_000_000 + n)
+        with(
+            event(if n.is_multiple_of(5) { "ben" } else { "ann" }, &format!("t{n}"), "tv", "PAUSE", 60_000),
+            "at_ms",
+            1_700_000_000_000 + n,
+        )
     };
     std::fs::write(&file, (0..2_000).map(|n| format!("{}\n", of(n))).collect::<String>()).unwrap();
     assert_eq!(done(&node, &["import", file.to_str().unwrap()]), "2000 events sent, 2000 accepted, 0 refused\n");

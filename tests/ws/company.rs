@@ -140,7 +140,8 @@ fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
         let started = node.http.post("/v1/sessions", &asked).json();
         started["session_id"].as_str().unwrap().to_owned()
     };
-    let ways: [(&str, &dyn Fn(&str, &mut Socket)); 7] = [
+    type Way<'a> = &'a dyn Fn(&str, &mut Socket);
+    let ways: [(&str, Way<'_>); 7] = [
         ("an event over HTTP", &|id, _| {
             node.http.record(&[with(event("ada", "film", "tv", "HEARTBEAT", 1_000), "session_id", id)]);
         }),

@@ -65,7 +65,6 @@ pub(super) struct WrongAck;
 /// Everything on its way to one peer, or to be. A peer that does not read costs its bounded bytes in flight and a few numbers.
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself, and none excludes another")]
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; no two of them make a state")]
 pub(super) struct Outbox {
     feed: Option<Feed>,
     catch_up: Option<CatchUp>,

@@ -183,7 +183,7 @@ pub const ACTORS_PER_PARTY_COUNT_MAX: usize = 64;
 /// Commands of one party that are remembered to recognise a retry.
 pub const COMMANDS_REMEMBERED_COUNT_MAX: usize = 32;
 
-/// Frame of leases, in bytes: a party with all its members fits.
+/// Frame of leases, in bytes: a party with all that one node lets in fits; one that was joined from several may take more.
 pub const LEASES_FRAME_BYTES: usize = 64 << 10;
 
 const _: () = assert!(LEASE_MS <= LEASE_MS_MAX, "the default is allowed");

@@ -73,7 +73,8 @@ pub struct PartyView {
     pub control: Control,
     /// How many are present, at all nodes that are heard of.
     pub viewers: u32,
-    /// Those who were let in, by name, in order; not more than 256 of them, and present or not.
+    /// Those who were let in, by name, in order, present or not: at most 256, or 1,024 where nodes that were cut off from each other let some in
+    /// each.
     pub members: Vec<ProfileId>,
     /// The last command.
     pub anchor: Option<SetAnchor>,

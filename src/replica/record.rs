@@ -48,6 +48,10 @@ pub enum RecordError {
 /// each time it is sent, and a repeated import would never quite be the same.
 const OFFSET_IGNORED_MS: i64 = 2_000;
 
+/// A place may be so far ahead of our clock and still have been opened before the event at hand: players that open places themselves know our time
+/// from one answer, whose way they can only guess. Further ahead it is a clock that is wrong, and rules of its own say what becomes of that.
+const PLACED_AHEAD_MS_MAX: i64 = 10_000;
+
 /// Titles by profile, those begun in the same batch included. Counted once a batch: counting reads the whole profile, and an import begins a
 /// thousand titles at once.
 type TitleCounts = BTreeMap<u64, usize>;
@@ -239,7 +243,7 @@ impl Core {
         let live = Playhead::is_live(now, at).then(|| self.clock.tick(now));
         let report = if let Some(playhead) = shard.find(key, device) {
             let view = if playhead.wants_view(event, at) { Some(self.view(event, erased)?) } else { None };
-            playhead.report(event, at, live, view.as_ref())
+            playhead.report(event, at, after_newest(live, view.as_ref()), view.as_ref())
         } else {
             let register = self.store.register(&event.profile, &event.title)?;
             if register.is_none()
@@ -248,6 +252,7 @@ impl Core {
                 return Ok(Err(refusal));
             }
             let view = View::of(register.as_ref().map(|stored| &stored.progress), erased);
+            let live = after_newest(live, Some(&view));
             let mut playhead = match event.placed {
                 Some((version, _)) => Playhead::start_placed(view.epoch, version, at),
                 None => Playhead::start(event, at, live, &view),
@@ -280,6 +285,13 @@ impl Core {
         let register = self.store.register(&event.profile, &event.title)?;
         Ok(View::of(register.as_ref().map(|stored| &stored.progress), erased))
     }
+}
+
+// What is live comes after what is there: its stamp is above the newest place, also where that is a moment in our future.
+fn after_newest(live: Option<Hlc>, view: Option<&View>) -> Option<Hlc> {
+    let newest = view.and_then(|view| view.places.newest()).map_or(Hlc::ZERO, |place| place.version.as_hlc());
+    let is_ahead = |stamp: Hlc| newest >= stamp && newest.wall().millis_since(stamp.wall()) <= PLACED_AHEAD_MS_MAX;
+    live.map(|stamp| if is_ahead(stamp) { newest.next() } else { stamp })
 }
 
 // Version 0 is the place that a title starts in, also one begun anew after the erasure; its time decides.

@@ -479,3 +479,20 @@ fn a_device_brings_no_more_titles_to_a_profile_than_it_may_have() {
     core.flush().unwrap();
     assert_eq!(send(TITLES_FROM_DEVICES_COUNT_MAX..TITLES_FROM_DEVICES_COUNT_MAX + 1), []);
 }
+
+/// A player that opens places itself knows the node's time from one answer, and may be a second ahead of it.
+#[test]
+fn a_jump_wins_over_one_that_a_player_dated_a_moment_ahead() {
+    let core = core();
+    record(&core, NOW, &[event("tv", EventKind::Pause, 3_600_000)]);
+    let ahead = Hlc::from_wall(NOW.shifted(2_500)).as_u64();
+    let placed = |kind| PlaybackEvent { version: Some(ahead), ..event("laptop", kind, 1_200_000) };
+    record(&core, NOW.shifted(1_000), &[placed(EventKind::Seek)]);
+    assert_eq!(position(&core), 1_200_000);
+    record(&core, NOW.shifted(1_500), &[event("tv", EventKind::Play, 1_200_000), event("tv", EventKind::Seek, 20_000)]);
+    assert_eq!(position(&core), 20_000, "the later jump");
+    record(&core, NOW.shifted(2_000), &[placed(EventKind::Pause)]);
+    assert_eq!(position(&core), 20_000, "and not the laptop's pause");
+    record(&core, NOW.shifted(2_500), &[event("phone", EventKind::Seek, 300_000)]);
+    assert_eq!(position(&core), 300_000, "nor the television's jump over one of a device that was not there before");
+}

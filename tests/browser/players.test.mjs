@@ -73,7 +73,13 @@ for (const player of ['plain', 'videojs', 'plyr', 'hls', 'shaka']) {
     const said = await page.evaluate(() => window.said);
     assert.deepEqual(said.map(([kind]) => kind), ['PLAY', 'SEEK', 'PAUSE'], JSON.stringify(said));
     await node.record(event('PLAY', 200_000), event('SEEK', 20_000));
-    await eventually('it follows the television', () => page.evaluate(() => Math.abs(window.video.currentTime - 20) < 0.5));
+    await eventually('it follows the television', () => page.evaluate((id) => {
+      if (Math.abs(window.video.currentTime - 20) < 0.5) return true;
+      const { video, attachment, sync } = window;
+      const { position_ms, version, device_id } = sync.view(id);
+      throw new Error(JSON.stringify({ at: video.currentTime, paused: video.paused, seeking: video.seeking, position_ms, version, device_id,
+        hidden: sync.hidden, mode: sync._link?.mode, scrub: attachment.scrub, target: attachment.target, held: attachment.held, gone: attachment.gone }));
+    }, title));
     assert.deepEqual(await page.evaluate(() => window.said.length), 3, 'following is no report');
     // A party moves it as well, and starts it: that it plays is its own report, where it was put is not.
     const host = await hosted(title);

@@ -103,6 +103,75 @@ test('a seek that takes its time is not undone before it has been said', async (
   assert.equal(anchors.commands, 2);
 });
 
+// Events come after what they tell of: on a busy machine others' commands and the second's turn are seen between the two.
+test("a viewer's play and pause are not undone before they have been said", async () => {
+  const { anchors, viewers, watch, time } = await party(2);
+  await viewers[0].video.play();
+  await watch(1);
+  viewers[0].video.pause();
+  await watch(1);
+  const { video, party: own } = viewers[1];
+  assert.equal(anchors.commands, 2);
+  video.paused = false;
+  own.apply();
+  assert.equal(video.paused, false, 'played, and not said yet');
+  video.say('play');
+  // Nothing is shown of it for seconds.
+  await time.pass(4_000);
+  assert.deepEqual(viewers.map((viewer) => viewer.video.paused), [false, false], 'all play');
+  assert.equal(anchors.commands, 3);
+  video.say('playing');
+  await watch(2);
+  assert.equal(anchors.commands, 3, 'that it shows something at last is no command');
+  video.paused = true;
+  own.apply();
+  own.turn();
+  assert.equal(video.paused, true, 'paused, and not said yet');
+  video.say('pause');
+  await watch(1);
+  assert.deepEqual(viewers.map((viewer) => viewer.video.paused), [true, true]);
+  assert.equal(anchors.commands, 4);
+});
+
+test('who stalls catches up and moves nobody', async () => {
+  const { anchors, viewers, watch, spread } = await party(3);
+  const { video } = viewers[2];
+  const { play } = video;
+  // It begins to show something when the others are four seconds on.
+  video.play = async function () { this.paused = false; this.say('play'); };
+  await viewers[0].video.play();
+  await watch(4);
+  Object.assign(video, { at: 0, play });
+  video.say('playing');
+  await watch(3);
+  assert.ok(spread() < 3, `${spread()}`);
+  assert.equal(anchors.commands, 1);
+  // In mid-playback: it waits for data, and goes on later.
+  video.say('waiting');
+  Object.assign(video, { at: video.at - 20 });
+  video.say('playing');
+  video.say('timeupdate');
+  await watch(2);
+  assert.ok(spread() < 3, `${spread()}`);
+  assert.equal(anchors.commands, 1);
+});
+
+test('a pause while it is still being moved counts', async () => {
+  const { anchors, viewers, watch } = await party(2);
+  await viewers[0].video.play();
+  await watch(2);
+  const { video } = viewers[1];
+  // It seeks to where the others went, for longer than its viewer waits.
+  Object.defineProperty(video, 'currentTime', { get() { return this.at; }, set(seconds) { Object.assign(this, { at: seconds, seeking: true }); this.say('seeking'); } });
+  viewers[0].video.currentTime = 2_000;
+  await watch(1);
+  assert.ok(video.seeking && video.at >= 2_000);
+  video.pause();
+  await watch(2);
+  assert.deepEqual(viewers.map((viewer) => viewer.video.paused), [true, true]);
+  assert.equal(anchors.commands, 3);
+});
+
 test('a late joiner is taken along, and its progress is its own report but no seek', async () => {
   const { viewers, time, node, watch } = await party(2);
   await viewers[0].video.play();

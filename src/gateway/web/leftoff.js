@@ -1,4 +1,4 @@
-/** leftoff.js keeps people's place. Guide and reasons: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0. */
+/** leftoff.js keeps people's place. Guide: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0. */
 
 const MINUTE_MS = 60_000;
 const MINUTES_10 = 600_000;
@@ -41,16 +41,14 @@ export class Playhead {
     this.begin(version, reached);
   }
 
+  static derived = (event, at) => stampOf(at);
+
   /** Where a first report belongs. */
   static start(event, at, live, view) {
     const place = startPlace(view, event.position_ms, live ?? Playhead.derived(event, at));
     const playhead = new Playhead(place.version, at, place.position_ms);
     playhead.look(view);
     return playhead;
-  }
-
-  static derived(event, at) {
-    return stampOf(at);
   }
 
   /** Where a report counts, and what it changes: null for a repeat. */
@@ -335,7 +333,7 @@ class Link {
     this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
 
-  // Silent though it was asked, a line is given up.
+  // Silent though asked, it is given up.
   heard(asked) {
     this.env.clearTimeout(this.silence);
     this.silence = this.env.setTimeout(() => (asked ? this.abort.abort() : (this.tell({ type: 'ping' }), this.heard(true))), 20_000);
@@ -423,7 +421,7 @@ class Link {
     this.retry();
   }
 
-  // The node is there after all: perhaps for sockets too.
+  // Perhaps sockets work too.
   retry() {
     if (this.tried || this.sync.quiet) return;
     this.failures = 1;
@@ -441,9 +439,8 @@ class Attachment {
     before?.detach();
     attachments.set(media, this);
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
-    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController() });
-    Object.assign(this, { held: true, target: null, position: 0, reported: 0, aim: 1 });
-    for (const type of ['playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
+    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, target: null, position: 0, reported: 0, aim: 1 });
+    for (const type of ['play', 'playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
     this.ready = this.begin();
@@ -495,6 +492,9 @@ class Attachment {
     this.muted = false;
     this.aim = 0;
     this.report('PLAY');
+  }
+
+  play() {
     this.sync.party?.act();
   }
 
@@ -529,10 +529,7 @@ class Attachment {
 
   seeked() {
     if (this.media.seeking) return;
-    if (this.target !== null || this.gone || (this.media.loop && this.now < 1_000)) {
-      this.target = null;
-      return;
-    }
+    if (this.target !== null || this.gone || (this.media.loop && this.now < 1_000)) return (this.target = null);
     this.muted = false;
     this.env.clearTimeout(this.scrub);
     this.scrub = this.env.setTimeout(() => this.settle(), 300);
@@ -543,7 +540,7 @@ class Attachment {
     this.env.clearTimeout(this.scrub);
     this.scrub = 0;
     this.report('SEEK');
-    this.sync.party?.act();
+    this.sync.party?.act(true);
   }
 
   timeupdate() {
@@ -621,13 +618,14 @@ class Party {
 
   turn() {
     this.apply();
+    this.paused = this.attachment?.media.paused;
     if (this.refused) this.enter();
     this.timer = this.sync.env.setTimeout(() => this.turn(), 1_000);
   }
 
   pushed({ type, id, over, anchor }) {
     if (id !== this.id) return;
-    // A node may not have heard of it yet: it is asked for some seconds more.
+    // A node may not have heard of it yet.
     this.refused = type === 'error' && this.refused + 1;
     if (this.refused === 1) this.enter();
     if (over || this.refused > 6) this.end();
@@ -640,19 +638,21 @@ class Party {
     const { anchor, attachment } = this;
     if (!anchor || !attachment || attachment.scrubs) return;
     const { media } = attachment;
+    if (media.paused !== this.paused) return; // The viewer acts.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     if (seek !== undefined) attachment.seek(seek);
     media.playbackRate = rate ?? anchor.rate;
-    if (anchor.playing && media.paused) media.play().catch(() => {});
-    if (!anchor.playing && !media.paused) media.pause();
+    if (anchor.playing === media.paused) anchor.playing ? media.play().catch(() => {}) : media.pause();
+    this.paused = media.paused;
   }
 
-  // What was applied equals the anchor: no answer to it.
-  act() {
+  // What was applied is the anchor's, and a stall moves nobody.
+  act(sought) {
     const { anchor, attachment } = this;
-    if (!attachment || attachment.target !== null) return;
+    if (!attachment) return;
     const { media, now, titleId } = attachment;
-    if (anchor && anchor.playing !== media.paused && correction(anchor, this.sync._clock.now(), now).seek === undefined) return;
+    this.paused = media.paused;
+    if (anchor && anchor.playing !== media.paused && (!sought || correction(anchor, this.sync._clock.now(), now).seek === undefined)) return;
     this.control({ position_ms: now, rate: anchor?.rate ?? 1, playing: !media.paused, title_id: titleId });
   }
 
@@ -875,7 +875,7 @@ export class Leftoff {
   }
 
   async _fetch(path, init) {
-    // A page that goes waits for no preflight: its token is in the body.
+    // A page that goes waits for no preflight.
     const bearer = !init?.keepalive && (await this._token());
     const answer = await this.env.fetch(this.url + path, { cache: 'no-store', ...init, headers: { ...init?.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) } });
     if (!answer.ok) throw await answer.json();
@@ -954,7 +954,7 @@ export class Leftoff {
     title.own = [...title.own.filter((one) => one.id || one.version !== own.version), { ...own, id: null, kept: this.env.mono() }];
     this._changed(own.title_id, before);
     for (const attachment of this._attached) {
-      if (attachment.titleId === own.title_id && attachment.plays && ['PLAY', 'SEEK'].includes(own.kind)) attachment.muted = true;
+      if (attachment.titleId === own.title_id && attachment.plays && /PLAY|SEEK/.test(own.kind)) attachment.muted = true;
     }
   }
 
@@ -998,7 +998,7 @@ export class Leftoff {
     if (this.quiet && this.live) this._calm = this.env.setTimeout(() => this.quiet && this._link.restart(), 10_000);
   }
 
-  // What one body holds: the oldest, or of a page that goes the last.
+  // The oldest, or of a page that goes the last.
   _batch(going) {
     let bytes = 200;
     const free = this._queue.filter(({ flying }) => !flying && !this._off.signal.aborted);

@@ -156,6 +156,33 @@ test('who stalls catches up and moves nobody', async () => {
   assert.equal(anchors.commands, 1);
 });
 
+test("a viewer's seek is not undone before it has been said, nor after it has come to its place", async () => {
+  const { anchors, viewers, watch } = await party(2);
+  await viewers[0].video.play();
+  await watch(2);
+  const { video, party: own } = viewers[1];
+  const slowly = (seconds) => Object.assign(video, { at: seconds, seeking: true });
+  Object.defineProperty(video, 'currentTime', { get() { return this.at; }, set: slowly });
+  // It is on its way to where another went, when its viewer wants elsewhere; each event comes after all has been looked at again.
+  viewers[0].video.currentTime = 2_000;
+  await watch(1);
+  assert.ok(video.seeking && video.at >= 2_000);
+  video.say('seeking');
+  slowly(500);
+  own.apply();
+  assert.equal(video.at, 500, 'not said yet');
+  video.say('seeking');
+  own.apply();
+  assert.equal(video.at, 500, 'on its way');
+  video.seeking = false;
+  own.apply();
+  assert.equal(video.at, 500, 'there, and not said yet');
+  video.say('seeked');
+  await watch(3);
+  assert.ok(viewers.every(({ video: { at } }) => at >= 500 && at < 510), `${viewers.map((viewer) => viewer.video.at)}`);
+  assert.equal(anchors.commands, 3);
+});
+
 test('a pause while it is still being moved counts', async () => {
   const { anchors, viewers, watch } = await party(2);
   await viewers[0].video.play();

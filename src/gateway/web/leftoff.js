@@ -333,7 +333,7 @@ class Link {
     this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
 
-  // Silent though asked, it is given up.
+  // Silent though asked: given up.
   heard(asked) {
     this.env.clearTimeout(this.silence);
     this.silence = this.env.setTimeout(() => (asked ? this.abort.abort() : (this.tell({ type: 'ping' }), this.heard(true))), 20_000);
@@ -439,7 +439,7 @@ class Attachment {
     before?.detach();
     attachments.set(media, this);
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
-    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, target: null, position: 0, reported: 0, aim: 1 });
+    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, reported: 0, aim: 1 });
     for (const type of ['play', 'playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
@@ -465,7 +465,7 @@ class Attachment {
   }
 
   get scrubs() {
-    return this.scrub || (this.media.seeking && this.target === null);
+    return this.scrub || (this.target === undefined ? this.media.seeking : !(abs(this.now - this.target) <= 1_500));
   }
 
   get duration() {
@@ -515,21 +515,23 @@ class Attachment {
   }
 
   seeking() {
-    if (this.target !== null && abs(this.now - this.target) > 1_500) this.target = null;
-    if (this.target !== null || !this.media.readyState) return;
+    if (abs(this.now - this.target) > 1_500) delete this.target;
+    if (this.target !== undefined || !this.media.readyState) return;
     const { aim } = this;
     if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000)) {
-      // Players go to their own start, some twice.
+      // Players go to their start, some twice.
       this.target = this.now;
       if (aim < 2) return;
       this.aimed ??= this.env.mono();
       this.seek(aim);
-    } else this.moved = true;
+    } else this.target = NaN, this.moved = true;
   }
 
   seeked() {
     if (this.media.seeking) return;
-    if (this.target !== null || this.gone || (this.media.loop && this.now < 1_000)) return (this.target = null);
+    const { target } = this;
+    delete this.target;
+    if (target >= 0 || this.gone || (this.media.loop && this.now < 1_000)) return;
     this.muted = false;
     this.env.clearTimeout(this.scrub);
     this.scrub = this.env.setTimeout(() => this.settle(), 300);
@@ -551,6 +553,7 @@ class Attachment {
   }
 
   emptied() {
+    delete this.target;
     if (!this.plays) return;
     this.gone = (this.duration ?? -9_000) / 1_000;
     this.still('STOP', this.position);
@@ -638,7 +641,7 @@ class Party {
     const { anchor, attachment } = this;
     if (!anchor || !attachment || attachment.scrubs) return;
     const { media } = attachment;
-    if (media.paused !== this.paused) return; // The viewer acts.
+    if (media.paused !== this.paused) return; // Its event comes.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     if (seek !== undefined) attachment.seek(seek);
     media.playbackRate = rate ?? anchor.rate;

@@ -27,6 +27,12 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Makes these the elements of another. Who stays is not touched: a button that has the focus keeps it. */
+export function arrange(parent, elements) {
+  for (const own of [...parent.children]) if (!elements.includes(own)) own.remove();
+  elements.forEach((element, index) => { if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null); });
+}
+
 /** A position as people read it: `4:07`, `1:05:09`. */
 export function position(ms) {
   const seconds = Math.floor(ms / 1000);

@@ -1,5 +1,5 @@
 // The page: reads what it is of, builds it, and follows it.
-import { el, icon, lasting, position, say, timeOfDay, toggle } from './dom.js';
+import { arrange, el, icon, lasting, position, say, timeOfDay, toggle } from './dom.js';
 import { Graph } from './graph.js';
 import { Party } from './party.js';
 import { Player } from './player.js';
@@ -75,7 +75,7 @@ async function buildRegions() {
     const pill = el('span', { class: 'pill' }, 'connecting');
     const at = el('span', { class: 'resume-at' }, '–');
     const about = el('span', { class: 'quiet small' }, 'nothing recorded yet');
-    const back = el('p', { class: 'way-back', hidden: true });
+    const back = el('p', { class: 'way-back', hidden: true }, 'Ways back:');
     const cutSwitch = world.demo ? toggle(`Cut ${region.name} off from the others`, (cut) => setLine(region.name, cut), { danger: true }) : null;
     const card = el(
       'article', { class: 'card region', 'data-region': region.name, 'aria-labelledby': `region-${index}` },
@@ -84,7 +84,7 @@ async function buildRegions() {
       el('div', { class: 'players' }, ...own.map((player) => player.element)),
       el('div', { class: 'resume' }, el('p', { class: 'resume-line' }, el('span', {}, world.demo ? `${region.name} resumes at` : 'Resume at'), at, about), back),
     );
-    regions.set(region.name, { card, pill, at, about, back, cutSwitch, players: own });
+    regions.set(region.name, { card, pill, at, about, back, chips: new Map(), cutSwitch, players: own });
     root.append(card);
   });
   for (const player of players) {
@@ -147,6 +147,20 @@ function flushArrival() {
   note(reasons.arrival(names, before, after) ?? {}, at);
 }
 
+/** The button that leads back to a place, one for as long as there is such a place. */
+function wayBack(region, { version, position_ms }) {
+  const [player] = region.players;
+  let chip = region.chips.get(version);
+  if (!chip) {
+    chip = el('button', { type: 'button', class: 'chip', click: () => player.seek(Number(chip.dataset.ms)) });
+    region.chips.set(version, chip);
+  }
+  chip.dataset.ms = position_ms;
+  chip.setAttribute('aria-label', `Seek to ${position(position_ms)} on ${player.label}`);
+  say(chip, position(position_ms));
+  return chip;
+}
+
 function show(name, progress) {
   const region = regions.get(name);
   const before = held.get(name);
@@ -154,10 +168,12 @@ function show(name, progress) {
   say(region.at, progress.started ? position(progress.position_ms) : '0:00');
   say(region.about, progress.started ? `place ${placeNumber(progress.version)}, opened by ${reasons.opener(progress.version)}` : 'nothing recorded yet');
   const others = progress.places.filter((place) => place.version !== progress.version);
+  const focused = document.activeElement;
+  arrange(region.back, others.map((place) => wayBack(region, place)));
   region.back.hidden = others.length === 0;
-  region.back.replaceChildren('Ways back:', ...others.map((place) => el('button', {
-    type: 'button', class: 'chip', 'aria-label': `Seek to ${position(place.position_ms)} on ${region.players[0].label}`, click: () => region.players[0].seek(place.position_ms),
-  }, position(place.position_ms))));
+  for (const version of region.chips.keys()) if (!others.some((place) => place.version === version)) region.chips.delete(version);
+  // The way back that somebody stood on is gone: they are not sent to the top of the page.
+  if (focused.matches('.chip') && !focused.isConnected) region.players[0].playButton.focus();
   for (const player of region.players) player.showPlaces(progress);
   if (before && world.demo) arrived(name, before, progress);
 }
@@ -245,27 +261,38 @@ function telling(on) {
     line.hidden = false;
     line.replaceChildren('The terminal is telling its story with these regions, and cuts lines by itself.', el('button', { type: 'button', class: 'button', click: () => post('/demo/take-over', {}) }, 'Take over'));
   } else if (!on && !touring) {
-    line.hidden = true;
+    fold(line);
   }
+}
+
+// Who stood on its button goes on where the next one is.
+function fold(line) {
+  const within = line.contains(document.activeElement);
+  line.hidden = true;
+  if (within) byId('show-me').focus();
 }
 
 let touring = false;
 
 async function show20() {
   const line = byId('tour');
+  const [button, stop] = [byId('show-me'), new AbortController()];
+  const [count, text] = [el('span', { class: 'step' }), el('span', {})];
+  const end = el('button', { type: 'button', class: 'button', click: () => stop.abort() }, 'Stop');
+  const tell = (words, step) => { say(count, step); say(text, words); };
   touring = true;
-  byId('show-me').disabled = true;
-  const stop = new AbortController();
-  const say = (words, step) => line.replaceChildren(el('span', { class: 'step' }, step), words, el('button', { type: 'button', class: 'button', click: () => stop.abort() }, 'Stop'));
+  line.replaceChildren(count, text, end);
   line.hidden = false;
+  if (document.activeElement === button) end.focus();
+  button.disabled = true;
   try {
-    await showMe({ players, setLine, say, stop: stop.signal, held: (name) => held.get(name), agree: () => apartSince === null, mark: (name) => {
+    await showMe({ players, setLine, say: tell, stop: stop.signal, held: (name) => held.get(name), agree: () => apartSince === null, mark: (name) => {
       for (const [own, { card }] of regions) card.classList.toggle('shown', own === name);
     } });
   } finally {
     touring = false;
-    line.hidden = true;
-    byId('show-me').disabled = false;
+    button.disabled = false;
+    fold(line);
   }
 }
 

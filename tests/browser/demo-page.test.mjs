@@ -1,8 +1,8 @@
 // The page of three regions, used as a visitor would.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertAccessible, assertFits, opened, picture, press, screen, settled, shown, startDemo } from './demo.mjs';
-import { eventually, startBrowser } from './support.mjs';
+import { assertAccessible, assertFits, countCommands, opened, picture, press, screen, settled, shown, standing, startDemo } from './demo.mjs';
+import { arrival, eventually, noteArrivals, parts, startBrowser, withinASecond } from './support.mjs';
 
 const [demo, browser] = await Promise.all([startDemo(), startBrowser()]);
 const page = await opened(browser, demo.url);
@@ -47,20 +47,24 @@ const seconds = (words) => {
 test('paused on the TV, the film is at the same second on the laptop, in another region, within a second', async () => {
   await press(page, 'Play on TV');
   await eventually('it plays', async () => (await shown(page, screen('tv'))).at > 2);
-  // Both clocks are the page's: from the click to the laptop's picture.
-  const took = await page.evaluate(async (tv, laptop) => {
-    const [one, other] = [document.querySelector(tv), document.querySelector(laptop)];
-    const begun = performance.now();
-    one.pause();
-    while (Math.abs(other.currentTime - one.currentTime) > 0.05 || other.seeking) {
-      if (performance.now() - begun > 20_000) throw new Error(`${one.currentTime} and ${other.currentTime}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    return performance.now() - begun;
-  }, screen('tv'), screen('laptop'));
-  const [tv, laptop] = [await settled(page, screen('tv')), await settled(page, screen('laptop'))];
-  assert.equal(laptop.second, tv.second);
-  assert.ok(took < 1_000, `${took} ms`);
+  await noteArrivals(page, screen('laptop'));
+  const film = await page.$eval(screen('tv'), (video) => video.src);
+  await withinASecond({
+    alone: (round) => parts(page, { ask: '/page/world.json', film, second: 2 + round }),
+    follow: async () => {
+      const { at } = await shown(page, screen('tv'));
+      await page.$eval(screen('tv'), (video) => video.play());
+      await eventually('it plays on', async () => (await shown(page, screen('tv'))).at > at + 1);
+      const paused = await page.$eval(screen('tv'), (video) => {
+        video.pause();
+        return { at: video.currentTime, when: Date.now() };
+      });
+      const took = (await arrival(page, paused.at, paused.when)) - paused.when;
+      const [tv, laptop] = [await settled(page, screen('tv')), await settled(page, screen('laptop'))];
+      assert.equal(laptop.second, tv.second);
+      return took;
+    },
+  });
   await says('Paused on the TV');
   await overall('all three regions agree');
 });
@@ -73,11 +77,11 @@ test('a region that is cut off differs, says so, and agrees again when it is hea
   await press(page, '+90 s on Phone');
   await says('The phone seeks to');
   await eventually('the nodes differ', async () => { const { eu, ap } = await nodes(); return essence(eu) !== essence(ap); });
-  const latest = performance.now();
   await press(page, 'Play on Laptop');
   await eventually('the laptop plays on', async () => (await shown(page, screen('laptop'))).at > 5);
   await press(page, 'Pause on Laptop');
   await overall('the regions differ');
+  const latest = performance.now();
   assert.notEqual(await resumesAt('us'), await resumesAt('ap'));
   assert.match(await text('[data-region="ap"] .pill'), /cut off/);
   assert.match(await text('#graph title'), /us and ap differ/);
@@ -87,9 +91,13 @@ test('a region that is cut off differs, says so, and agrees again when it is hea
   assert.ok(apart.ap.version > agreed.version && apart.us.version === agreed.version, 'ap alone knows of the jump');
   await says(`${minutes(apart.ap.position_ms)}: resume there. A deliberate move opens a new place`);
   await says('in the newest place that us knows of');
-  // For how long: no longer than since the jump was asked for, no shorter than since it was seen.
-  const [since, until] = [performance.now() - latest, await text('#graph .label.differ').then((words) => [words, performance.now() - earliest])];
-  assert.ok(seconds(until[0]) * 1_000 >= since - 400 && seconds(until[0]) * 1_000 <= until[1] + 100, `${until[0]}, at least ${since}, at most ${until[1]} ms`);
+  // For how long: no longer than since the jump was asked for, no shorter than since the page said that they differ. Tenths of a second are told.
+  const since = performance.now() - latest;
+  const label = await page.$eval('#graph .label.differ text', (words) => new Promise((told) => {
+    new MutationObserver(() => told(words.textContent)).observe(words, { childList: true, characterData: true, subtree: true });
+  }));
+  const until = performance.now() - earliest;
+  assert.ok(seconds(label) * 1_000 >= since - 100 && seconds(label) * 1_000 <= until + 100, `${label}, at least ${since}, at most ${until} ms`);
   await picture(page, 'demo-apart');
   await picture(page, 'demo-apart-dark', { scheme: 'dark' });
   await picture(page, 'demo-apart-phone', { width: 360 });
@@ -104,14 +112,14 @@ test('a region that is cut off differs, says so, and agrees again when it is hea
   assert.ok(Object.values(healed).every((progress) => essence(progress) === essence(healed.eu)));
   const told = await page.$$eval('#why .words', (all) => all.map((words) => words.textContent).find((words) => words.startsWith('All three regions agree again')));
   assert.ok(told.includes(`agree again on ${minutes(healed.ap.position_ms)}, after`), told);
-  assert.ok(seconds(told.split('after ')[1]) * 1_000 >= lasted[0] - 400 && seconds(told.split('after ')[1]) * 1_000 <= lasted[1] + 100, `${told}: ${lasted} ms`);
+  assert.ok(seconds(told.split('after ')[1]) * 1_000 >= lasted[0] - 100 && seconds(told.split('after ')[1]) * 1_000 <= lasted[1] + 100, `${told}: ${lasted} ms`);
   assert.equal(healed.eu.version, apart.ap.version, 'the jump won');
   assert.match(told, /The phone's seek to \d:\d\d is the newest deliberate move and wins/);
   const others = healed.eu.places.slice(1).map((place) => minutes(place.position_ms));
   assert.ok(told.includes(`Kept as ways back: ${others[0]}`), `${told} ${others}`);
   assert.equal(healed.eu.places[1].position_ms, apart.us.position_ms, 'which is what was watched in us meanwhile');
   for (const region of ['eu', 'us']) assert.equal(await resumesAt(region), await resumesAt('ap'), region);
-  assert.match(await text('[data-region="us"] .way-back'), /0:0\d/, 'what the laptop watched stays as a way back');
+  assert.ok((await text('[data-region="us"] .way-back')).includes(minutes(apart.us.position_ms)), 'what the laptop watched stays as a way back');
   const [laptop, phone] = [await settled(page, screen('laptop')), await settled(page, screen('phone'))];
   assert.equal(laptop.second, phone.second, 'the laptop went along');
 });
@@ -142,9 +150,10 @@ test('a clock that is wrong by a day moves nobody', async () => {
   await eventually('us has it', async () => (await resumesAt('us')).endsWith(`:${String(second % 60).padStart(2, '0')}`));
   await page.select('#clock-page-laptop', '0');
   // Nobody is locked out: a jump made after that wins.
+  for (const region of REGIONS) assert.doesNotMatch(await resumesAt(region), /^0:/);
   await press(page, 'Start over on Phone');
   await says('The phone starts from the beginning');
-  await eventually('everybody starts over', async () => (await Promise.all(['eu', 'us', 'ap'].map(resumesAt))).every((place) => place.startsWith('0:0')));
+  await eventually('everybody starts over', async () => (await Promise.all(REGIONS.map(resumesAt))).every((place) => place.startsWith('0:')));
   await press(page, 'Pause on Phone');
 });
 
@@ -156,19 +165,11 @@ test('a watch party across three regions: a seek from each, and all end in one p
     await eventually(`the ${label} is in`, () => page.$eval(`aria/${name}`, (button) => /with \d/.test(button.textContent)));
   }
   await eventually('all three are counted in every region', () => page.$$eval('[role=switch] .quiet', (counts) => counts.filter((count) => count.textContent === ' with 3').length === 3));
-  // What each says to its own node: a command that comes back must not be answered by another.
-  await page.evaluate(() => {
-    globalThis.commands = 0;
-    for (const { sync } of globalThis.leftoffPage.players) {
-      const { control } = sync.party;
-      sync.party.control = function (anchor) { globalThis.commands += 1; return control.call(this, anchor); };
-    }
-  });
-  const commands = () => page.evaluate(() => globalThis.commands);
+  const commands = await countCommands(page);
   const together = (what, passes) => eventually(what, async () => {
     const seen = await page.evaluate((screens) => screens.map((video) => [document.querySelector(video)].map(({ currentTime: at, paused }) => ({ at, paused }))[0]), everyone.map(([, device]) => screen(device)));
     if (Math.max(...seen.map(({ at }) => at)) - Math.min(...seen.map(({ at }) => at)) < 3 && seen.every(passes)) return seen;
-    throw new Error(JSON.stringify([seen, await page.evaluate(() => globalThis.leftoffPage.players.map(({ sync, attached }) => [sync._link.mode, sync.party?.anchor, attached.target, attached.scrub]))]));
+    throw new Error(JSON.stringify([seen, await standing(page)]));
   });
   await press(page, 'Play on TV');
   await together('all play', ({ paused }) => !paused);
@@ -181,12 +182,11 @@ test('a watch party across three regions: a seek from each, and all end in one p
     assert.equal(await commands(), count, 'one command, and no answer to it');
   }
   // Two seeks at once, in two regions, each to another place: everyone ends in one, and stays.
-  await page.evaluate((tv, phone) => { document.querySelector(tv).currentTime = 20; document.querySelector(phone).currentTime = 100; }, screen('tv'), screen('phone'));
-  const [{ at: place }] = await together('two seeks that cross end in one place', ({ at }) => (at >= 19 && at < 80) || (at >= 99 && at < 160));
+  await page.evaluate((tv, phone) => { document.querySelector(tv).currentTime = 20; document.querySelector(phone).currentTime = 200; }, screen('tv'), screen('phone'));
   await eventually('both were said', async () => (await commands()) === count + 2);
   // Their anchors are the same, at every region.
   await eventually('one anchor', () => page.evaluate(() => new Set(globalThis.leftoffPage.players.map(({ sync }) => sync.party.anchor.stamp)).size === 1));
-  await together('all play on there', ({ at }) => at > place + 2 && at < place + 60);
+  await together('all play on in one place', ({ at }) => (at >= 22 && at < 190) || at >= 202);
   assert.equal(await commands(), count + 2, 'nobody pulled anybody back');
   await press(page, 'Pause on Laptop');
   await together('all pause', ({ paused }) => paused);
@@ -197,9 +197,9 @@ test('a watch party across three regions: a seek from each, and all end in one p
 
 test('the page shows by itself what it is about', async () => {
   await press(page, 'Show me, in half a minute');
-  await eventually('it comes to its end', async () => (await text('#tour')).includes('All agree on'), 60_000);
+  await eventually('it comes to its end', async () => (await text('#tour')).includes('All agree on'), 240_000);
   await picture(page, 'demo-shown');
-  await eventually('and makes way', () => page.$eval('#tour', (line) => line.hidden), 30_000);
+  await eventually('and makes way', () => page.$eval('#tour', (line) => line.hidden), 60_000);
   await overall('all three regions agree');
 });
 
@@ -226,9 +226,13 @@ test('all of it is reached and worked by keyboard, in the order in which it is r
   const focused = () => page.evaluate(() => {
     const element = document.activeElement;
     const { outlineStyle, outlineWidth } = getComputedStyle(element);
-    return { name: element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent.trim(), at: [...document.querySelectorAll('*')].indexOf(element), ring: outlineStyle !== 'none' && parseFloat(outlineWidth) > 0, tag: element.tagName };
+    return { name: element.getAttribute('aria-label') ?? element.labels?.[0]?.textContent ?? element.textContent.trim(), at: globalThis.stops?.indexOf(element), ring: outlineStyle !== 'none' && parseFloat(outlineWidth) > 0, tag: element.tagName };
   });
-  const wanted = await page.$$eval('a, button, input, select, [tabindex="0"]', (all) => all.filter((element) => element.checkVisibility() && !element.disabled).length);
+  // These very elements, in the order of the page: lines and marks come and go meanwhile, what can be worked stays what it is.
+  const wanted = await page.$$eval('a, button, input, select, [tabindex="0"]', (all) => {
+    globalThis.stops = all.filter((element) => element.checkVisibility() && !element.disabled);
+    return globalThis.stops.length;
+  });
   const order = [await focused()];
   for (let count = 1; count < wanted; count += 1) {
     await page.keyboard.press('Tab');
@@ -236,13 +240,12 @@ test('all of it is reached and worked by keyboard, in the order in which it is r
   }
   assert.deepEqual(order.filter(({ name }) => !name), [], 'each has a name');
   assert.deepEqual(order.filter(({ ring }) => !ring), [], 'and is seen to have the focus');
-  const places = order.map(({ at }) => at);
-  assert.deepEqual(places, [...new Set(places)].sort((one, other) => one - other), 'in order, none twice');
+  assert.deepEqual(order.map(({ at }) => at), order.map((_, index) => index), 'in order, each once');
   // By keys alone: along to the TV's controls, play, pause, seek, cut, wind the clock.
   const go = async (name) => {
     await begin();
     for (let count = 0; (await focused()).name !== name; count += 1) {
-      assert.ok(count < wanted, `${name} is reached`);
+      assert.ok(count < wanted * 2, `${name} is reached`);
       await page.keyboard.press('Tab');
     }
   };
@@ -263,6 +266,25 @@ test('all of it is reached and worked by keyboard, in the order in which it is r
     await page.keyboard.press('Space');
     await eventually(`the switch says ${expected}`, async () => (await on()) === expected);
   }
+  await overall('all three regions agree');
+  // Whoever stands on something stays there when others move.
+  const chip = await page.$('[data-region="eu"] .chip');
+  await chip.focus();
+  const before = await resumesAt('eu');
+  await page.$eval('aria/−10 s on Laptop', (button) => button.click());
+  await eventually('eu has heard of it', async () => (await resumesAt('eu')) !== before);
+  await overall('all three regions agree');
+  assert.ok(await chip.evaluate((element) => element.isConnected && element === document.activeElement), 'it has the focus still');
+  await go('Show me, in half a minute');
+  await page.keyboard.press('Enter');
+  const button = () => page.evaluate(() => document.activeElement.textContent);
+  const step = () => text('#tour .step');
+  assert.equal(await button(), 'Stop');
+  const first = await step();
+  await eventually('it goes on', async () => (await step()) !== first);
+  assert.equal(await button(), 'Stop', 'through its steps');
+  await page.keyboard.press('Enter');
+  await eventually('it is back where it began', async () => (await button()) === 'Show me, in half a minute');
   await overall('all three regions agree');
   // What happens is told to who does not see it.
   assert.equal(await page.$eval('#overall', (element) => element.getAttribute('role')), 'status');

@@ -74,6 +74,23 @@ export async function settled(page, selector) {
   });
 }
 
+/** Counts what the players of a page say to their nodes in a party: a command that comes back must not be answered by another. */
+export async function countCommands(page) {
+  await page.evaluate(() => {
+    globalThis.commands = 0;
+    for (const { sync } of globalThis.leftoffPage.players) {
+      const { control } = sync.party;
+      sync.party.control = function (anchor) { globalThis.commands += 1; return control.call(this, anchor); };
+    }
+  });
+  return () => page.evaluate(() => globalThis.commands);
+}
+
+/** How the players of a page stand in their party, for who has to find out. */
+export const standing = (page) => page.evaluate(() => globalThis.leftoffPage.players.map(({ sync, attached: { target, scrub, plays, media } }) => (
+  { mode: sync._link.mode, anchor: sync.party?.anchor, now: sync._clock.now(), target, scrub, plays, seeking: media.seeking, ready: media.readyState, rate: media.playbackRate }
+)));
+
 /** A picture of the page for people. */
 export async function picture(page, name, { scheme = 'light', width = 1360 } = {}) {
   mkdirSync(PICTURES, { recursive: true });

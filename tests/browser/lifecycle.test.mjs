@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
-import { ROOT, eventually, startBrowser, startNode, startSite } from './support.mjs';
+import { ROOT, arrival, eventually, leftAt, noteArrivals, noteLeaving, parts, startBrowser, startNode, startSite, withinASecond } from './support.mjs';
 
 const node = await startNode();
 const folders = [path.join(ROOT, 'tests/browser/pages'), path.join(ROOT, 'src/gateway/web/page')];
@@ -29,11 +29,20 @@ test('a pause on one page is resumed on another within a second, at the same sec
   const tv = await open('handed over', { device: 'tv' });
   await playFor(tv, 2);
   const waiting = await open('handed over', { device: 'phone', context: await browser.device() });
-  await tv.evaluate(() => window.video.pause());
-  const stood = await seconds(tv);
-  const paused = performance.now();
-  await eventually('the other page is there', async () => Math.abs((await seconds(waiting)) - stood) < 0.5);
-  assert.ok(performance.now() - paused < 1_000, `${performance.now() - paused} ms`);
+  await noteArrivals(waiting);
+  let stood;
+  await withinASecond({
+    alone: (round) => parts(waiting, { ask: '/v1/profiles/nobody/titles', film: '/night-train.webm', second: 2 + round }),
+    follow: async () => {
+      await playFor(tv, 1);
+      const paused = await tv.evaluate(() => {
+        window.video.pause();
+        return { at: window.video.currentTime, when: Date.now() };
+      });
+      stood = paused.at;
+      return (await arrival(waiting, stood, paused.when)) - paused.when;
+    },
+  });
   const later = await open('handed over', { device: 'laptop', context: await browser.device() });
   assert.ok(Math.abs((await seconds(later)) - stood) < 0.5);
   for (const page of [tv, waiting, later]) assert.deepEqual(page.problems, []);
@@ -44,12 +53,14 @@ test('a tab that is closed in mid-playback saves where it stood, once', async ()
   const page = await open('closed', { at: own });
   await playFor(page, 3);
   const stood = await seconds(page);
+  await noteLeaving(page);
   await page.close();
+  const left = await leftAt(browser, own.url);
   const kept = await eventually('it is kept', async () => {
     const shown = await node.progress('ann', 'closed');
     return shown.state === 'stopped' && shown;
   });
-  assert.ok(kept.position_ms >= stood * 1_000 - 100 && kept.position_ms < stood * 1_000 + 2_000, `${kept.position_ms} after ${stood}`);
+  assert.ok(kept.position_ms >= stood * 1_000 - 100 && kept.position_ms < left * 1_000 + 50, `${kept.position_ms} after ${stood}, left at ${left}`);
   const saves = own.requests.filter(({ body }) => /STOP|HEARTBEAT/.test(body));
   assert.equal(saves.length, 1, JSON.stringify(saves));
 });
@@ -86,11 +97,15 @@ test('what is watched offline outlives the browser and joins when the line is ba
 
 test('a page without a node plays from the start, and nobody sees an error', async () => {
   const own = await newSite();
-  own.held(5_000);
-  const begun = performance.now();
+  own.silent();
   const page = await open('silent', { at: own, context: await browser.device() });
   assert.equal(await page.evaluate(() => window.resumed.position_ms), 0);
-  assert.ok(performance.now() - begun < 4_000);
+  // How long it waits: less than a timer of a second and a half that was set when it began.
+  const first = await page.evaluate(() => Promise.race([
+    new Promise((resolve) => setTimeout(resolve, 1_500, 'the timer')),
+    window.sync.resume('another').then(() => 'the player'),
+  ]));
+  assert.equal(first, 'the player');
   await playFor(page, 1);
   assert.deepEqual(page.problems, []);
 });
@@ -119,7 +134,7 @@ test('a rewatch starts at the beginning and wins', async () => {
   await page.evaluate(() => window.video.pause());
   await eventually('the node has it near the beginning', async () => {
     const { position_ms, completed } = await node.progress('ann', 'again');
-    return position_ms > 500 && position_ms < 20_000 && !completed;
+    return position_ms > 500 && position_ms < 100_000 && !completed;
   });
 });
 
@@ -164,8 +179,12 @@ test('a party of three, with a seek from each, stays together', async () => {
   for (const [index, target] of [[0, 60], [1, 200], [2, 120]]) {
     await pages[index].evaluate((to) => { window.video.currentTime = to; }, target);
     await eventually('all are there', async () => {
-      const at = await Promise.all(pages.map(seconds));
-      return at.every((s) => s >= target && s < target + 20) && Math.max(...at) - Math.min(...at) < 3;
+      // Asked one after the other, they are not seen at the same moment: each is counted on to the last.
+      const seen = await Promise.all(pages.map((page) => page.evaluate(() => ({ at: window.video.currentTime, when: Date.now() }))));
+      const last = Math.max(...seen.map(({ when }) => when));
+      const at = seen.map((own) => own.at + (last - own.when) / 1_000);
+      if (at.every((s) => s >= target && s < target + 50) && Math.max(...at) - Math.min(...at) < 3) return true;
+      throw new Error(JSON.stringify(seen));
     });
   }
   await pages[2].evaluate(() => window.video.pause());

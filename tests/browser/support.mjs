@@ -41,6 +41,65 @@ export async function eventually(what, look, deadlineMs = DEADLINE_MS) {
   }
 }
 
+export const median = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)];
+
+/**
+ * Holds that a second is enough for others to follow. How fast a machine is, is not the matter: each round also measures what it takes for the
+ * parts by themselves (`alone`), and of the whole (`follow`) no more than a second may be left over.
+ */
+export async function withinASecond({ follow, alone, rounds = 5 }) {
+  const [follows, parts] = [[], []];
+  for (let round = 0; round < rounds; round += 1) {
+    parts.push(await alone(round));
+    follows.push(await follow(round));
+  }
+  const [whole, apart] = [median(follows), median(parts)];
+  if (!(whole - apart < 1_000)) throw new Error(`${whole} ms, of which ${apart} ms are the machine's own: ${JSON.stringify({ follows, parts })}`);
+}
+
+/**
+ * What a page takes, in milliseconds, for the parts of following somebody: three requests one after the other, as many as there are ways (to a
+ * node, to another node, to the other page), and a seek in a video of the same film that nobody keeps in step.
+ */
+export function parts(page, { ask, film, second }) {
+  return page.evaluate(async (where, src, to) => {
+    const spare = (globalThis.spare ??= Object.assign(document.createElement('video'), { muted: true, preload: 'auto', src }));
+    const comes = (type) => new Promise((resolve) => spare.addEventListener(type, resolve, { once: true }));
+    if (spare.readyState < 2) await comes('loadeddata');
+    const begun = performance.now();
+    for (let way = 0; way < 3; way += 1) await (await fetch(where, { cache: 'no-store' })).text();
+    const sought = comes('seeked');
+    spare.currentTime = to;
+    await sought;
+    return performance.now() - begun;
+  }, ask, film, second);
+}
+
+/** Has a page note when its video has come where it was moved, for `arrival`. */
+export const noteArrivals = (page, selector = 'video') => page.$eval(selector, (video) => {
+  globalThis.arrivals = [];
+  video.addEventListener('seeked', () => globalThis.arrivals.push({ at: video.currentTime, when: Date.now() }));
+});
+
+/** When that was, at `second`, `since` then. */
+export const arrival = (page, second, since) => eventually(`it comes to ${second}`, () => page.evaluate((to, from) => {
+  const came = globalThis.arrivals.find(({ at, when }) => when >= from && Math.abs(at - to) < 0.25);
+  if (came) return came.when;
+  throw new Error(JSON.stringify(globalThis.arrivals.slice(-3)));
+}, second, since));
+
+/** Has a page note where its video stands when it goes, for `leftAt`. */
+export const noteLeaving = (page) => page.evaluate(() => {
+  localStorage.removeItem('left');
+  addEventListener('pagehide', () => { localStorage.left = document.querySelector('video').currentTime; });
+});
+
+/** Where that was, asked of another page of the same place. */
+export async function leftAt(browser, url) {
+  const page = await browser.page(`${url}/blank.html`);
+  return eventually('it has gone', () => page.evaluate(() => Number(localStorage.left)));
+}
+
 // Who still writes to a folder, as what ends them.
 const writers = new Map();
 
@@ -139,12 +198,12 @@ export async function startNode({ folder = emptyFolder(), settings = {}, token, 
 /**
  * A site: files of `folders` (the first that has it), `/npm/PACKAGE/...` from the packages of the tests, `/leftoff.js` as it is in the source
  * unless `bundled`, and everything else passed on to `node`. `cut()` makes the node unreachable, at once and for connections that are open;
- * `heal()` mends it. `held(ms)` makes the node slow; `withoutSockets()` lets no WebSocket through.
+ * `heal()` mends it. `silent()` lets requests wait for ever; `withoutSockets()` lets no WebSocket through.
  */
 export async function startSite({ node, folders = [path.join(ROOT, 'tests/browser/pages')], bundled = true } = {}) {
   const open = new Set();
   let isCut = false;
-  let heldMs = 0;
+  let isSilent = false;
   let sockets = true;
   const requests = [];
   const found = (pathname) => {
@@ -186,7 +245,7 @@ export async function startSite({ node, folders = [path.join(ROOT, 'tests/browse
       open.add(request.socket);
       request.pipe(onward);
     };
-    if (heldMs) setTimeout(pass, heldMs); else pass();
+    if (!isSilent) pass();
   });
   server.on('upgrade', (request, socket, head) => {
     requests.push({ method: 'UPGRADE', path: request.url, body: '', at: Date.now() });
@@ -210,7 +269,7 @@ export async function startSite({ node, folders = [path.join(ROOT, 'tests/browse
     requests,
     cut: () => { isCut = true; for (const socket of open) socket.destroy(); open.clear(); },
     heal: () => { isCut = false; },
-    held: (ms) => { heldMs = ms; },
+    silent: () => { isSilent = true; },
     /** Lets no WebSocket through, as some proxies do. */
     withoutSockets: () => { sockets = false; },
   };

@@ -1,5 +1,6 @@
 //! `GET /v1/ws`: reports, pushes and watch parties over one WebSocket.
 
+mod bell;
 mod company;
 mod message;
 mod recorder;

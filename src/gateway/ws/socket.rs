@@ -3,14 +3,17 @@
 //! One task reads and writes. While what it writes is not taken, it reads nothing, so a client that does not read fills its own line and no memory
 //! here; the connection beneath cuts it off after a while.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 
+use super::bell::Bell;
 use super::company::Company;
 use super::message::{self, Fault, Hello, Message, MessageId};
 use super::recorder::{Asker, Submission};
@@ -67,6 +70,25 @@ impl End {
 }
 
 /// What a socket waits for.
+#[derive(Clone, Copy)]
+enum Source {
+    Deliveries,
+    Frames,
+    Timer,
+}
+
+impl Source {
+    /// In which order they are looked at after something came of this one: who always has something keeps nobody else from their turn.
+    const fn others_first(self) -> [Self; 3] {
+        match self {
+            Self::Deliveries => [Self::Frames, Self::Timer, Self::Deliveries],
+            Self::Frames => [Self::Timer, Self::Deliveries, Self::Frames],
+            Self::Timer => [Self::Deliveries, Self::Frames, Self::Timer],
+        }
+    }
+}
+
+/// What came of it.
 enum Woken {
     Delivery(Result<Delivery, Problem>),
     Frame(Option<Result<Frame, axum::Error>>),
@@ -95,6 +117,12 @@ pub(super) struct Socket {
     // Something was said that has not been flushed.
     has_said: bool,
     submissions: Vec<Submission>,
+    // Rings when there is something to be read, and when there is room for a write again.
+    frames: Bell,
+    timer: Pin<Box<Sleep>>,
+    timers: Bell,
+    // What something came of last.
+    last: Source,
 }
 
 impl Socket {
@@ -119,10 +147,15 @@ impl Socket {
             lost: None,
             has_said: false,
             submissions: Vec::new(),
+            frames: Bell::new(),
+            timer: Box::pin(tokio::time::sleep_until(now)),
+            timers: Bell::new(),
+            last: Source::Timer,
         };
         if let Some(bearer) = bearer {
             socket.set_bearer(bearer);
         }
+        socket.set_timer();
         socket
     }
 
@@ -145,19 +178,12 @@ impl Socket {
     }
 
     async fn serve(&mut self) -> End {
-        let mut timer = Box::pin(tokio::time::sleep_until(self.next_deadline()));
         loop {
-            let has_room = self.has_room();
-            let woken = tokio::select! {
-                delivery = self.reader.next() => Woken::Delivery(delivery),
-                frame = self.connection.next(), if has_room => Woken::Frame(frame),
-                () = timer.as_mut() => Woken::Timer,
-            };
-            let done = match woken {
-                Woken::Delivery(Ok(delivery)) => self.deliver(delivery, &mut timer).await,
+            let done = match self.next().await {
+                Woken::Delivery(Ok(delivery)) => self.deliver(delivery).await,
                 Woken::Delivery(Err(problem)) => Err(End::refused(&problem)),
-                Woken::Frame(frame) => self.take_turn(frame, &mut timer).await,
-                Woken::Timer => self.look_at_the_clock(&mut timer).await,
+                Woken::Frame(frame) => self.take_turn(frame).await,
+                Woken::Timer => self.look_at_the_clock().await,
             };
             if let Err(end) = done {
                 return end;
@@ -165,12 +191,54 @@ impl Socket {
         }
     }
 
+    async fn next(&mut self) -> Woken {
+        let mut delivery = Delivery::default();
+        poll_fn(|context| {
+            for source in self.last.others_first() {
+                let polled = match source {
+                    Source::Deliveries => {
+                        let polled = self.reader.poll_next(context, &mut delivery);
+                        polled.map(|done| Woken::Delivery(done.map(|()| std::mem::take(&mut delivery))))
+                    }
+                    Source::Frames if !self.has_room() => Poll::Pending,
+                    Source::Frames => self.poll_frame(context).map(Woken::Frame),
+                    Source::Timer => self.timers.poll(context, |context| self.timer.as_mut().poll(context)).map(|()| Woken::Timer),
+                };
+                if polled.is_ready() {
+                    self.last = source;
+                    return polled;
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_frame(&mut self, context: &Context<'_>) -> Poll<Option<Result<Frame, axum::Error>>> {
+        self.frames.poll(context, |context| self.connection.poll_next_unpin(context))
+    }
+
+    /// The next frame, if it is there.
+    async fn frame_at_hand(&mut self) -> Option<Option<Result<Frame, axum::Error>>> {
+        poll_fn(|context| match self.poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn set_timer(&mut self) {
+        let deadline = self.next_deadline();
+        self.timer.as_mut().reset(deadline);
+        self.timers.ring();
+    }
+
     /// Whether more may be read from the client.
     const fn has_room(&self) -> bool {
         self.lost.is_none() && self.in_flight_count < SOCKET_IN_FLIGHT_COUNT_MAX && self.in_flight_bytes < SOCKET_IN_FLIGHT_BYTES_MAX
     }
 
-    async fn deliver(&mut self, delivery: Delivery, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+    async fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
         for answer in delivery.answers {
             self.in_flight_count = self.in_flight_count.saturating_sub(1);
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(answer.asked_bytes);
@@ -184,7 +252,7 @@ impl Socket {
         }
         if let Some(session) = delivery.lost_stream {
             self.lost = Some((session, Instant::now() + LAST_WORDS_TIME));
-            timer.as_mut().reset(self.next_deadline());
+            self.set_timer();
         }
         if let Some((session, _)) = self.lost.take_if(|_| self.in_flight_count == 0) {
             return Err(End::LostStream(session));
@@ -210,17 +278,17 @@ impl Socket {
     }
 
     /// Takes the frames that are there. What they report goes to be recorded together.
-    async fn take_turn(&mut self, first: Option<Result<Frame, axum::Error>>, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+    async fn take_turn(&mut self, first: Option<Result<Frame, axum::Error>>) -> Result<(), End> {
         self.heard = Instant::now();
         let mut frame = first;
         let mut done = Ok(());
         for left in (0..FRAMES_PER_TURN_COUNT).rev() {
-            done = self.take(frame, timer).await;
+            done = self.take(frame).await;
             // A frame is only read if it will be taken here: what is read and then left is lost.
             if done.is_err() || left == 0 || !self.has_room() {
                 break;
             }
-            let Some(next) = self.connection.next().now_or_never() else { break };
+            let Some(next) = self.frame_at_hand().await else { break };
             frame = next;
         }
         if !self.submissions.is_empty() {
@@ -230,7 +298,7 @@ impl Socket {
         self.flush().await
     }
 
-    async fn take(&mut self, frame: Option<Result<Frame, axum::Error>>, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+    async fn take(&mut self, frame: Option<Result<Frame, axum::Error>>) -> Result<(), End> {
         let text = match frame {
             None => return Err(End::Gone),
             Some(Err(error)) => return Err(broken(error)),
@@ -254,7 +322,7 @@ impl Socket {
         match message {
             Ok(Message::Hello(hello)) => {
                 self.hello(*hello).await?;
-                timer.as_mut().reset(self.next_deadline());
+                self.set_timer();
             }
             Ok(Message::Events(id, batch)) => self.submit(id, batch, text.len()).await?,
             Ok(Message::Dialect(dialect)) => match dialect.batch(&text, &self.unsaid()) {
@@ -374,7 +442,7 @@ impl Socket {
         tick.min(hello).min(lost).min(self.expires.unwrap_or(tick))
     }
 
-    async fn look_at_the_clock(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), End> {
+    async fn look_at_the_clock(&mut self) -> Result<(), End> {
         const GOING_AWAY: u16 = 1001;
         let now = Instant::now();
         if self.expires.is_some_and(|expires| expires <= now) {
@@ -391,7 +459,7 @@ impl Socket {
             return Err(End::Bye(GOING_AWAY, "idle", 0));
         }
         self.company.renew();
-        timer.as_mut().reset(self.next_deadline());
+        self.set_timer();
         if now.duration_since(self.heard) < self.idle / 4 {
             return Ok(());
         }

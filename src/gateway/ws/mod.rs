@@ -22,8 +22,9 @@ use super::problem::Problem;
 use crate::limits::SOCKET_FRAME_BYTES_MAX;
 
 const SUBPROTOCOL: &str = "leftoff.v1";
-/// Buffers of one socket, in bytes: a heartbeat and its acknowledgement fit many times, and thousands of idle sockets cost little.
-const READ_BUFFER_BYTES: usize = 4 << 10;
+/// Buffers of one socket, in bytes: a heartbeat and its acknowledgement fit several times, and thousands of sockets cost little, also of the
+/// processor's caches. The first is cleared before each read; a longer frame takes several.
+const READ_BUFFER_BYTES: usize = 1 << 10;
 const WRITE_BUFFER_BYTES: usize = 8 << 10;
 
 /// Opens a WebSocket. Whose page asks is judged here; a token may follow in the first message.

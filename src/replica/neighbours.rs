@@ -90,6 +90,12 @@ impl Core {
         }
     }
 
+    /// The nodes that were heard of, if they are more than `count`.
+    pub fn neighbours_beyond(&self, count: usize) -> Vec<ReplicaId> {
+        let neighbours = self.neighbours.lock();
+        if neighbours.len() > count { neighbours.keys().copied().collect() } else { Vec::new() }
+    }
+
     /// For each node that was heard of, how far every change that was made there is durable here.
     pub fn heard(&self) -> Vec<PeerCursor> {
         if self.store.needs_reconciliation() {

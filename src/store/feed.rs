@@ -11,7 +11,7 @@ use super::leaves::LEAVES_PER_SLOT;
 use super::packed::{PackedRef, profile_id};
 use super::record::{put_erased, put_register};
 use super::ring::Change;
-use super::table::OriginIndex;
+use super::table::{Arrival, OriginIndex};
 use super::{KeyRange, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::progress::ProfileId;
@@ -58,7 +58,7 @@ impl Feed {
         self.scan.is_some()
     }
 
-    /// Goes over everything from `first` on once more.
+    /// Goes over everything from `first` on once more, whatever was sent of it.
     pub fn rewind_to(&mut self, first: Seq) {
         let owed = self.owed.take().map_or(first, |owed| owed.from);
         // A scan under way has passed registers that it would now have to send.
@@ -66,9 +66,9 @@ impl Feed {
         self.position = self.position.min(Seq(first.min(owed).0.saturating_sub(1)));
     }
 
-    /// Whether an earlier change of some key waits for one up to this number.
-    fn owes(&self, seq: Seq) -> bool {
-        self.owed.is_some_and(|owed| owed.from <= seq && seq <= owed.until)
+    /// Earlier changes of some keys may wait for one up to this number.
+    fn owed_until(&self) -> Seq {
+        self.owed.map_or(Seq(0), |owed| owed.until)
     }
 
     fn owe(&mut self, from: Seq, until: Seq) {
@@ -85,44 +85,87 @@ impl Feed {
     }
 }
 
+/// Whether changes are left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Leaving {
+    No,
+    /// From the feed's next step on.
+    Soon,
+    /// Those after this one. Earlier changes of their keys may wait to go with the others.
+    After(Seq),
+}
+
 /// Changes from one origin that a feed leaves out, because the peer gets them straight from there; and which ones it left out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LeftOut {
     origin: ReplicaId,
     index: Option<OriginIndex>,
-    is_leaving: bool,
+    leaving: Leaving,
     range: Option<(Seq, Seq)>,
+    /// What was left out and is to be sent after all.
+    again: Option<(Seq, Seq)>,
 }
 
 impl LeftOut {
-    /// Nothing from `origin` is left out yet.
-    pub const fn none(origin: ReplicaId) -> Self {
-        Self { origin, index: None, is_leaving: false, range: None }
+    /// What comes from `origin` is left out from here on.
+    pub const fn all(origin: ReplicaId) -> Self {
+        Self { origin, index: None, leaving: Leaving::Soon, range: None, again: None }
     }
 
     /// Whether to leave out from here on.
     pub const fn set_leaving(&mut self, is_leaving: bool) {
-        self.is_leaving = is_leaving;
+        self.leaving = match self.leaving {
+            _ if !is_leaving => Leaving::No,
+            Leaving::No => Leaving::Soon,
+            leaving => leaving,
+        };
     }
 
-    /// The first change that was left out and that the peer is not known to have.
+    /// The first change that was left out, that the peer is not known to have, and that is not on its way to it.
     pub fn first(&self) -> Option<Seq> {
+        [self.range, self.again].into_iter().flatten().map(|(first, _)| first).min()
+    }
+
+    /// The first change that is left out still.
+    pub fn waiting(&self) -> Option<Seq> {
         self.range.map(|(first, _)| first)
     }
 
     /// The peer has everything from the origin up to here.
     pub fn held(&mut self, up_to: Seq) {
-        self.range = self.range.filter(|(_, last)| *last > up_to).map(|(first, last)| (first.max(Seq(up_to.0 + 1)), last));
+        for range in [&mut self.range, &mut self.again] {
+            *range = range.filter(|(_, last)| *last > up_to).map(|(first, last)| (first.max(Seq(up_to.0 + 1)), last));
+        }
     }
 
-    /// Forgets what was left out; the first of it.
-    pub fn take(&mut self) -> Option<Seq> {
-        self.range.take().map(|(first, _)| first)
+    /// What was left out is to be sent after all, and nothing is left out from here on: see [`Store::changes_again`].
+    pub fn give_up(&mut self) {
+        self.leaving = Leaving::No;
+        let both = [self.again.take(), self.range.take()].into_iter().flatten();
+        self.again = both.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+    }
+
+    /// Whether something that was left out is to be sent after all.
+    pub const fn is_given_up(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Forgets what was to be sent after all; the first of it.
+    pub fn forget(&mut self) -> Option<Seq> {
+        self.again.take().map(|(first, _)| first)
     }
 
     // Only what was made there: what its origin had from elsewhere, the peer may have to get from us.
     fn leaves(&self, change: &Change) -> bool {
-        self.is_leaving && change.made_there && self.index == Some(change.origin)
+        self.may_leave(change.origin, change.seq) && change.made_there
+    }
+
+    fn may_leave(&self, origin: OriginIndex, seq: Seq) -> bool {
+        matches!(self.leaving, Leaving::After(from) if from < seq) && self.index == Some(origin)
+    }
+
+    fn concerns(&self, change: &Change) -> bool {
+        change.made_there && self.index == Some(change.origin)
     }
 
     fn add(&mut self, seq: Seq) {
@@ -135,8 +178,12 @@ impl LeftOut {
 pub struct FeedStep {
     /// Records appended to the output.
     pub count: u32,
-    /// All of them are changes that were made here or by devices that brought them here, none after this one. `None`: others may be among them.
-    pub own: Option<Seq>,
+    /// The first so many of them are changes that were made here or by devices that brought them here.
+    pub own_count: u32,
+    /// None of those was made after this one.
+    pub own_until: Seq,
+    /// The bytes of those.
+    pub own_bytes: usize,
     /// With these and all earlier records of the feed applied, the peer has everything up to here. `None` in the middle of a scan.
     pub covers: Option<Seq>,
     /// Whether another step would look at more right away.
@@ -151,21 +198,50 @@ struct Output<'a> {
     start: usize,
     bytes_max: usize,
     count: u32,
+    /// What was not made here, to come after what was.
+    others: Vec<u8>,
+    others_count: u32,
+    own_until: Seq,
 }
 
 impl Output<'_> {
-    /// Whether the peer gets a change elsewhere, which is noted then. Not while an earlier change of its key may wait to go with it.
-    fn leaves_out(&mut self, feed: &Feed, change: &Change) -> bool {
-        if feed.owes(change.seq) {
-            return false;
-        }
+    /// Whether the peer gets a change elsewhere, which is noted then.
+    fn leaves_out(&mut self, change: &Change) -> bool {
         let origin = self.left_out.iter_mut().find(|origin| origin.leaves(change));
         origin.map(|origin| origin.add(change.seq)).is_some()
     }
 
+    /// Whether a change that is still to come may be left out.
+    fn may_leave_out(&self, arrival: Arrival) -> bool {
+        self.left_out.iter().any(|origin| origin.may_leave(arrival.origin(), arrival.seq()))
+    }
+
     /// Whether another record fits. The first one always does.
     fn has_room(&self) -> bool {
-        self.count == 0 || self.out.len() - self.start + RECORD_BYTES_MAX <= self.bytes_max
+        let bytes = self.out.len() - self.start + self.others.len();
+        self.count + self.others_count == 0 || bytes + RECORD_BYTES_MAX <= self.bytes_max
+    }
+
+    /// Puts a record by its encoder. What was made here, none of it after `ours`, comes first.
+    fn put(&mut self, ours: Option<Seq>, put: impl FnOnce(&mut Vec<u8>)) {
+        let (out, count) = if ours.is_some() { (&mut *self.out, &mut self.count) } else { (&mut self.others, &mut self.others_count) };
+        put(out);
+        *count += 1;
+        self.own_until = self.own_until.max(ours.unwrap_or_default());
+    }
+
+    /// What the step handed out.
+    fn step(mut self, covers: Option<Seq>, more: bool) -> FeedStep {
+        let step = FeedStep {
+            count: self.count + self.others_count,
+            own_count: self.count,
+            own_until: self.own_until,
+            own_bytes: self.out.len() - self.start,
+            covers,
+            more,
+        };
+        self.out.append(&mut self.others);
+        step
     }
 }
 
@@ -184,15 +260,18 @@ impl Store {
         out: &mut Vec<u8>,
     ) -> Result<FeedStep, ReadError> {
         let start = out.len();
-        for origin in left_out.iter_mut().filter(|origin| origin.is_leaving && origin.index.is_none()) {
-            origin.index = self.present.origin_of(origin.origin);
+        for origin in left_out.iter_mut().filter(|origin| origin.leaving != Leaving::No) {
+            origin.index = origin.index.or_else(|| self.present.origin_of(origin.origin));
+            if origin.leaving == Leaving::Soon {
+                origin.leaving = Leaving::After(feed.owed_until());
+            }
         }
-        let mut output = Output { left_out, wants, out, start, bytes_max, count: 0 };
+        let output = Output { left_out, wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0) };
         if feed.scan.is_none() {
             let durable = self.durable();
             let mut changes = Vec::new();
             if self.present.ring.copy_after(feed.position, CHANGES_PER_STEP, &mut changes).is_some() {
-                return self.send_changes(feed, to, &changes, durable, &mut output);
+                return self.send_changes(feed, to, &changes, durable, output);
             }
             // From what the peer is known to have: a change that was passed over for a later one of its key has to be found by the scan, and
             // keeps its own number if the later one brought nothing new.
@@ -200,9 +279,47 @@ impl Store {
             feed.owed = None;
             feed.scan = Some(FeedScan { tombstone: Some(0), next: RegisterKey(0), covers: durable });
         }
-        let step = self.send_scanned(feed, &mut output);
+        let step = self.send_scanned(feed, output);
         self.note_damage();
         step
+    }
+
+    /// Appends changes that were left out and are to be sent after all, and of those no others; how many. `None`: they are gone from the ring,
+    /// and the feed has to go over everything from the first of them on.
+    ///
+    /// A register is sent as it is now, which is all that the peer lacks of it, whatever of a later change it was sent already.
+    pub fn changes_again(
+        &self,
+        left_out: &mut LeftOut,
+        bytes_max: usize,
+        wants: &dyn Fn(&ProfileId) -> bool,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<u32>, ReadError> {
+        let start = out.len();
+        let mut output =
+            Output { left_out: &mut [], wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0) };
+        let mut changes = Vec::new();
+        let mut sent = BTreeSet::new();
+        while let Some((first, last)) = left_out.again {
+            if self.present.ring.copy_after(Seq(first.0.saturating_sub(1)), CHANGES_PER_STEP, &mut changes).is_none() {
+                return Ok(None);
+            }
+            let mut next = changes.last().map_or(Seq(last.0 + 1), |newest| Seq(newest.seq.0 + 1));
+            for change in changes.iter().filter(|change| change.seq <= last && left_out.concerns(change)) {
+                if !output.has_room() {
+                    next = change.seq;
+                    break;
+                }
+                if sent.insert(change.key) {
+                    self.send_found(change.key, None, &mut output)?;
+                }
+            }
+            left_out.again = (next <= last).then_some((next, last));
+            if !output.has_room() {
+                break;
+            }
+        }
+        Ok(Some(output.step(None, false).count))
     }
 
     fn send_changes(
@@ -211,33 +328,30 @@ impl Store {
         to: ReplicaId,
         changes: &[Change],
         durable: Seq,
-        output: &mut Output<'_>,
+        mut output: Output<'_>,
     ) -> Result<FeedStep, ReadError> {
         let peer = self.present.origin_of(to);
         let mut sent = BTreeSet::new();
-        let (mut all, mut all_own) = (true, true);
+        let mut all = true;
         for change in changes {
             if !output.has_room() {
                 all = false;
                 break;
             }
-            let before = output.count;
             let from_peer = peer.is_some_and(|peer| peer == change.origin);
             // Erasures are few and weigh much: they take every way there is.
             if change.tombstone && !from_peer {
-                self.send_tombstone(change, output)?;
-            } else if !from_peer && !sent.contains(&change.key) && !output.leaves_out(feed, change) {
-                self.send_register(feed, change, peer, &mut sent, output)?;
+                self.send_tombstone(change, &mut output)?;
+            } else if !from_peer && !sent.contains(&change.key) && !output.leaves_out(change) {
+                self.send_register(feed, change, peer, &mut sent, &mut output)?;
             }
-            all_own &= output.count == before || change.is_ours;
             feed.position = change.seq;
         }
         if all && changes.len() < CHANGES_PER_STEP {
             feed.position = feed.position.max(durable);
         }
         let more = feed.position < self.durable();
-        let own = all_own.then_some(feed.position);
-        Ok(FeedStep { count: output.count, own, covers: Some(feed.covered()), more })
+        Ok(output.step(Some(feed.covered()), more))
     }
 
     fn send_tombstone(&self, change: &Change, output: &mut Output<'_>) -> Result<(), ReadError> {
@@ -245,8 +359,7 @@ impl Store {
         for tombstone in self.present.forgetting.of(change.key.profile_hash()) {
             let profile = profile_id(&tombstone.profile)?;
             if tombstone.arrived == change.seq && (output.wants)(&profile) {
-                put_erased(output.out, &profile, tombstone.erased);
-                output.count += 1;
+                output.put(change.is_ours.then_some(change.seq), |out| put_erased(out, &profile, tombstone.erased));
             }
         }
         Ok(())
@@ -263,8 +376,10 @@ impl Store {
         let slot = self.present.table.slot(change.key.slot());
         let newest = slot.active.get(change.key).or_else(|| slot.frozen.as_ref().and_then(|frozen| frozen.get(change.key)));
         if let Some(entry) = newest {
-            // A later change that will be sent carries this one too; but the peer has it only then. One that came from the peer is never sent.
-            if entry.arrival.seq() > change.seq && Some(entry.arrival.origin()) != peer {
+            // A later change that will be sent carries this one too; but the peer has it only then. One that came from the peer is never sent, nor
+            // is one that the peer gets elsewhere.
+            let is_to_come = entry.arrival.seq() > change.seq && Some(entry.arrival.origin()) != peer;
+            if is_to_come && !output.may_leave_out(entry.arrival) {
                 feed.owe(change.seq, entry.arrival.seq());
                 return Ok(());
             }
@@ -273,21 +388,24 @@ impl Store {
             if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
-                    packed.put_record(output.out);
-                    output.count += 1;
+                    output.put(change.is_ours.then_some(change.seq.max(entry.arrival.seq())), |out| packed.put_record(out));
                     sent.insert(change.key);
                 }
                 return Ok(());
             }
         }
         drop(slot);
-        let Some(found) = self.find(change.key)? else { return Ok(()) };
-        if (output.wants)(&found.profile) {
-            put_register(output.out, &found.profile, &found.title, &found.progress);
-            output.count += 1;
+        if self.send_found(change.key, change.is_ours.then(|| self.durable()), output)? {
             sent.insert(change.key);
         }
         Ok(())
+    }
+
+    /// Sends a register as it is now, if there is one and the peer wants it; whether it did.
+    fn send_found(&self, key: RegisterKey, ours: Option<Seq>, output: &mut Output<'_>) -> Result<bool, ReadError> {
+        let Some(found) = self.find(key)?.filter(|found| (output.wants)(&found.profile)) else { return Ok(false) };
+        output.put(ours, |out| put_register(out, &found.profile, &found.title, &found.progress));
+        Ok(true)
     }
 
     /// A register with its ids, table and engine joined.
@@ -300,23 +418,23 @@ impl Store {
         Ok(found)
     }
 
-    fn send_scanned(&self, feed: &mut Feed, output: &mut Output<'_>) -> Result<FeedStep, ReadError> {
+    fn send_scanned(&self, feed: &mut Feed, mut output: Output<'_>) -> Result<FeedStep, ReadError> {
         let Some(mut scan) = feed.scan else { return Ok(FeedStep::default()) };
         let after = feed.position;
         if let Some(from) = scan.tombstone {
-            scan.tombstone = self.send_tombstones(from, after, output)?;
+            scan.tombstone = self.send_tombstones(from, after, &mut output)?;
             feed.scan = Some(scan);
             if scan.tombstone.is_some() {
-                return Ok(FeedStep { count: output.count, own: None, covers: None, more: true });
+                return Ok(output.step(None, true));
             }
         }
         let mut slot = scan.next.slot().0;
         loop {
             let range = KeyRange { first: scan.next, last: KeyRange::of_slot(Slot(slot)).last };
-            if let Some(next) = self.send_slot(Slot(slot), range, after, output)? {
+            if let Some(next) = self.send_slot(Slot(slot), range, after, &mut output)? {
                 scan.next = next;
                 feed.scan = Some(scan);
-                return Ok(FeedStep { count: output.count, own: None, covers: None, more: true });
+                return Ok(output.step(None, true));
             }
             slot += 1;
             if usize::from(slot) == SLOT_COUNT {
@@ -327,7 +445,7 @@ impl Store {
         feed.scan = None;
         feed.owed = None;
         feed.position = scan.covers;
-        Ok(FeedStep { count: output.count, own: None, covers: Some(scan.covers), more: scan.covers < self.durable() })
+        Ok(output.step(Some(scan.covers), scan.covers < self.durable()))
     }
 
     /// Sends tombstones from a profile hash on that arrived after `after`. Answers where to go on, if there was no room for all.
@@ -349,8 +467,7 @@ impl Store {
         for (_, tombstone) in due {
             let profile = profile_id(&tombstone.profile)?;
             if (output.wants)(&profile) {
-                put_erased(output.out, &profile, tombstone.erased);
-                output.count += 1;
+                output.put(None, |out| put_erased(out, &profile, tombstone.erased));
             }
         }
         Ok(next)
@@ -381,8 +498,7 @@ impl Store {
                     stopped = Some(item.key);
                     return ControlFlow::Break(());
                 }
-                put_register(output.out, &item.profile, &item.title, &item.progress);
-                output.count += 1;
+                output.put(None, |out| put_register(out, &item.profile, &item.title, &item.progress));
                 ControlFlow::Continue(())
             })?;
             if stopped.is_some() {

@@ -1,10 +1,11 @@
 //! What a peer gets elsewhere: in a mesh, everybody is told of a change by whoever made it, and need not be told by all the others too.
 //!
 //! Nodes tell each other how far they have what was made at each node (the frame `Heard`). A change that was made at A and came straight from
-//! there is left out for C while C is known to hear from A: what is left out counts as not covered until C says that it has it. When C does
-//! not say so within [`PATIENCE`], the feed goes back to the first that was left out, and A's changes are passed on until C is heard to hear
-//! from A again. So a chain A-B-C converges, a cut between A and C costs one moment's patience, and no cursor ever claims what its owner does
-//! not have. What A itself only passed on from other nodes is never left out: C may not get it from A. (What a device brought
+//! there is left out for C while C may be expected to hear from A: what is left out counts as not covered until C says that it has it. When C
+//! does not say so within [`PATIENCE`], what was left out is sent after all, and A's changes are passed on until C is heard to hear from A
+//! again. On a fresh link everybody is expected to hear from everybody: a node that was away is told what it missed once, by whoever made it,
+//! and not by all others too. So a chain A-B-C converges, a cut between A and C costs one moment's patience, and no cursor ever claims what
+//! its owner does not have. What A itself only passed on from other nodes is never left out: C may not get it from A. (What a device brought
 //! to A counts as made at A: no other node tells C of it.) So nobody waits for a cursor that waits for his own.
 
 use std::time::Duration;
@@ -22,9 +23,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// What is known of one origin.
 #[derive(Debug)]
 struct Way {
-    cursor: PeerCursor,
+    origin: ReplicaId,
+    /// How far the peer said it has what was made there.
+    cursor: Option<PeerCursor>,
     /// When the oldest change that is left out and not yet accounted for was left out.
     since: Option<MonotonicTime>,
+}
+
+impl Way {
+    /// Strikes what the peer has from what was left out; patience begins anew with what remains.
+    fn settle(&mut self, mono: MonotonicTime, core: &Core, left_out: &mut LeftOut) {
+        let Some(reached) = self.cursor.and_then(|cursor| core.reached(cursor)) else { return };
+        let before = left_out.waiting();
+        left_out.held(reached);
+        if left_out.waiting() != before {
+            self.since = left_out.waiting().map(|_| mono);
+        }
+    }
 }
 
 /// How far one peer has the changes of others.
@@ -37,15 +52,30 @@ pub(super) struct Elsewhere {
 
 impl Elsewhere {
     /// For the feed: which changes to leave out, and which were.
-    pub(super) fn left_out(&mut self) -> &mut [LeftOut] {
+    pub(super) fn left_out(&mut self, core: &Core) -> &mut [LeftOut] {
+        for origin in core.neighbours_beyond(self.ways.len()) {
+            self.expect(origin);
+        }
         &mut self.left_out
     }
 
-    /// Takes note of what the feed left out just now.
-    pub(super) fn note(&mut self, mono: MonotonicTime) {
-        for (way, left_out) in self.ways.iter_mut().zip(&self.left_out) {
-            if left_out.first().is_some() {
-                way.since.get_or_insert(mono);
+    /// Of an origin that is new: the peer is expected to hear from there. Its index, if there is room for it.
+    fn expect(&mut self, origin: ReplicaId) -> Option<usize> {
+        let known = self.ways.iter().position(|way| way.origin == origin);
+        if known.is_none() && self.ways.len() < NEIGHBOURS_COUNT_MAX {
+            self.ways.push(Way { origin, cursor: None, since: None });
+            self.left_out.push(LeftOut::all(origin));
+            return Some(self.ways.len() - 1);
+        }
+        known
+    }
+
+    /// Takes note of what the feed left out just now. The peer may have said before that it has it: it may be nearer to where that was made.
+    pub(super) fn note(&mut self, mono: MonotonicTime, core: &Core) {
+        for (way, left_out) in self.ways.iter_mut().zip(&mut self.left_out) {
+            if left_out.waiting().is_some() && way.since.is_none() {
+                way.since = Some(mono);
+                way.settle(mono, core, left_out);
             }
         }
     }
@@ -58,25 +88,14 @@ impl Elsewhere {
     }
 
     fn heard_one(&mut self, mono: MonotonicTime, core: &Core, cursor: PeerCursor) {
-        let known = self.ways.iter().position(|way| way.cursor.peer == cursor.peer);
-        let Some(index) = known else {
-            if self.ways.len() < NEIGHBOURS_COUNT_MAX {
-                self.ways.push(Way { cursor, since: None });
-                self.left_out.push(LeftOut::none(cursor.peer));
-            }
-            return;
-        };
+        let Some(index) = self.expect(cursor.peer) else { return };
         let (Some(way), Some(left_out)) = (self.ways.get_mut(index), self.left_out.get_mut(index)) else { return };
         // Hearing something new from there is what shows that the way is open.
-        left_out.set_leaving(cursor.epoch == way.cursor.epoch && cursor.seq > way.cursor.seq);
-        way.cursor = cursor;
-        if let Some(reached) = core.reached(cursor) {
-            let before = left_out.first();
-            left_out.held(reached);
-            if left_out.first() != before {
-                way.since = left_out.first().map(|_| mono);
-            }
+        if let Some(before) = way.cursor {
+            left_out.set_leaving(cursor.epoch == before.epoch && cursor.seq > before.seq);
         }
+        way.cursor = Some(cursor);
+        way.settle(mono, core, left_out);
     }
 
     /// The first change that the peer is not known to have, if one was left out.
@@ -89,17 +108,22 @@ impl Elsewhere {
         self.ways.iter().filter_map(|way| way.since).min().map(|since| since + PATIENCE)
     }
 
-    /// Ends the patience with origins that the peer does not seem to hear; the number from which the feed has to go over everything again.
-    pub(super) fn give_up(&mut self, mono: MonotonicTime) -> Option<Seq> {
-        let mut from = None;
+    /// Ends the patience with origins that the peer does not seem to hear: what was left out of theirs is to be sent.
+    pub(super) fn give_up(&mut self, mono: MonotonicTime, core: &Core) {
         for (way, left_out) in self.ways.iter_mut().zip(&mut self.left_out) {
             if way.since.is_some_and(|since| since + PATIENCE <= mono) {
+                way.settle(mono, core, left_out);
+            }
+            if way.since.is_some_and(|since| since + PATIENCE <= mono) {
                 way.since = None;
-                left_out.set_leaving(false);
-                from = [from, left_out.take()].into_iter().flatten().min();
+                left_out.give_up();
             }
         }
-        from
+    }
+
+    /// What is to be sent after all, if anything is: of one origin at a time.
+    pub(super) fn given_up(&mut self) -> Option<&mut LeftOut> {
+        self.left_out.iter_mut().find(|left_out| left_out.is_given_up())
     }
 }
 

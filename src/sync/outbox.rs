@@ -55,6 +55,9 @@ struct InFlight {
 struct Polled {
     count: u32,
     covers: Option<Seq>,
+    /// The first so many records, and their bytes, are of changes made here, up to this one.
+    own_count: u32,
+    own_bytes: usize,
     own: Option<Seq>,
 }
 
@@ -244,7 +247,7 @@ impl Outbox {
         self.put_frame(Says::default(), count, records, out);
     }
 
-    /// Appends at most one frame of records to `out`; whether it did.
+    /// Appends what one step of the feed hands out to `out`, a frame or two; whether it did.
     pub(super) fn poll(
         &mut self,
         mono: MonotonicTime,
@@ -258,7 +261,7 @@ impl Outbox {
         }
         let mut records = std::mem::take(&mut self.scratch);
         records.clear();
-        let polled = self.poll_records(mono, core.store(), to, wants, &mut records);
+        let polled = self.poll_records(mono, core, to, wants, &mut records);
         let sent = polled.map(|polled| self.finish(mono, core, polled, &records, out));
         self.scratch = records;
         sent
@@ -267,11 +270,12 @@ impl Outbox {
     fn poll_records(
         &mut self,
         mono: MonotonicTime,
-        store: &Store,
+        core: &Core,
         to: ReplicaId,
         wants: &dyn Fn(&ProfileId) -> bool,
         records: &mut Vec<u8>,
     ) -> Result<Polled, ReadError> {
+        let store = core.store();
         let offered = self.offers.poll(mono, self.sent + 1, store, wants, LIVE_FRAME_BYTES, records)?;
         if offered > 0 {
             return Ok(Polled { count: offered, ..Polled::default() });
@@ -282,13 +286,24 @@ impl Outbox {
             if done {
                 self.catch_up = None;
             }
-            return Ok(Polled { count, covers, own: None });
+            return Ok(Polled { count, covers, ..Polled::default() });
         }
         let durable = store.durable();
         let Some(feed) = &mut self.feed else { return Ok(Polled::default()) };
-        if let Some(first) = self.elsewhere.as_mut().and_then(|elsewhere| elsewhere.give_up(mono)) {
-            feed.rewind_to(first);
-            self.covered = self.covered.min(feed.position());
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.give_up(mono, core);
+            while let Some(left_out) = elsewhere.given_up() {
+                match store.changes_again(left_out, LAGGING_FRAME_BYTES, wants, records)? {
+                    Some(0) => {}
+                    Some(count) => return Ok(Polled { count, ..Polled::default() }),
+                    None => {
+                        if let Some(first) = left_out.forget() {
+                            feed.rewind_to(first);
+                            self.covered = self.covered.min(feed.position());
+                        }
+                    }
+                }
+            }
         }
         let behind = durable.0.saturating_sub(feed.position().0);
         self.lags = behind > LAGGING_COUNT;
@@ -305,13 +320,14 @@ impl Outbox {
         }
         self.gathered = None;
         let bytes_max = if self.lags { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
-        let left_out = self.elsewhere.as_mut().map(Elsewhere::left_out).unwrap_or_default();
+        let left_out = self.elsewhere.as_mut().map(|elsewhere| elsewhere.left_out(core)).unwrap_or_default();
         let step = store.next_changes(feed, to, bytes_max, wants, left_out, records)?;
         if let Some(elsewhere) = &mut self.elsewhere {
-            elsewhere.note(mono);
+            elsewhere.note(mono, core);
         }
         self.more = step.more;
-        Ok(Polled { count: step.count, covers: step.covers, own: step.own })
+        let own = (step.own_count > 0).then_some(step.own_until);
+        Ok(Polled { count: step.count, covers: step.covers, own_count: step.own_count, own_bytes: step.own_bytes, own })
     }
 
     fn finish(&mut self, mono: MonotonicTime, core: &Core, polled: Polled, records: &[u8], out: &mut Vec<u8>) -> bool {
@@ -323,8 +339,17 @@ impl Outbox {
         let own = polled.own.filter(|_| self.elsewhere.is_some());
         let covers = polled.covers.is_some() && !self.withheld;
         if polled.count > 0 {
-            let says = if covers { Says { covers: Some(reached), made, own } } else { Says { own, ..Says::default() } };
-            self.put_frame(says, polled.count, records, out);
+            let says = if covers { Says { covers: Some(reached), made, own: None } } else { Says::default() };
+            // What was made here goes apart from what came from elsewhere: only of the former does a node know that the others get it from here.
+            match own {
+                Some(_) if polled.own_count == polled.count => self.put_frame(Says { own, ..says }, polled.count, records, out),
+                Some(_) => {
+                    let (ours, others) = records.split_at(polled.own_bytes);
+                    self.put_frame(Says { own, ..Says::default() }, polled.own_count, ours, out);
+                    self.put_frame(says, polled.count - polled.own_count, others, out);
+                }
+                None => self.put_frame(says, polled.count, records, out),
+            }
             return true;
         }
         // Not urgent: with luck a record goes out before this is due, and takes the cover along.

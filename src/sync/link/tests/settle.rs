@@ -157,6 +157,29 @@ fn in_a_mesh_a_change_is_sent_once_to_everybody() {
 }
 
 #[test]
+fn a_node_that_was_away_is_told_what_it_missed_once_by_whoever_made_it() {
+    let mut world = mesh(5);
+    world.run(3_000);
+    for pair in world.pairs.iter_mut().filter(|pair| pair.ends.contains(&4)) {
+        pair.frames_left = Some(0);
+    }
+    // Two nodes change each title, and again and again.
+    for number in 0..1_000 {
+        world.record(number % 4, "p", &format!("film-{}", number % 50), EventKind::Pause, 60_000 + number as u64 * 1_000);
+        world.run(10);
+    }
+    let before = records_in(&world);
+    for other in 0..4 {
+        world.link(other, 4);
+    }
+    world.run(3_000);
+    let first = world.replicas[0].everything();
+    assert!(world.replicas.iter().all(|replica| replica.everything() == first));
+    let told = records_in(&world) - before;
+    assert!((50..=100).contains(&told), "{told}");
+}
+
+#[test]
 fn a_way_that_is_cut_is_gone_around_within_a_moment() {
     let mut world = mesh(3);
     let cut = world.pairs.iter().position(|pair| pair.ends == [0, 2]).unwrap();

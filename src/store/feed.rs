@@ -3,7 +3,7 @@
 //! Near the present it reads the ring and sends, for each key, the register's state as it is now, once. Behind the ring it reads the registers
 //! themselves by the number they arrived under, leaf by leaf, skipping leaves in which nothing is newer. Either way it holds a few dozen bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::fingerprint::Fingerprints;
@@ -18,6 +18,9 @@ use crate::progress::ProfileId;
 
 /// Changes looked at in one step, sent or not.
 const CHANGES_PER_STEP: usize = 8_192;
+
+/// Changes to look at from which on a key is likely to be among them twice.
+const LAGGING_COUNT: usize = 64;
 
 /// How far a peer has been sent our changes, and where a scan on its behalf stands. A few dozen bytes, however far the peer lags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -216,6 +219,19 @@ impl Output<'_> {
         self.left_out.iter().any(|origin| origin.may_leave(arrival.origin(), arrival.seq()))
     }
 
+    /// Where the peer lags: the last change of each key among these that will be sent. The register itself tells only of its newest change, and
+    /// that may be one which is left out.
+    fn later(&self, peer: Option<OriginIndex>, changes: &[Change]) -> BTreeMap<RegisterKey, Seq> {
+        if changes.len() < LAGGING_COUNT || self.left_out.iter().all(|origin| origin.leaving == Leaving::No) {
+            return BTreeMap::new();
+        }
+        let is_sent = |change: &&Change| {
+            let is_left_out = self.left_out.iter().any(|origin| origin.leaves(change));
+            !change.tombstone && Some(change.origin) != peer && !is_left_out
+        };
+        changes.iter().filter(is_sent).map(|change| (change.key, change.seq)).collect()
+    }
+
     /// Whether another record fits. The first one always does.
     fn has_room(&self) -> bool {
         let bytes = self.out.len() - self.start + self.others.len();
@@ -311,7 +327,7 @@ impl Store {
                     break;
                 }
                 if sent.insert(change.key) {
-                    self.send_found(change.key, None, &mut output)?;
+                    self.send_found(change.key, false, &mut output)?;
                 }
             }
             left_out.again = (next <= last).then_some((next, last));
@@ -332,6 +348,7 @@ impl Store {
     ) -> Result<FeedStep, ReadError> {
         let peer = self.present.origin_of(to);
         let mut sent = BTreeSet::new();
+        let later = output.later(peer, changes);
         let mut all = true;
         for change in changes {
             if !output.has_room() {
@@ -343,7 +360,10 @@ impl Store {
             if change.tombstone && !from_peer {
                 self.send_tombstone(change, &mut output)?;
             } else if !from_peer && !sent.contains(&change.key) && !output.leaves_out(change) {
-                self.send_register(feed, change, peer, &mut sent, &mut output)?;
+                match later.get(&change.key).filter(|seq| **seq > change.seq) {
+                    Some(seq) => feed.owe(change.seq, *seq),
+                    None => self.send_register(feed, change, peer, &mut sent, &mut output)?,
+                }
             }
             feed.position = change.seq;
         }
@@ -388,23 +408,23 @@ impl Store {
             if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
-                    output.put(change.is_ours.then_some(change.seq.max(entry.arrival.seq())), |out| packed.put_record(out));
+                    output.put(change.is_ours.then(|| self.present.made()), |out| packed.put_record(out));
                     sent.insert(change.key);
                 }
                 return Ok(());
             }
         }
         drop(slot);
-        if self.send_found(change.key, change.is_ours.then(|| self.durable()), output)? {
+        if self.send_found(change.key, change.is_ours, output)? {
             sent.insert(change.key);
         }
         Ok(())
     }
 
     /// Sends a register as it is now, if there is one and the peer wants it; whether it did.
-    fn send_found(&self, key: RegisterKey, ours: Option<Seq>, output: &mut Output<'_>) -> Result<bool, ReadError> {
+    fn send_found(&self, key: RegisterKey, is_ours: bool, output: &mut Output<'_>) -> Result<bool, ReadError> {
         let Some(found) = self.find(key)?.filter(|found| (output.wants)(&found.profile)) else { return Ok(false) };
-        output.put(ours, |out| put_register(out, &found.profile, &found.title, &found.progress));
+        output.put(is_ours.then(|| self.present.made()), |out| put_register(out, &found.profile, &found.title, &found.progress));
         Ok(true)
     }
 

@@ -232,3 +232,107 @@ fn two_stores_that_feed_each_other_end_equal_whatever_folds_and_restarts_lie_bet
 fn a_feed_is_a_few_dozen_bytes() {
     assert!(size_of::<Feed>() <= 128, "{}", size_of::<Feed>());
 }
+
+/// A feed that leaves out what the peer gets from `OTHER`.
+fn drain_without_other(store: &Store, feed: &mut Feed, left_out: &mut LeftOut, bytes_max: usize, to: &Store) -> (u32, u32) {
+    let (mut own, mut others) = (0, 0);
+    loop {
+        let mut out = Vec::new();
+        let step = store.next_changes(feed, to.id(), bytes_max, &|_| true, std::slice::from_mut(left_out), &mut out).unwrap();
+        apply(&out, step.count, store.id(), to);
+        (own, others) = (own + step.own_count, others + step.count - step.own_count);
+        if !step.more {
+            return (own, others);
+        }
+    }
+}
+
+fn made_at_other(store: &Store, keys: std::ops::Range<u64>, version: u64) {
+    for key in keys {
+        let mut batch = Batch::from_peer(OTHER).made_there(true);
+        batch.register(&profile(key), &title(1), &heartbeat(version, version * 1_000, 3));
+        store.append(batch).unwrap();
+    }
+    flush(store);
+}
+
+#[test]
+fn a_peer_that_lags_is_sent_each_key_once_though_its_newest_change_is_left_out() {
+    let (store, peer) = (Store::in_memory(small(), FRESH), other_store());
+    for round in 1..=5 {
+        for key in 0..40 {
+            record(&store, key, 1, &heartbeat(round, round * 1_000, 1));
+        }
+    }
+    made_at_other(&store, 0..40, 9);
+    let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
+    assert_eq!(drain_without_other(&store, &mut feed, &mut left_out, 1_000, &peer), (40, 0));
+    assert_eq!(left_out.first(), Some(Seq(201)));
+    assert_eq!(states(&peer), states(&store), "each went out as it is now");
+}
+
+#[test]
+fn what_was_left_out_in_vain_is_sent_and_nothing_else_again() {
+    let (store, peer) = (Store::in_memory(small(), FRESH), other_store());
+    let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
+    for round in 0..4 {
+        made_at_other(&store, round * 10..round * 10 + 10, 1);
+        for key in 100..120 {
+            record(&store, key, 1, &heartbeat(round + 1, 1_000, 1));
+        }
+        assert_eq!(drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer), (20, 0));
+    }
+    assert_eq!((left_out.first(), left_out.waiting()), (Some(Seq(1)), Some(Seq(1))));
+    left_out.held(Seq(5));
+    left_out.give_up();
+    assert_eq!((left_out.first(), left_out.waiting()), (Some(Seq(6)), None));
+    let mut sent = 0;
+    while left_out.is_given_up() {
+        let mut out = Vec::new();
+        let count = store.changes_again(&mut left_out, 500, &|_| true, &mut out).unwrap().unwrap();
+        assert!(count < 35, "in frames");
+        apply(&out, count, store.id(), &peer);
+        sent += count;
+    }
+    assert_eq!(sent, 35);
+    assert_eq!(left_out.first(), None);
+    made_at_other(&store, 0..5, 2);
+    assert_eq!(drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer), (0, 5), "and they are passed on from here on");
+    assert_eq!(states(&peer), states(&store));
+}
+
+#[test]
+fn what_was_left_out_and_is_gone_from_the_ring_is_found_by_going_over_everything() {
+    let store = Store::in_memory(StoreOptions { ring_count_max: 8, ..small() }, FRESH);
+    let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
+    let peer = other_store();
+    for key in 0..20 {
+        made_at_other(&store, key..key + 1, 1);
+        drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer);
+    }
+    left_out.give_up();
+    assert_eq!(store.changes_again(&mut left_out, 500, &|_| true, &mut Vec::new()).unwrap(), None);
+    feed.rewind_to(left_out.forget().unwrap());
+    drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer);
+    assert_eq!(states(&peer), states(&store));
+}
+
+/// An own change waits to go with a later one that then turns out to be left out: it must not be lost with it.
+#[test]
+fn what_may_be_waited_for_is_not_left_out_when_leaving_begins_in_between() {
+    let (store, peer) = (Store::in_memory(small(), FRESH), other_store());
+    let mut left_out = LeftOut::all(OTHER);
+    left_out.set_leaving(false);
+    record(&store, 1, 1, &heartbeat(1, 9_000, 1));
+    record(&store, 2, 1, &heartbeat(1, 9_000, 1));
+    record(&store, 3, 1, &heartbeat(1, 9_000, 1));
+    made_at_other(&store, 1..2, 5);
+    let mut feed = Feed::after(Seq(0));
+    let mut out = Vec::new();
+    let step = store.next_changes(&mut feed, PEER, 1, &|_| true, std::slice::from_mut(&mut left_out), &mut out).unwrap();
+    assert_eq!((step.count, step.covers), (1, Some(Seq(0))), "the second key; the first waits");
+    apply(&out, step.count, store.id(), &peer);
+    left_out.set_leaving(true);
+    drain_without_other(&store, &mut feed, &mut left_out, 1, &peer);
+    assert_eq!(states(&peer), states(&store));
+}

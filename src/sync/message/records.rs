@@ -13,7 +13,8 @@ const OWN: u8 = 4;
 /// flags    u8: 1 covers, 2 made, 4 own
 /// covers   varint, if flagged: with these records, and those before them on this link, the receiver has every change of the sender up to here
 /// made     varint, if flagged: the same of the changes that were made at the sender; without it, as far as is covered
-/// own      varint, if flagged: all these records are changes that were made at the sender or at its devices, up to so many after `made`
+/// own      varint, if flagged: all these records are changes that were made at the sender or at its devices, none after this one: twice the distance
+///          from `made` (without it from 0), plus one if before it
 /// count    varint
 /// records  to the end of the frame
 /// ```
@@ -43,7 +44,7 @@ impl<'a> Records<'a> {
     pub fn put_head(out: &mut Vec<u8>, says: Says, count: u32) {
         let made = says.made.filter(|_| says.made != says.covers);
         let from = says.made.or(says.covers).unwrap_or_default();
-        let own = says.own.map(|own| Seq(own.0.saturating_sub(from.0)));
+        let own = says.own.map(|own| Seq(own.0.abs_diff(from.0) << 1 | u64::from(own < from)));
         let flags = [(says.covers, COVERS), (made, MADE), (own, OWN)];
         out.push(flags.into_iter().filter(|(number, _)| number.is_some()).map(|(_, flag)| flag).sum());
         for number in [says.covers, made, own].into_iter().flatten() {
@@ -62,7 +63,10 @@ impl<'a> Records<'a> {
         let mut number = |flag: u8, field| if flags & flag == 0 { Ok(None) } else { reader.varint(field).map(Some) };
         let covers = number(COVERS, "covers")?.map(Seq);
         let made = number(MADE, "made")?.map(Seq).or(covers);
-        let own = number(OWN, "own")?.map(|after| Seq(made.unwrap_or_default().0.saturating_add(after)));
+        let own = number(OWN, "own")?.map(|coded| {
+            let (from, distance) = (made.unwrap_or_default().0, coded >> 1);
+            Seq(if coded & 1 == 0 { from.saturating_add(distance) } else { from.saturating_sub(distance) })
+        });
         // The shortest record (a kind, an id of one byte, a stamp) has more than two bytes.
         let count = reader.length(reader.remaining(), "count")? as u32;
         let bytes = reader.bytes(reader.remaining(), "records")?;
@@ -84,12 +88,13 @@ mod tests {
     #[test]
     fn the_bytes_of_a_records_frame_are_fixed() {
         let says = |covers, made, own| Says { covers, made, own };
-        let cases: [(Says, &[u8], Says); 6] = [
+        let cases: [(Says, &[u8], Says); 7] = [
             (says(seq(300), None, None), &[1, 0xac, 0x02, 2], says(seq(300), seq(300), None)),
             (says(seq(300), seq(300), seq(300)), &[5, 0xac, 0x02, 0, 2], says(seq(300), seq(300), seq(300))),
-            (says(seq(300), seq(301), seq(303)), &[7, 0xac, 0x02, 0xad, 0x02, 2, 2], says(seq(300), seq(301), seq(303))),
+            (says(seq(300), seq(301), seq(303)), &[7, 0xac, 0x02, 0xad, 0x02, 4, 2], says(seq(300), seq(301), seq(303))),
             (says(seq(300), seq(301), None), &[3, 0xac, 0x02, 0xad, 0x02, 2], says(seq(300), seq(301), None)),
-            (says(None, None, seq(5)), &[4, 5, 2], says(None, None, seq(5))),
+            (says(seq(300), seq(300), seq(298)), &[5, 0xac, 0x02, 5, 2], says(seq(300), seq(300), seq(298))),
+            (says(None, None, seq(5)), &[4, 10, 2], says(None, None, seq(5))),
             (says(None, None, None), &[0, 2], says(None, None, None)),
         ];
         for (says, head, read) in cases {

@@ -17,7 +17,7 @@ export async function startDemo() {
   endWith(folder, async () => { child.kill('SIGTERM'); await gone; });
   let told = '';
   child.stdout.on('data', (text) => { told += text; });
-  await eventually('the story is told', () => told.includes('Your turn'), 90_000);
+  await eventually('the story is told', () => told.includes('Your turn'));
   const url = /In a browser: (http:\S+)/.exec(told)[1];
   return { url, told: () => told };
 }
@@ -86,10 +86,24 @@ export async function countCommands(page) {
   return () => page.evaluate(() => globalThis.commands);
 }
 
-/** How the players of a page stand in their party, for who has to find out. */
-export const standing = (page) => page.evaluate(() => globalThis.leftoffPage.players.map(({ sync, attached: { target, scrub, plays, media } }) => (
-  { mode: sync._link.mode, anchor: sync.party?.anchor, now: sync._clock.now(), target, scrub, plays, seeking: media.seeking, ready: media.readyState, rate: media.playbackRate }
-)));
+/**
+ * Waits until the players of a page, seen all at the same moment, are together in their party: of one anchor, which `passes`, and less than three
+ * seconds from where it says that they are.
+ */
+export function together(page, what, passes) {
+  return eventually(what, async () => {
+    const seen = await page.evaluate(() => globalThis.leftoffPage.players.map(({ sync, attached: { target, scrub, plays, media } }) => {
+      const { anchor } = sync.party;
+      const now = sync._clock.now();
+      const off = media.currentTime - (anchor.position_ms + (anchor.playing ? now - anchor.at_ms : 0)) / 1_000;
+      return { stamp: anchor.stamp, from: anchor.position_ms / 1_000, at: media.currentTime, off, paused: media.paused, playing: anchor.playing,
+        target, scrub, plays, seeking: media.seeking, ready: media.readyState, rate: media.playbackRate, mode: sync._link.mode };
+    }));
+    const [{ stamp }] = seen;
+    if (seen.every((own) => own.stamp === stamp && Math.abs(own.off) < (own.playing ? 3 : 0.3) && own.paused !== own.playing && passes(own))) return seen;
+    throw new Error(JSON.stringify(seen));
+  });
+}
 
 /** A picture of the page for people. */
 export async function picture(page, name, { scheme = 'light', width = 1360 } = {}) {

@@ -183,6 +183,36 @@ test("a viewer's seek is not undone before it has been said, nor after it has co
   assert.equal(anchors.commands, 3);
 });
 
+test('where each seek takes longer than what is allowed to be off, it catches up all the same', async () => {
+  const { anchors, viewers, watch, time, spread } = await party(2);
+  await viewers[0].video.play();
+  await watch(2);
+  const { video } = viewers[1];
+  let [due, aim] = [0, 0];
+  Object.defineProperty(video, 'currentTime', { get() { return this.at; }, set(seconds) {
+    aim = seconds;
+    Object.assign(this, { at: seconds, seeking: true });
+    time.clearTimeout(due);
+    due = time.setTimeout(() => {
+      // Both are heard of when it plays on already.
+      this.seeking = false;
+      this.say('seeking');
+      this.say('seeked');
+    }, 4_000);
+  } });
+  const watchSlowly = async (seconds) => {
+    for (let step = 0; step < seconds; step++) {
+      await watch(1);
+      if (video.seeking) video.at = aim;
+    }
+  };
+  viewers[0].video.currentTime = 2_000;
+  await watchSlowly(12);
+  assert.equal(video.seeking, false);
+  assert.ok(spread() < 3, `${viewers.map((viewer) => viewer.video.at)}`);
+  assert.equal(anchors.commands, 2, 'what it was late for is nobody else\'s matter');
+});
+
 test('a pause while it is still being moved counts', async () => {
   const { anchors, viewers, watch } = await party(2);
   await viewers[0].video.play();

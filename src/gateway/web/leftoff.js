@@ -1,4 +1,4 @@
-/** leftoff.js keeps people's place. Guide: docs/web.md; rules: docs/semantics.md; types: leftoff.d.ts. MIT OR Apache-2.0. */
+/** leftoff.js: docs/web.md, docs/semantics.md, leftoff.d.ts. MIT OR Apache-2.0. */
 
 const MINUTE_MS = 60_000;
 const MINUTES_10 = 600_000;
@@ -439,7 +439,7 @@ class Attachment {
     before?.detach();
     attachments.set(media, this);
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
-    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, reported: 0, aim: 1 });
+    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, reported: 0, aim: 1, took: 0 });
     for (const type of ['play', 'playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
       listen(this.off, this.media, type, () => this[type]());
     }
@@ -465,7 +465,7 @@ class Attachment {
   }
 
   get scrubs() {
-    return this.scrub || (this.target === undefined ? this.media.seeking : !(abs(this.now - this.target) <= 1_500));
+    return this.scrub || this.target !== this.target || (this.media.seeking && !(abs(this.now - this.target) <= 1_500));
   }
 
   get duration() {
@@ -476,6 +476,7 @@ class Attachment {
   seek(ms) {
     if (this.media.readyState < 1) this.later = ms;
     else if (abs(this.now - ms) > 250) this.media.currentTime = (this.target = ms) / 1_000;
+    this.sought = this.env.mono();
     this.position = ms;
   }
 
@@ -515,7 +516,7 @@ class Attachment {
   }
 
   seeking() {
-    if (abs(this.now - this.target) > 1_500) delete this.target;
+    if (this.media.seeking && abs(this.now - this.target) > 1_500) delete this.target;
     if (this.target !== undefined || !this.media.readyState) return;
     const { aim } = this;
     if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000)) {
@@ -530,6 +531,7 @@ class Attachment {
   seeked() {
     if (this.media.seeking) return;
     const { target } = this;
+    if (target >= 0) this.took = this.env.mono() - this.sought;
     delete this.target;
     if (target >= 0 || this.gone || (this.media.loop && this.now < 1_000)) return;
     this.muted = false;
@@ -634,22 +636,23 @@ class Party {
     if (over || this.refused > 6) this.end();
     if (!anchor || anchor.stamp < this.anchor?.stamp) return;
     this.anchor = { ...anchor, at_ms: this.sync._clock.now() - anchor.age_ms };
-    this.apply();
+    this.apply(true);
   }
 
-  apply() {
+  apply(anew) {
     const { anchor, attachment } = this;
     if (!anchor || !attachment || attachment.scrubs) return;
     const { media } = attachment;
     if (media.paused !== this.paused) return; // Its event comes.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
-    if (seek !== undefined) attachment.seek(seek);
+    // A slow one is awaited, the next aims ahead.
+    if (seek !== undefined && (anew || !media.seeking)) attachment.seek(seek + anchor.playing * attachment.took);
     media.playbackRate = rate ?? anchor.rate;
     if (anchor.playing === media.paused) anchor.playing ? media.play().catch(() => {}) : media.pause();
     this.paused = media.paused;
   }
 
-  // What was applied is the anchor's, and a stall moves nobody.
+  // A stall moves nobody.
   act(sought) {
     const { anchor, attachment } = this;
     if (!attachment) return;
@@ -734,7 +737,7 @@ export class Leftoff {
     return this.hidden && !this._plays;
   }
 
-  /** Keeps an element or player in step with a title. */
+  /** Keeps a player in step. */
   attach(player, options) {
     const attachment = new Attachment(this, elementOf(player), options);
     this._attached.add(attachment);
@@ -834,7 +837,7 @@ export class Leftoff {
     this._sending = false;
   }
 
-  /** Ends. What waits is for the next page. */
+  /** Ends. */
   close() {
     for (const attachment of [...this._attached]) attachment.detach();
     this.party?.leave();
@@ -852,7 +855,7 @@ export class Leftoff {
     return Promise.race([work, new Promise((resolve) => this.env.setTimeout(resolve, 800))]);
   }
 
-  // Held, no other takes over what waits here.
+  // Held, none takes over what waits here.
   _hold() {
     this.env.locks?.request(this._tab, () => new Promise((resolve) => (this._free = resolve))).catch(() => {});
   }
@@ -964,7 +967,7 @@ export class Leftoff {
   _changed(id, before) {
     const shown = this.view(id);
     this._say('progress', shown);
-    // An echo of this device's own reports moves nothing.
+    // An echo moves nothing.
     if (['version', 'high_ms', 'position_ms'].every((part) => shown[part] === before[part])) return;
     for (const attachment of this._attached) if (attachment.titleId === id) attachment.elsewhere(shown);
   }

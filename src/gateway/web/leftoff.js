@@ -421,7 +421,7 @@ class Link {
     this.retry();
   }
 
-  // Perhaps sockets work too.
+  // Perhaps for sockets too.
   retry() {
     if (this.tried || this.sync.quiet) return;
     this.failures = 1;
@@ -645,8 +645,8 @@ class Party {
     const { media } = attachment;
     if (media.paused !== this.paused) return; // Its event comes.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
-    // A slow one is awaited, the next aims ahead.
-    if (seek !== undefined && (anew || !media.seeking)) attachment.seek(seek + anchor.playing * attachment.took);
+    // A slow one is awaited, the next is ahead.
+    if (seek !== undefined && (anew || !media.seeking)) attachment.seek(seek + anchor.playing * min(attachment.took, 3_000));
     media.playbackRate = rate ?? anchor.rate;
     if (anchor.playing === media.paused) anchor.playing ? media.play().catch(() => {}) : media.pause();
     this.paused = media.paused;

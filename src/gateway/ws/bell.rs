@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(look(&mut bell, 0, &mut kept), Poll::Pending);
         bell.ring();
         assert_eq!(look(&mut bell, 0, &mut kept), Poll::Pending);
-        assert_eq!(looks, 5);
+        assert_eq!(looks, 6);
     }
 
     #[test]

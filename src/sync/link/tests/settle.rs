@@ -176,9 +176,6 @@ fn a_node_that_was_away_is_told_what_it_missed_once_by_whoever_made_it() {
     let first = world.replicas[0].everything();
     assert!(world.replicas.iter().all(|replica| replica.everything() == first));
     let told = records_in(&world) - before;
-    for pair in &world.pairs {
-        eprintln!("{:?} {:?}", pair.ends, [0, 1].map(|side| pair.links[side].figures(&world.replicas[pair.ends[side]].core).records_in));
-    }
     // And a few of before, of which nobody had yet said how far they are there.
     assert!((50..=110).contains(&told), "{told}");
 }

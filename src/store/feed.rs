@@ -189,6 +189,8 @@ pub struct FeedStep {
     pub own_bytes: usize,
     /// With these and all earlier records of the feed applied, the peer has everything up to here. `None` in the middle of a scan.
     pub covers: Option<Seq>,
+    /// Changes that were left out.
+    pub left_out_count: u32,
     /// Whether another step would look at more right away.
     pub more: bool,
 }
@@ -205,13 +207,21 @@ struct Output<'a> {
     others: Vec<u8>,
     others_count: u32,
     own_until: Seq,
+    left_out_count: u32,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    fn new(left_out: &'a mut [LeftOut], wants: &'a dyn Fn(&ProfileId) -> bool, out: &'a mut Vec<u8>, bytes_max: usize) -> Self {
+        let start = out.len();
+        Self { left_out, wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0), left_out_count: 0 }
+    }
+
     /// Whether the peer gets a change elsewhere, which is noted then.
     fn leaves_out(&mut self, change: &Change) -> bool {
         let origin = self.left_out.iter_mut().find(|origin| origin.leaves(change));
-        origin.map(|origin| origin.add(change.seq)).is_some()
+        let is_left_out = origin.map(|origin| origin.add(change.seq)).is_some();
+        self.left_out_count += u32::from(is_left_out);
+        is_left_out
     }
 
     /// Whether a change that is still to come may be left out.
@@ -254,6 +264,7 @@ impl Output<'_> {
             own_until: self.own_until,
             own_bytes: self.out.len() - self.start,
             covers,
+            left_out_count: self.left_out_count,
             more,
         };
         self.out.append(&mut self.others);
@@ -275,14 +286,13 @@ impl Store {
         left_out: &mut [LeftOut],
         out: &mut Vec<u8>,
     ) -> Result<FeedStep, ReadError> {
-        let start = out.len();
         for origin in left_out.iter_mut().filter(|origin| origin.leaving != Leaving::No) {
             origin.index = origin.index.or_else(|| self.present.origin_of(origin.origin));
             if origin.leaving == Leaving::Soon {
                 origin.leaving = Leaving::After(feed.owed_until());
             }
         }
-        let output = Output { left_out, wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0) };
+        let output = Output::new(left_out, wants, out, bytes_max);
         if feed.scan.is_none() {
             let durable = self.durable();
             let mut changes = Vec::new();
@@ -311,9 +321,7 @@ impl Store {
         wants: &dyn Fn(&ProfileId) -> bool,
         out: &mut Vec<u8>,
     ) -> Result<Option<u32>, ReadError> {
-        let start = out.len();
-        let mut output =
-            Output { left_out: &mut [], wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0) };
+        let mut output = Output::new(&mut [], wants, out, bytes_max);
         let mut changes = Vec::new();
         let mut sent = BTreeSet::new();
         while let Some((first, last)) = left_out.again {

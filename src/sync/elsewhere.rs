@@ -48,6 +48,11 @@ pub(super) struct Elsewhere {
     ways: Vec<Way>,
     /// One for each way, in the same order.
     left_out: Vec<LeftOut>,
+    /// Of all ways, kept because it is asked for with every frame: the first change that the peer is not known to have, and when patience ends.
+    first: Option<Seq>,
+    due: Option<MonotonicTime>,
+    /// Something that was left out is to be sent after all.
+    gives: bool,
 }
 
 impl Elsewhere {
@@ -70,6 +75,12 @@ impl Elsewhere {
         known
     }
 
+    /// Something was left out, or accounted for.
+    fn refresh(&mut self) {
+        self.first = self.left_out.iter().filter_map(LeftOut::first).min();
+        self.due = self.ways.iter().filter_map(|way| way.since).min().map(|since| since + PATIENCE);
+    }
+
     /// Takes note of what the feed left out just now. The peer may have said before that it has it: it may be nearer to where that was made.
     pub(super) fn note(&mut self, mono: MonotonicTime, core: &Core) {
         for (way, left_out) in self.ways.iter_mut().zip(&mut self.left_out) {
@@ -78,6 +89,7 @@ impl Elsewhere {
                 way.settle(mono, core, left_out);
             }
         }
+        self.refresh();
     }
 
     /// The peer has what was made at these nodes, so far.
@@ -85,6 +97,7 @@ impl Elsewhere {
         for cursor in cursors {
             self.heard_one(mono, core, *cursor);
         }
+        self.refresh();
     }
 
     fn heard_one(&mut self, mono: MonotonicTime, core: &Core, cursor: PeerCursor) {
@@ -99,17 +112,20 @@ impl Elsewhere {
     }
 
     /// The first change that the peer is not known to have, if one was left out.
-    pub(super) fn first(&self) -> Option<Seq> {
-        self.left_out.iter().filter_map(LeftOut::first).min()
+    pub(super) const fn first(&self) -> Option<Seq> {
+        self.first
     }
 
     /// When patience ends.
-    pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
-        self.ways.iter().filter_map(|way| way.since).min().map(|since| since + PATIENCE)
+    pub(super) const fn next_timeout(&self) -> Option<MonotonicTime> {
+        self.due
     }
 
     /// Ends the patience with origins that the peer does not seem to hear: what was left out of theirs is to be sent.
     pub(super) fn give_up(&mut self, mono: MonotonicTime, core: &Core) {
+        if self.due.is_none_or(|due| due > mono) {
+            return;
+        }
         for (way, left_out) in self.ways.iter_mut().zip(&mut self.left_out) {
             if way.since.is_some_and(|since| since + PATIENCE <= mono) {
                 way.settle(mono, core, left_out);
@@ -117,13 +133,23 @@ impl Elsewhere {
             if way.since.is_some_and(|since| since + PATIENCE <= mono) {
                 way.since = None;
                 left_out.give_up();
+                self.gives = true;
             }
         }
+        self.refresh();
     }
 
     /// What is to be sent after all, if anything is: of one origin at a time.
     pub(super) fn given_up(&mut self) -> Option<&mut LeftOut> {
-        self.left_out.iter_mut().find(|left_out| left_out.is_given_up())
+        if !self.gives {
+            return None;
+        }
+        let index = self.left_out.iter().position(LeftOut::is_given_up);
+        if index.is_none() {
+            self.gives = false;
+            self.refresh();
+        }
+        index.and_then(|index| self.left_out.get_mut(index))
     }
 }
 

@@ -22,9 +22,63 @@ pub enum Fault {
     FailedSync,
 }
 
+/// Bytes of one piece of a file: a log that grows is not to be moved each time it has doubled.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The bytes of a file, in pieces of [`PIECE_BYTES`], of which only the last may be shorter.
+#[derive(Clone, Debug, Default)]
+struct Bytes {
+    pieces: Vec<Vec<u8>>,
+    len: usize,
+}
+
+impl Bytes {
+    fn extend(&mut self, mut bytes: &[u8]) {
+        self.len += bytes.len();
+        while !bytes.is_empty() {
+            let room = self.pieces.last().map_or(0, |last| PIECE_BYTES - last.len());
+            let (taken, rest) = bytes.split_at(bytes.len().min(room));
+            if let Some(last) = self.pieces.last_mut() {
+                last.extend_from_slice(taken);
+            }
+            if !rest.is_empty() {
+                self.pieces.push(Vec::with_capacity(if self.pieces.is_empty() { rest.len().min(PIECE_BYTES) } else { PIECE_BYTES }));
+            }
+            bytes = rest;
+        }
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        self.pieces.truncate(self.len.div_ceil(PIECE_BYTES));
+        if let Some(last) = self.pieces.last_mut() {
+            last.truncate(match self.len % PIECE_BYTES {
+                0 => PIECE_BYTES,
+                part => part,
+            });
+        }
+    }
+
+    fn get_mut(&mut self, offset: usize) -> Option<&mut u8> {
+        self.pieces.get_mut(offset / PIECE_BYTES)?.get_mut(offset % PIECE_BYTES)
+    }
+
+    fn head(&self, len: usize) -> Vec<u8> {
+        let mut head = Vec::with_capacity(self.len.min(len));
+        for piece in &self.pieces {
+            let taken = piece.len().min(len - head.len());
+            head.extend_from_slice(&piece[..taken]);
+            if head.len() == len {
+                break;
+            }
+        }
+        head
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Content {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     /// So many of the bytes survive a loss of power.
     synced: usize,
     /// Whether the name does.
@@ -102,9 +156,9 @@ impl MemoryFiles {
         let mut world = self.world();
         world.files.retain(|_, file| file.named);
         for file in world.files.values_mut() {
-            let unsynced = file.bytes.len() - file.synced;
+            let unsynced = file.bytes.len - file.synced;
             file.bytes.truncate(file.synced + unsynced * usize::from(kept_permille.min(1_000)) / 1_000);
-            file.synced = file.bytes.len();
+            file.synced = file.bytes.len;
         }
         world.crashed = false;
         world.armed = None;
@@ -146,19 +200,19 @@ impl FileSystem for MemoryFiles {
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let mut world = self.world();
         world.strike()?;
-        world.file(path).map(|file| file.bytes.clone())
+        world.file(path).map(|file| file.bytes.head(usize::MAX))
     }
 
     fn size(&self, path: &str) -> io::Result<u64> {
         let mut world = self.world();
         world.strike()?;
-        world.file(path).map(|file| file.bytes.len() as u64)
+        world.file(path).map(|file| file.bytes.len as u64)
     }
 
     fn read_head(&self, path: &str, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut head = self.read(path)?;
-        head.truncate(bytes);
-        Ok(head)
+        let mut world = self.world();
+        world.strike()?;
+        world.file(path).map(|file| file.bytes.head(bytes))
     }
 
     fn truncate(&self, path: &str, bytes: u64) -> io::Result<()> {
@@ -166,7 +220,7 @@ impl FileSystem for MemoryFiles {
         world.strike()?;
         let file = world.file(path)?;
         file.bytes.truncate(usize::try_from(bytes).unwrap_or(usize::MAX));
-        file.synced = file.bytes.len();
+        file.synced = file.bytes.len;
         Ok(())
     }
 
@@ -212,7 +266,7 @@ impl LogFile for MemoryFile {
             Some(Fault::ShortWrite | Fault::FullDisk) => bytes.len() / 2,
             _ => bytes.len(),
         };
-        world.file(&self.path)?.bytes.extend_from_slice(&bytes[..taken]);
+        world.file(&self.path)?.bytes.extend(&bytes[..taken]);
         if struck == Some(Fault::FullDisk) {
             return Err(Error::new(ErrorKind::StorageFull, "no space is left"));
         }
@@ -225,7 +279,35 @@ impl LogFile for MemoryFile {
             return Err(Error::other("sync failed"));
         }
         let file = world.file(&self.path)?;
-        file.synced = file.bytes.len();
+        file.synced = file.bytes.len;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_pieces_is_as_a_file_in_one() {
+        let (mut bytes, mut model) = (Bytes::default(), Vec::new());
+        for (round, len) in [0, 1, PIECE_BYTES - 1, 1, PIECE_BYTES, 3 * PIECE_BYTES + 7, 5].into_iter().enumerate() {
+            let added: Vec<u8> = (0..len).map(|at| (at % 251) as u8 ^ round as u8).collect();
+            bytes.extend(&added);
+            model.extend(&added);
+            assert_eq!(bytes.head(usize::MAX), model);
+            assert_eq!(bytes.head(PIECE_BYTES + 1), model[..model.len().min(PIECE_BYTES + 1)]);
+        }
+        for len in [model.len() + 1, model.len() - 1, 4 * PIECE_BYTES, 4 * PIECE_BYTES - 1, PIECE_BYTES, 1, 0] {
+            bytes.truncate(len);
+            model.truncate(len);
+            assert_eq!((bytes.len, bytes.head(usize::MAX)), (model.len(), model.clone()));
+            bytes.extend(b"again");
+            model.extend(b"again");
+            assert_eq!(bytes.head(usize::MAX), model);
+            *bytes.get_mut(model.len() - 1).unwrap() ^= 1;
+            *model.last_mut().unwrap() ^= 1;
+            assert_eq!(bytes.get_mut(model.len()), None);
+        }
     }
 }

@@ -310,6 +310,19 @@ impl Store {
         step
     }
 
+    /// Passes over what changed in other profiles than these (their hashes, ascending), near the present: of thousands of peers that want a few
+    /// profiles each, nearly all are asked in vain with each change. What the peer then has everything up to, if nothing is left to look at.
+    pub fn pass_over(&self, feed: &mut Feed, profiles: &[u64]) -> Option<Seq> {
+        if feed.scan.is_some() {
+            return None;
+        }
+        let durable = self.durable();
+        let is_wanted = |change: &Change| profiles.binary_search(&change.key.profile_hash()).is_ok();
+        let (last, all) = self.present.ring.last_before(feed.position, CHANGES_PER_STEP, &is_wanted)?;
+        feed.position = feed.position.max(if all { last.max(durable) } else { last });
+        all.then(|| feed.covered())
+    }
+
     /// Appends changes that were left out and are to be sent after all, and of those no others; how many. `None`: they are gone from the ring,
     /// and the feed has to go over everything from the first of them on.
     ///

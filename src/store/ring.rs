@@ -66,6 +66,23 @@ impl Ring {
         Some(())
     }
 
+    /// The last change above `after` before the first that is asked for, looking at no more than `count`; and whether those were all. `None`: the
+    /// ring does not reach back so far.
+    pub(super) fn last_before(&self, after: Seq, count: usize, is_asked_for: &dyn Fn(&Change) -> bool) -> Option<(Seq, bool)> {
+        let state = self.state();
+        if after < state.floor {
+            return None;
+        }
+        let start = first_after(&state.changes, after);
+        let mut last = after;
+        let mut passed = 0;
+        for change in state.changes.range(start..).take(count).take_while(|change| !is_asked_for(change)) {
+            last = change.seq;
+            passed += 1;
+        }
+        Some((last, start + passed == state.changes.len()))
+    }
+
     pub(super) fn count(&self) -> usize {
         self.state().changes.len()
     }

@@ -71,6 +71,8 @@ pub(super) struct WrongAck;
 pub(super) struct Outbox {
     feed: Option<Feed>,
     catch_up: Option<CatchUp>,
+    /// The hashes of the profiles of a narrow link, ascending, for the feed to pass over all others.
+    only: Option<Vec<u64>>,
     /// Until a reconciliation is settled, nothing says how far the peer has our changes.
     withheld: bool,
     sent: u64,
@@ -122,6 +124,17 @@ impl Outbox {
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.heard(mono, core, cursors);
         }
+    }
+
+    /// Only these profiles are sent, and changes of others need not be looked at.
+    pub(super) fn set_only(&mut self, store: &Store, profiles: &[ProfileId]) {
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_on(crate::planted::Planted::FilterForgetsProfile) {
+            return;
+        }
+        let mut only: Vec<u64> = profiles.iter().map(|profile| store.hasher().profile(profile)).collect();
+        only.sort_unstable();
+        self.only = Some(only);
     }
 
     /// Sends what changed in the profiles of a narrow link after its cursor, then everything from there.
@@ -304,6 +317,12 @@ impl Outbox {
                     }
                 }
             }
+        }
+        if let Some(only) = &self.only
+            && let Some(covers) = store.pass_over(feed, only)
+        {
+            self.gathered = None;
+            return Ok(Polled { covers: Some(covers), ..Polled::default() });
         }
         let behind = durable.0.saturating_sub(feed.position().0);
         self.lags = behind > LAGGING_COUNT;

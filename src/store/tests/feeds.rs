@@ -336,3 +336,27 @@ fn what_may_be_waited_for_is_not_left_out_when_leaving_begins_in_between() {
     drain_without_other(&store, &mut feed, &mut left_out, 1, &peer);
     assert_eq!(states(&peer), states(&store));
 }
+
+#[test]
+fn what_others_changed_is_passed_over_without_a_look_and_counts_as_covered() {
+    let store = Store::in_memory(StoreOptions { ring_count_max: 64, ..small() }, FRESH);
+    let only = [store.hasher().profile(&profile(7))];
+    for key in 0..20 {
+        record(&store, key, 1, &heartbeat(1, 1_000, 1));
+    }
+    let mut feed = Feed::after(Seq(0));
+    assert_eq!(store.pass_over(&mut feed, &only), None, "there is something for this one");
+    assert_eq!(feed.position(), Seq(7), "profiles are counted from 0");
+    let mut out = Vec::new();
+    let step = store.next_changes(&mut feed, PEER, 1 << 16, &|wanted| *wanted == profile(7), &mut [], &mut out).unwrap();
+    assert_eq!((step.count, step.covers), (1, Some(Seq(20))));
+    assert_eq!(store.pass_over(&mut feed, &only), Some(Seq(20)));
+    record(&store, 8, 1, &heartbeat(2, 1_000, 1));
+    assert_eq!(store.pass_over(&mut feed, &only), Some(Seq(21)));
+    // Behind the ring the registers themselves are read.
+    for beat in 3..100 {
+        record(&store, 8, 1, &heartbeat(beat, 1_000 * beat, 1));
+    }
+    assert_eq!(store.pass_over(&mut feed, &only), None);
+    assert_eq!(feed.position(), Seq(21));
+}

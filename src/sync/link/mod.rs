@@ -448,6 +448,9 @@ impl Link {
         self.reconciler = Reconciler::new(scope, leads, seed, due, interval);
         // What this side sends on a narrow link: nothing, if the device may not read.
         let at_node = narrow.filter(|narrow| narrow.grant.is_some()).map(Narrow::sent_profiles);
+        if let Some(profiles) = &at_node {
+            self.outbox.set_only(core.store(), profiles);
+        }
         match (out, at_node) {
             (Way::After(seq), Some(profiles)) => self.outbox.start_narrow(core.store(), profiles, seq),
             (Way::Everything, Some(profiles)) => self.outbox.start_narrow(core.store(), profiles, Seq(0)),

@@ -319,6 +319,26 @@ test('a player that goes to its own start before it plays is put back, and its m
   assert.equal(page.node.events.filter(({ title_id }) => title_id === 'unseen').length, 0);
 });
 
+test('nor is it where being put back takes seconds', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { position_ms: 60_000 }));
+  const video = new Video(page.time);
+  page.sync.attach(video, { titleId: 'film' });
+  await page.time.pass(100);
+  Object.defineProperty(video, 'currentTime', { get() { return this.at; }, set(seconds) { Object.assign(this, { at: seconds, seeking: true }); this.say('seeking'); } });
+  video.currentTime = 0;
+  assert.equal(video.at, 60);
+  await page.time.pass(5_000);
+  video.currentTime = 0;
+  assert.equal(video.at, 60, 'it is not there yet: it was the player');
+  video.seeking = false;
+  video.say('seeked');
+  await page.time.pass(1_500);
+  assert.deepEqual(told(page.node.events), []);
+  video.currentTime = 0;
+  assert.equal(video.at, 0, 'a second after it is there it is the viewer');
+});
+
 test('nor is a viewer followed away who seeks while another device is heard of', async () => {
   const { video, node, time } = await playing();
   video.pause();

@@ -523,7 +523,7 @@ class Attachment {
       // Players go to their start, some twice.
       this.target = this.now;
       if (aim < 2) return;
-      this.aimed ??= this.env.mono();
+      this.aimed ??= Infinity;
       this.seek(aim);
     } else this.target = NaN, this.moved = true;
   }
@@ -532,6 +532,7 @@ class Attachment {
     if (this.media.seeking) return;
     const { target } = this;
     if (target >= 0) this.took = this.env.mono() - this.sought;
+    this.aimed &&= min(this.aimed, this.env.mono());
     delete this.target;
     if (target >= 0 || this.gone || (this.media.loop && this.now < 1_000)) return;
     this.muted = false;
@@ -690,7 +691,7 @@ function platform() {
   return env;
 }
 
-/** One device of one profile, in step with a node. */
+/** One device, in step with a node. */
 export class Leftoff {
   party = null;
   _heads = new Map();

@@ -224,6 +224,12 @@ impl<'a> Output<'a> {
         is_left_out
     }
 
+    /// What the peer is known to have everything up to, when all that is on its way has arrived.
+    fn held(&self, feed: &mut Feed) -> Seq {
+        let first = self.left_out.iter().filter_map(LeftOut::first).min();
+        first.map_or(feed.covered(), |first| feed.covered().min(Seq(first.0.saturating_sub(1))))
+    }
+
     /// Whether a change that is still to come may be left out.
     fn may_leave_out(&self, arrival: Arrival) -> bool {
         self.left_out.iter().any(|origin| origin.may_leave(arrival.origin(), arrival.seq()))
@@ -288,7 +294,8 @@ impl Store {
     ) -> Result<FeedStep, ReadError> {
         for origin in left_out.iter_mut().filter(|origin| origin.leaving != Leaving::No) {
             origin.index = origin.index.or_else(|| self.present.origin_of(origin.origin));
-            if origin.leaving == Leaving::Soon {
+            // Not before it is known which changes are meant: until then one of them may be what an earlier change of its key waits for.
+            if origin.leaving == Leaving::Soon && origin.index.is_some() {
                 origin.leaving = Leaving::After(feed.owed_until());
             }
         }
@@ -323,7 +330,7 @@ impl Store {
         all.then(|| feed.covered())
     }
 
-    /// Appends changes that were left out and are to be sent after all, and of those no others; how many. `None`: they are gone from the ring,
+    /// Appends changes that were left out and are to be sent after all, and of those no others, in steps; how many. `None`: they are gone from the ring,
     /// and the feed has to go over everything from the first of them on.
     ///
     /// A register is sent as it is now, which is all that the peer lacks of it, whatever of a later change it was sent already.
@@ -337,7 +344,7 @@ impl Store {
         let mut output = Output::new(&mut [], wants, out, bytes_max);
         let mut changes = Vec::new();
         let mut sent = BTreeSet::new();
-        while let Some((first, last)) = left_out.again {
+        if let Some((first, last)) = left_out.again {
             if self.present.ring.copy_after(Seq(first.0.saturating_sub(1)), CHANGES_PER_STEP, &mut changes).is_none() {
                 return Ok(None);
             }
@@ -348,13 +355,10 @@ impl Store {
                     break;
                 }
                 if sent.insert(change.key) {
-                    self.send_found(change.key, false, &mut output)?;
+                    self.send_found(change.key, None, &mut output)?;
                 }
             }
             left_out.again = (next <= last).then_some((next, last));
-            if !output.has_room() {
-                break;
-            }
         }
         Ok(Some(output.step(None, false).count))
     }
@@ -426,26 +430,27 @@ impl Store {
             }
             // All that the peer does not have of this register is in this one entry: its bytes go out as they are.
             let only = slot.active.get(change.key).is_none_or(|_| slot.frozen.is_none());
-            if only && feed.covered() >= slot.gone && !self.present.forgetting.anything() {
+            if only && output.held(feed) >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
-                    output.put(change.is_ours.then(|| self.present.made()), |out| packed.put_record(out));
+                    output.put(change.own_until(entry.arrival.seq()), |out| packed.put_record(out));
                     sent.insert(change.key);
                 }
                 return Ok(());
             }
         }
         drop(slot);
-        if self.send_found(change.key, change.is_ours, output)? {
+        if self.send_found(change.key, Some(change), output)? {
             sent.insert(change.key);
         }
         Ok(())
     }
 
     /// Sends a register as it is now, if there is one and the peer wants it; whether it did.
-    fn send_found(&self, key: RegisterKey, is_ours: bool, output: &mut Output<'_>) -> Result<bool, ReadError> {
+    fn send_found(&self, key: RegisterKey, change: Option<&Change>, output: &mut Output<'_>) -> Result<bool, ReadError> {
         let Some(found) = self.find(key)?.filter(|found| (output.wants)(&found.profile)) else { return Ok(false) };
-        output.put(is_ours.then(|| self.present.made()), |out| put_register(out, &found.profile, &found.title, &found.progress));
+        let ours = change.and_then(|change| change.own_until(found.arrived));
+        output.put(ours, |out| put_register(out, &found.profile, &found.title, &found.progress));
         Ok(true)
     }
 

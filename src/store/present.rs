@@ -48,8 +48,6 @@ pub(super) struct Present {
     has_unshared: AtomicBool,
     highest: AtomicU64,
     durable: AtomicU64,
-    /// The last change that was made here.
-    made: AtomicU64,
     /// Profile hashes erased since the last fold began, which it has to sweep; and whether the floor rose, which sweeps everything.
     sweeps: Mutex<Sweeps>,
 }
@@ -84,7 +82,6 @@ impl Present {
             has_unshared: AtomicBool::new(false),
             highest: AtomicU64::new(0),
             durable: AtomicU64::new(0),
-            made: AtomicU64::new(0),
             sweeps: Mutex::default(),
         }
     }
@@ -172,9 +169,6 @@ impl Present {
         let before = slot.active.len();
         let (joined, grown) = slot.join(key, packed, &delta, arrival, (&scratch.ids, &self.forgetting), &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
-        if joined.changed && applying.is_ours() {
-            self.made.fetch_max(applying.seq.0, Ordering::Release);
-        }
         drop(slot);
         if grown != 0 {
             self.table.note(grown, added);
@@ -206,9 +200,6 @@ impl Present {
         let changed = self.forgetting.erase(hash, profile, erased, applying.seq);
         let key = RegisterKey::first_of(hash);
         if changed {
-            if applying.is_ours() {
-                self.made.fetch_max(applying.seq.0, Ordering::Release);
-            }
             self.drop_erased(hash)?;
             lock(&self.sweeps).profiles.push(hash);
             scratch.changes.push(Change {
@@ -258,11 +249,6 @@ impl Present {
 
     pub(super) fn durable(&self) -> Seq {
         Seq(self.durable.load(Ordering::Acquire))
-    }
-
-    /// The last change that was made here: no register that was read before holds a later one.
-    pub(super) fn made(&self) -> Seq {
-        Seq(self.made.load(Ordering::Acquire))
     }
 
     pub(super) fn note_stamp(&self, stamp: Hlc) {

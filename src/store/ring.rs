@@ -20,6 +20,13 @@ pub(super) struct Change {
     pub(super) tombstone: bool,
 }
 
+impl Change {
+    /// Of a register that is sent as it is now, and last changed under `arrived`: if all of it was made here, or was here before, this change.
+    pub(super) fn own_until(&self, arrived: Seq) -> Option<Seq> {
+        (self.is_ours && arrived <= self.seq).then_some(self.seq)
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     changes: VecDeque<Change>,

@@ -53,12 +53,16 @@ pub(super) struct Elsewhere {
     due: Option<MonotonicTime>,
     /// Something that was left out is to be sent after all.
     gives: bool,
+    /// So many of our own neighbours have their way.
+    known: usize,
 }
 
 impl Elsewhere {
     /// For the feed: which changes to leave out, and which were.
     pub(super) fn left_out(&mut self, core: &Core) -> &mut [LeftOut] {
-        for origin in core.neighbours_beyond(self.ways.len()) {
+        let neighbours = core.neighbours_beyond(self.known);
+        self.known = self.known.max(neighbours.len());
+        for origin in neighbours {
             self.expect(origin);
         }
         &mut self.left_out
@@ -137,6 +141,11 @@ impl Elsewhere {
             }
         }
         self.refresh();
+    }
+
+    /// Whether something that was left out is to be sent after all.
+    pub(super) const fn gives(&self) -> bool {
+        self.gives
     }
 
     /// What is to be sent after all, if anything is: of one origin at a time.

@@ -200,7 +200,10 @@ impl Outbox {
 
     /// Whether the next poll may read much.
     pub(super) fn is_heavy(&self) -> bool {
-        self.lags || self.catch_up.is_some() || self.feed.as_ref().is_some_and(Feed::is_scanning)
+        self.lags
+            || self.elsewhere.as_ref().is_some_and(Elsewhere::gives)
+            || self.catch_up.is_some()
+            || self.feed.as_ref().is_some_and(Feed::is_scanning)
     }
 
     /// Takes an acknowledgement; the number of our changes that it covers, if that grew.
@@ -250,9 +253,9 @@ impl Outbox {
         .min()
     }
 
-    /// Whether the bounded bytes in flight leave room for a frame.
+    /// Whether the bounded bytes in flight leave room for what one step hands out: a frame, or two.
     pub(super) fn has_room(&self) -> bool {
-        self.in_flight_bytes < IN_FLIGHT_BYTES_MAX && self.in_flight.len() < IN_FLIGHT_FRAMES_MAX
+        self.in_flight_bytes < IN_FLIGHT_BYTES_MAX && self.in_flight.len() + 1 < IN_FLIGHT_FRAMES_MAX
     }
 
     /// Appends a frame of records that were found elsewhere (by a reconciliation): it covers nothing.
@@ -306,7 +309,11 @@ impl Outbox {
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.give_up(mono, core);
             while let Some(left_out) = elsewhere.given_up() {
-                match store.changes_again(left_out, LAGGING_FRAME_BYTES, wants, records)? {
+                match store.changes_again(left_out, LIVE_FRAME_BYTES, wants, records)? {
+                    Some(0) if left_out.is_given_up() => {
+                        self.gathered = Some(mono);
+                        return Ok(Polled::default());
+                    }
                     Some(0) => {}
                     Some(count) => return Ok(Polled { count, ..Polled::default() }),
                     None => {
@@ -322,6 +329,7 @@ impl Outbox {
             && let Some(covers) = store.pass_over(feed, only)
         {
             self.gathered = None;
+            (self.lags, self.more) = (false, false);
             return Ok(Polled { covers: Some(covers), ..Polled::default() });
         }
         let behind = durable.0.saturating_sub(feed.position().0);
@@ -345,6 +353,10 @@ impl Outbox {
             elsewhere.note(mono, core);
         }
         self.more = step.more;
+        // All that was looked at is left out: there is nothing to acknowledge, and nobody else would say that it goes on.
+        if step.more && step.count == 0 {
+            self.gathered = Some(mono);
+        }
         let own = (step.own_count > 0).then_some(step.own_until);
         Ok(Polled { count: step.count, covers: step.covers, own_count: step.own_count, own_bytes: step.own_bytes, own })
     }

@@ -266,9 +266,10 @@ fn a_peer_that_lags_is_sent_each_key_once_though_its_newest_change_is_left_out()
     }
     made_at_other(&store, 0..40, 9);
     let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
-    assert_eq!(drain_without_other(&store, &mut feed, &mut left_out, 1_000, &peer), (40, 0));
+    let sent = drain_without_other(&store, &mut feed, &mut left_out, 1_000, &peer);
+    assert_eq!(sent, (0, 40), "not as own: each went out as it is now, with what was made elsewhere");
     assert_eq!(left_out.first(), Some(Seq(201)));
-    assert_eq!(states(&peer), states(&store), "each went out as it is now");
+    assert_eq!(states(&peer), states(&store));
 }
 
 #[test]
@@ -359,4 +360,42 @@ fn what_others_changed_is_passed_over_without_a_look_and_counts_as_covered() {
     }
     assert_eq!(store.pass_over(&mut feed, &only), None);
     assert_eq!(feed.position(), Seq(21));
+}
+
+/// Which changes are meant is known only when the first of them has come, and that may be in the middle of a step.
+#[test]
+fn what_may_be_waited_for_is_not_left_out_when_its_origin_becomes_known_in_between() {
+    let (store, peer) = (Store::in_memory(small(), FRESH), other_store());
+    record(&store, 1, 1, &heartbeat(1, 9_000, 1));
+    record(&store, 2, 1, &heartbeat(1, 9_000, 1));
+    record(&store, 3, 1, &heartbeat(1, 9_000, 1));
+    let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
+    let came = std::cell::Cell::new(false);
+    let wants = |_: &ProfileId| {
+        if !came.replace(true) {
+            made_at_other(&store, 2..3, 5);
+        }
+        true
+    };
+    let mut out = Vec::new();
+    let step = store.next_changes(&mut feed, PEER, 1, &wants, std::slice::from_mut(&mut left_out), &mut out).unwrap();
+    apply(&out, step.count, store.id(), &peer);
+    let mut out = Vec::new();
+    let step = store.next_changes(&mut feed, PEER, 1, &wants, &mut [], &mut out).unwrap();
+    assert_eq!((step.count, step.covers), (1, Some(Seq(1))), "the third key; the second waits");
+    apply(&out, step.count, store.id(), &peer);
+    drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer);
+    assert_eq!(states(&peer), states(&store));
+}
+
+#[test]
+fn what_is_left_out_and_folded_goes_with_the_next_change_of_its_register() {
+    let (store, peer) = (Store::in_memory(small(), FRESH), other_store());
+    let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
+    made_at_other(&store, 1..2, 1);
+    assert_eq!(drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer), (0, 0));
+    store.fold_all().unwrap();
+    record(&store, 1, 1, &heartbeat(2, 2_000, 1));
+    drain_without_other(&store, &mut feed, &mut left_out, 1 << 16, &peer);
+    assert_eq!(states(&peer), states(&store));
 }

@@ -325,3 +325,15 @@ test('a party that is over lets go of the element', async () => {
   assert.equal(video.playbackRate, 1);
   assert.equal(node.sockets[0].said.filter(({ type }) => type === 'party.control').length, 1, 'what is done then is done alone');
 });
+
+test('one whose player went to its own start first is taken along too', async () => {
+  const { viewers, watch, spread } = await party(2);
+  viewers[1].video.currentTime = 0;
+  await watch(1);
+  await viewers[0].video.play();
+  await watch(2);
+  viewers[0].video.currentTime = 1_000;
+  await watch(3);
+  assert.ok(viewers[1].video.at > 1_000, `${viewers[1].video.at}`);
+  assert.ok(spread() < 1, `${spread()}`);
+});

@@ -521,7 +521,7 @@ class Attachment {
     const { aim } = this;
     if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000)) {
       // Players go to their start, some twice.
-      this.target = this.now;
+      this.target = this.now, this.sought = this.env.mono();
       if (aim < 2) return;
       this.aimed ??= Infinity;
       this.seek(aim);

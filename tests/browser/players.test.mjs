@@ -86,7 +86,12 @@ for (const player of ['plain', 'videojs', 'plyr', 'hls', 'shaka']) {
     await page.evaluate((made) => void window.sync.joinParty(made, window.attachment), host.made);
     await eventually('the party moves it', () => page.evaluate(() => Math.abs(window.video.currentTime - 250) < 0.5));
     await host.control({ position_ms: 50_000, playing: true });
-    await eventually('and starts it elsewhere', () => page.evaluate(() => !window.video.paused && window.video.currentTime > 50.5 && window.video.currentTime < 190));
+    await eventually('and starts it elsewhere', () => page.evaluate(() => {
+      const { video, attachment: { target, scrub, took, plays }, sync } = window;
+      if (!video.paused && video.currentTime > 50.5 && video.currentTime < 190) return true;
+      throw new Error(JSON.stringify({ at: video.currentTime, paused: video.paused, seeking: video.seeking, ready: video.readyState, rate: video.playbackRate,
+        target: String(target), scrub, took, plays, known: sync.party?.paused, anchor: sync.party?.anchor, now: sync._clock.now(), mode: sync._link.mode }));
+    }));
     await host.control({ position_ms: 200_000, playing: false });
     await eventually('and stops it there', () => page.evaluate(() => window.video.paused && Math.abs(window.video.currentTime - 200) < 0.5));
     assert.deepEqual(await page.evaluate(() => window.said.map(([kind]) => kind)), ['PLAY', 'SEEK', 'PAUSE', 'PLAY', 'PAUSE'], 'a party seeks for nobody');

@@ -59,7 +59,7 @@ test('a page that is loaded anew by the way back resumes where things stand now'
   await node.record(from('tv', 'PAUSE', 111_000, 'back'));
   await page.evaluate(() => history.back());
   await ready(page);
-  assert.equal(await page.evaluate(() => window.resumed.position_ms), 111_000, 'and not what the browser has of the first visit');
+  await eventually('and not as the browser has it of the first visit', async () => Math.abs((await seconds(page)) - 111) < 0.5);
 });
 
 test('a tab behind another goes quiet, and is in step at once when it is seen', async () => {

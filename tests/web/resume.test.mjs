@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { overlay } from '../../src/gateway/web/leftoff.js';
-import { EVENING, Page, progress } from './fakes.mjs';
+import { EVENING, Page, Video, progress } from './fakes.mjs';
 
 async function resumed(page, title, options, wait = 1_000) {
   let answer;
@@ -132,6 +132,27 @@ test('an answer that a push has overtaken does not replace it', async () => {
   assert.equal((await answer).position_ms, 900_000);
   assert.equal(page.sync.view('film').version, 9);
   assert.deepEqual([...page.browser.indexedDB.tables.get('titles').values()].map(({ shown }) => shown.version), [9]);
+});
+
+test('an answer that comes late moves a player that stands still, and no other', async () => {
+  for (const [plays, completed, expected] of [[false, false, 70], [true, false, 1], [false, true, 0]]) {
+    const page = new Page();
+    const { time, node } = page;
+    const { fetch } = node;
+    node.fetch = async (...request) => {
+      if (request[0].includes('/titles/')) await new Promise((resolve) => time.setTimeout(resolve, 3_000));
+      return fetch(...request);
+    };
+    node.shown.set('film', progress('film', { version: 3, position_ms: 70_000, completed }));
+    const video = new Video(time);
+    page.sync.attach(video, { titleId: 'film' });
+    await time.pass(1_500);
+    assert.equal(video.at, 0);
+    if (plays) await video.play();
+    if (plays) await video.watch(1);
+    await time.pass(3_000);
+    assert.equal(video.at, expected);
+  }
 });
 
 test('nor does one that an erasure has overtaken bring back what was erased', async () => {

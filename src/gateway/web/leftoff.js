@@ -34,7 +34,7 @@ function startPlace(view, position, stamp) {
   return resumedPlace(view, position, stamp) ?? best(below, (place) => -place.position_ms) ?? until.at(-1) ?? NOWHERE;
 }
 
-/** One device in one title: the twin of the node's `Playhead`. */
+/** The twin of the node's `Playhead`. */
 export class Playhead {
   constructor(version, at, reached = 0) {
     Object.assign(this, { newest: version, touched: 0, started: at, trail: [], recent: [] });
@@ -51,7 +51,7 @@ export class Playhead {
     return playhead;
   }
 
-  /** Where a report counts, and what it changes: null for a repeat. */
+  /** Where a report counts, and what it changes. */
   report(event, at, live, view) {
     if (view) this.look(view);
     if (this.repeats(event)) return this.nothing(at);
@@ -212,7 +212,7 @@ export class Playhead {
 const UNSEEN = { started: false, version: 0, position_ms: 0, high_ms: 0, furthest_ms: 0, places: [], completed: false };
 const placesOf = (shown) => shown.places.map((place) => ({ ...place, touched: stampOf(place.touched_ms), ended: false }));
 
-/** A device's own reports over what a node showed. */
+/** Own reports over what a node showed. */
 export function overlay(shown, own, policy) {
   const mine = best(own, (one) => -one.touched);
   if (!mine) return shown;
@@ -751,7 +751,7 @@ export class Leftoff {
     return () => this._listeners[type].delete(listener);
   }
 
-  /** Reports what a player did. Answers the title's progress. */
+  /** Reports what a player did. */
   report(event) {
     const now = this._clock.now();
     const full = this._event(event);
@@ -786,7 +786,11 @@ export class Leftoff {
     let other;
     const known = this._ask(`${this._path}/titles/${encodeURIComponent(titleId)}?policy=${policy}`).then((shown) => {
       if (policy !== 'continue') other = shown;
-      else if (title === this._title(titleId)) this._learn(shown);
+      else if (title === this._title(titleId)) {
+        const before = this.view(titleId);
+        this._learn(shown);
+        if (!shown.completed) this._changed(titleId, before);
+      }
     }).catch(() => {});
     await this._within(Promise.all([known, this._ready]));
     return this.view(titleId, policy, other);

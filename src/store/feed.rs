@@ -12,7 +12,7 @@ use super::packed::{PackedRef, profile_id};
 use super::record::{put_erased, put_register};
 use super::ring::Change;
 use super::table::{Arrival, OriginIndex};
-use super::{KeyRange, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
+use super::{KeyRange, LeftOut, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::progress::ProfileId;
 
@@ -88,94 +88,6 @@ impl Feed {
     }
 }
 
-/// Whether changes are left out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Leaving {
-    No,
-    /// From the feed's next step on.
-    Soon,
-    /// Those after this one. Earlier changes of their keys may wait to go with the others.
-    After(Seq),
-}
-
-/// Changes from one origin that a feed leaves out, because the peer gets them straight from there; and which ones it left out.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct LeftOut {
-    origin: ReplicaId,
-    index: Option<OriginIndex>,
-    leaving: Leaving,
-    range: Option<(Seq, Seq)>,
-    /// What was left out and is to be sent after all.
-    again: Option<(Seq, Seq)>,
-}
-
-impl LeftOut {
-    /// What comes from `origin` is left out from here on.
-    pub const fn all(origin: ReplicaId) -> Self {
-        Self { origin, index: None, leaving: Leaving::Soon, range: None, again: None }
-    }
-
-    /// Whether to leave out from here on.
-    pub const fn set_leaving(&mut self, is_leaving: bool) {
-        self.leaving = match self.leaving {
-            _ if !is_leaving => Leaving::No,
-            Leaving::No => Leaving::Soon,
-            leaving => leaving,
-        };
-    }
-
-    /// The first change that was left out, that the peer is not known to have, and that is not on its way to it.
-    pub fn first(&self) -> Option<Seq> {
-        [self.range, self.again].into_iter().flatten().map(|(first, _)| first).min()
-    }
-
-    /// The first change that is left out still.
-    pub fn waiting(&self) -> Option<Seq> {
-        self.range.map(|(first, _)| first)
-    }
-
-    /// The peer has everything from the origin up to here.
-    pub fn held(&mut self, up_to: Seq) {
-        for range in [&mut self.range, &mut self.again] {
-            *range = range.filter(|(_, last)| *last > up_to).map(|(first, last)| (first.max(Seq(up_to.0 + 1)), last));
-        }
-    }
-
-    /// What was left out is to be sent after all, and nothing is left out from here on: see [`Store::changes_again`].
-    pub fn give_up(&mut self) {
-        self.leaving = Leaving::No;
-        let both = [self.again.take(), self.range.take()].into_iter().flatten();
-        self.again = both.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
-    }
-
-    /// Whether something that was left out is to be sent after all.
-    pub const fn is_given_up(&self) -> bool {
-        self.again.is_some()
-    }
-
-    /// Forgets what was to be sent after all; the first of it.
-    pub fn forget(&mut self) -> Option<Seq> {
-        self.again.take().map(|(first, _)| first)
-    }
-
-    // Only what was made there: what its origin had from elsewhere, the peer may have to get from us.
-    fn leaves(&self, change: &Change) -> bool {
-        self.may_leave(change.origin, change.seq) && change.made_there
-    }
-
-    fn may_leave(&self, origin: OriginIndex, seq: Seq) -> bool {
-        matches!(self.leaving, Leaving::After(from) if from < seq) && self.index == Some(origin)
-    }
-
-    fn concerns(&self, change: &Change) -> bool {
-        change.made_there && self.index == Some(change.origin)
-    }
-
-    fn add(&mut self, seq: Seq) {
-        self.range = Some(self.range.map_or((seq, seq), |(first, _)| (first, seq)));
-    }
-}
-
 /// What one step of a feed handed out.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FeedStep {
@@ -238,7 +150,7 @@ impl<'a> Output<'a> {
     /// Where the peer lags: the last change of each key among these that will be sent. The register itself tells only of its newest change, and
     /// that may be one which is left out.
     fn later(&self, peer: Option<OriginIndex>, changes: &[Change]) -> BTreeMap<RegisterKey, Seq> {
-        if changes.len() < LAGGING_COUNT || self.left_out.iter().all(|origin| origin.leaving == Leaving::No) {
+        if changes.len() < LAGGING_COUNT || !self.left_out.iter().any(LeftOut::is_leaving) {
             return BTreeMap::new();
         }
         let is_sent = |change: &&Change| {
@@ -292,12 +204,8 @@ impl Store {
         left_out: &mut [LeftOut],
         out: &mut Vec<u8>,
     ) -> Result<FeedStep, ReadError> {
-        for origin in left_out.iter_mut().filter(|origin| origin.leaving != Leaving::No) {
-            origin.index = origin.index.or_else(|| self.present.origin_of(origin.origin));
-            // Not before it is known which changes are meant: until then one of them may be what an earlier change of its key waits for.
-            if origin.leaving == Leaving::Soon && origin.index.is_some() {
-                origin.leaving = Leaving::After(feed.owed_until());
-            }
+        for origin in left_out.iter_mut().filter(|origin| origin.is_leaving()) {
+            origin.begin(|id| self.present.origin_of(id), feed.owed_until());
         }
         let output = Output::new(left_out, wants, out, bytes_max);
         if feed.scan.is_none() {
@@ -344,7 +252,7 @@ impl Store {
         let mut output = Output::new(&mut [], wants, out, bytes_max);
         let mut changes = Vec::new();
         let mut sent = BTreeSet::new();
-        if let Some((first, last)) = left_out.again {
+        if let Some((first, last)) = left_out.again() {
             if self.present.ring.copy_after(Seq(first.0.saturating_sub(1)), CHANGES_PER_STEP, &mut changes).is_none() {
                 return Ok(None);
             }
@@ -358,7 +266,7 @@ impl Store {
                     self.send_found(change.key, None, &mut output)?;
                 }
             }
-            left_out.again = (next <= last).then_some((next, last));
+            left_out.sent_before(next);
         }
         Ok(Some(output.step(None, false).count))
     }

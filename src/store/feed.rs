@@ -26,6 +26,8 @@ const LAGGING_COUNT: usize = 64;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Feed {
     position: Seq,
+    /// The peer is known to hold everything up to here.
+    held: Seq,
     scan: Option<FeedScan>,
     owed: Option<Owed>,
 }
@@ -48,7 +50,13 @@ struct Owed {
 impl Feed {
     /// A reader of everything that arrived after `seq`.
     pub const fn after(seq: Seq) -> Self {
-        Self { position: seq, scan: None, owed: None }
+        Self { position: seq, held: seq, scan: None, owed: None }
+    }
+
+    /// The peer holds everything up to here, and has refused nothing of it: of a register that changes again, what was folded before need not go
+    /// with it. What is only on its way may yet be refused.
+    pub const fn set_held(&mut self, up_to: Seq) {
+        self.held = up_to;
     }
 
     /// Everything up to here has been looked at.
@@ -136,10 +144,10 @@ impl<'a> Output<'a> {
         is_left_out
     }
 
-    /// What the peer is known to have everything up to, when all that is on its way has arrived.
-    fn held(&self, feed: &mut Feed) -> Seq {
+    /// Up to where the peer holds everything, that is not left out.
+    fn held(&self, up_to: Seq) -> Seq {
         let first = self.left_out.iter().filter_map(LeftOut::first).min();
-        first.map_or(feed.covered(), |first| feed.covered().min(Seq(first.0.saturating_sub(1))))
+        first.map_or(up_to, |first| up_to.min(Seq(first.0.saturating_sub(1))))
     }
 
     /// Whether a change that is still to come may be left out.
@@ -338,7 +346,7 @@ impl Store {
             }
             // All that the peer does not have of this register is in this one entry: its bytes go out as they are.
             let only = slot.active.get(change.key).is_none_or(|_| slot.frozen.is_none());
-            if only && output.held(feed) >= slot.gone && !self.present.forgetting.anything() {
+            if only && output.held(feed.held) >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(entry.packed)?;
                 if (output.wants)(&packed.profile_id()?) {
                     output.put(change.own_until(entry.arrival.seq()), |out| packed.put_record(out));

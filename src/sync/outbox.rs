@@ -305,7 +305,9 @@ impl Outbox {
             return Ok(Polled { count, covers, ..Polled::default() });
         }
         let durable = store.durable();
+        let held = if self.is_unsettled() || self.withheld { Seq(0) } else { self.synced };
         let Some(feed) = &mut self.feed else { return Ok(Polled::default()) };
+        feed.set_held(held);
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.give_up(mono, core);
             while let Some(left_out) = elsewhere.given_up() {

@@ -20,7 +20,7 @@ use crate::progress::ProfileId;
 const CHANGES_PER_STEP: usize = 8_192;
 
 /// Changes to look at from which on a key is likely to be among them twice.
-const LAGGING_COUNT: usize = 64;
+const REPEATS_COUNT_MIN: usize = 64;
 
 /// How far a peer has been sent our changes, and where a scan on its behalf stands. A few dozen bytes, however far the peer lags.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -158,7 +158,7 @@ impl<'a> Output<'a> {
     /// Where the peer lags: the last change of each key among these that will be sent. The register itself tells only of its newest change, and
     /// that may be one which is left out.
     fn later(&self, peer: Option<OriginIndex>, changes: &[Change]) -> BTreeMap<RegisterKey, Seq> {
-        if changes.len() < LAGGING_COUNT || !self.left_out.iter().any(LeftOut::is_leaving) {
+        if changes.len() < REPEATS_COUNT_MIN || !self.left_out.iter().any(LeftOut::is_leaving) {
             return BTreeMap::new();
         }
         let is_sent = |change: &&Change| {

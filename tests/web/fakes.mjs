@@ -62,7 +62,7 @@ export class FakeNode {
   fetch = async (url, init = {}) => {
     const path = url.replace('http://node', '');
     this.requests.push({ path, ...init, at: this.time.ms });
-    if (this.silent) return new Promise(() => {});
+    if (this.silent) return new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal.reason)));
     if (this.cut) throw new TypeError('failed');
     const answer = (body, status = 200) => ({ ok: status < 300, status, json: async () => body });
     if (path === '/v1/events') return answer(this.take(JSON.parse(init.body)));

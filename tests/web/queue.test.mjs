@@ -149,6 +149,25 @@ test('a retry says the same, so that a node recognises it', async () => {
   assert.deepEqual(sent.at(-1), sent[0]);
 });
 
+test('a request that nobody answers is given up, and what it was to report is sent again', async (t) => {
+  const page = new Page();
+  t.mock.method(AbortSignal, 'timeout', (ms) => {
+    const given = new AbortController();
+    page.time.setTimeout(() => given.abort(new DOMException('nobody answers', 'TimeoutError')), ms);
+    return given.signal;
+  });
+  page.node.hears = false;
+  await page.time.pass(10_000);
+  page.node.silent = true;
+  page.sync.report({ kind: 'PAUSE', titleId: 'film', positionMs: 60_000 });
+  await page.time.pass(10_000);
+  page.node.silent = false;
+  assert.deepEqual(told(page.node.events), []);
+  await page.time.pass(30_000);
+  assert.deepEqual(told(page.node.events), ['PAUSE 60']);
+  page.sync.close();
+});
+
 test('what a node refuses is told, and not sent again', async () => {
   const page = new Page();
   const refused = [];

@@ -333,7 +333,7 @@ class Link {
     this.restart((wait ?? 0) + (quiet ? 15_000 + jitter : polled ? 0 : jitter), polled && 'poll');
   }
 
-  // Silent though asked: given up.
+  // Silent: given up.
   heard(asked) {
     this.env.clearTimeout(this.silence);
     this.silence = this.env.setTimeout(() => (asked ? this.abort.abort() : (this.tell({ type: 'ping' }), this.heard(true))), 20_000);
@@ -441,7 +441,7 @@ class Attachment {
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
     Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, reported: 0, aim: 1, took: 0 });
     for (const type of ['play', 'playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
-      listen(this.off, this.media, type, () => this[type]());
+      listen(this.off, media, type, () => this[type]());
     }
     this.ready = this.begin();
   }
@@ -562,7 +562,7 @@ class Attachment {
     this.still('STOP', this.position);
   }
 
-  // Paused to be moved, it stood where it was.
+  // Moved, it stood where it was.
   report(kind, positionMs = this.media.seeking && kind !== 'SEEK' ? this.position : this.now, restart) {
     this.position = positionMs;
     this.reported = this.env.mono();
@@ -646,7 +646,7 @@ class Party {
     const { media } = attachment;
     if (media.paused !== this.paused) return; // Its event comes.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
-    // A slow one is awaited, the next is ahead.
+    // Awaited; the next is ahead.
     if (seek !== undefined && (anew || !media.seeking)) attachment.seek(seek + anchor.playing * min(attachment.took, 3_000));
     media.playbackRate = rate ?? anchor.rate;
     if (anchor.playing === media.paused) anchor.playing ? media.play().catch(() => {}) : media.pause();
@@ -860,7 +860,7 @@ export class Leftoff {
     return Promise.race([work, new Promise((resolve) => this.env.setTimeout(resolve, 800))]);
   }
 
-  // Held, none takes over what waits here.
+  // None takes over what waits.
   _hold() {
     this.env.locks?.request(this._tab, () => new Promise((resolve) => (this._free = resolve))).catch(() => {});
   }
@@ -888,7 +888,7 @@ export class Leftoff {
   async _fetch(path, init) {
     // A page that goes waits for no preflight.
     const bearer = !init?.keepalive && (await this._token());
-    const answer = await this.env.fetch(this.url + path, { cache: 'no-store', ...init, headers: { ...init?.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) } });
+    const answer = await this.env.fetch(this.url + path, { cache: 'no-store', signal: AbortSignal.timeout?.(20_000), ...init, headers: { ...init?.headers, ...(bearer && { authorization: `Bearer ${bearer}` }) } });
     if (!answer.ok) throw await answer.json();
     return answer;
   }

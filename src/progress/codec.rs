@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An id that was written out (not an index of a dictionary).
-    pub fn id(&mut self, field: &'static str) -> Result<IdText, DecodeError> {
+    pub fn id(&mut self, field: &'static str) -> Result<IdText<'a>, DecodeError> {
         let length = usize::from(self.u8(field)?);
         if length == 0 {
             return Ok(IdText::Uuid(uuid_text(self.array(field)?)));
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         if uuid_bytes(text).is_some() {
             return Err(DecodeError::Invalid { field });
         }
-        Ok(IdText::Plain(text.into()))
+        Ok(IdText::Plain(text))
     }
 
     /// Fails unless everything has been read.
@@ -165,15 +165,15 @@ impl<'a> Reader<'a> {
 }
 
 /// Text of an id just read.
-#[derive(Clone, Debug)]
-pub enum IdText {
+#[derive(Clone, Copy, Debug)]
+pub enum IdText<'a> {
     /// A UUID in its canonical text form.
     Uuid([u8; 36]),
     /// Any other text.
-    Plain(Box<str>),
+    Plain(&'a str),
 }
 
-impl AsRef<str> for IdText {
+impl AsRef<str> for IdText<'_> {
     fn as_ref(&self) -> &str {
         match self {
             // The text is made of ASCII digits and hyphens by `uuid_text`.

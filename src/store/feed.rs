@@ -8,13 +8,12 @@ use std::ops::ControlFlow;
 
 use super::fingerprint::Fingerprints;
 use super::leaves::LEAVES_PER_SLOT;
-use super::packed::{PackedRef, profile_id};
+use super::packed::{IdBuffer, PackedRef, profile_id};
 use super::record::{put_erased, put_register};
 use super::ring::Change;
 use super::table::{Arrival, OriginIndex};
 use super::{KeyRange, LeftOut, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
 use crate::limits::RECORD_BYTES_MAX;
-use crate::progress::ProfileId;
 
 /// Changes looked at in one step, sent or not.
 const CHANGES_PER_STEP: usize = 8_192;
@@ -118,7 +117,7 @@ pub struct FeedStep {
 /// Where a step puts its records.
 struct Output<'a> {
     left_out: &'a mut [LeftOut],
-    wants: &'a dyn Fn(&ProfileId) -> bool,
+    wants: &'a dyn Fn(&str) -> bool,
     out: &'a mut Vec<u8>,
     start: usize,
     bytes_max: usize,
@@ -131,7 +130,7 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(left_out: &'a mut [LeftOut], wants: &'a dyn Fn(&ProfileId) -> bool, out: &'a mut Vec<u8>, bytes_max: usize) -> Self {
+    fn new(left_out: &'a mut [LeftOut], wants: &'a dyn Fn(&str) -> bool, out: &'a mut Vec<u8>, bytes_max: usize) -> Self {
         let start = out.len();
         Self { left_out, wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0), left_out_count: 0 }
     }
@@ -201,14 +200,14 @@ impl<'a> Output<'a> {
 impl Store {
     /// Appends changes that a peer has not been sent to `out`, at most `bytes_max` bytes but at least one record if there is one.
     ///
-    /// What came from the peer itself is left out, what `left_out` says, and profiles that it does not want. A key that changed several times
+    /// What came from the peer itself is left out, what `left_out` says, and profiles that it does not want, by their ids. A key that changed several times
     /// is sent once. What the step covers does not regard what `left_out` left out: the caller does.
     pub fn next_changes(
         &self,
         feed: &mut Feed,
         to: ReplicaId,
         bytes_max: usize,
-        wants: &dyn Fn(&ProfileId) -> bool,
+        wants: &dyn Fn(&str) -> bool,
         left_out: &mut [LeftOut],
         out: &mut Vec<u8>,
     ) -> Result<FeedStep, ReadError> {
@@ -254,7 +253,7 @@ impl Store {
         &self,
         left_out: &mut LeftOut,
         bytes_max: usize,
-        wants: &dyn Fn(&ProfileId) -> bool,
+        wants: &dyn Fn(&str) -> bool,
         out: &mut Vec<u8>,
     ) -> Result<Option<u32>, ReadError> {
         let mut output = Output::new(&mut [], wants, out, bytes_max);
@@ -319,7 +318,7 @@ impl Store {
         // A later erasure of the same profile has its own entry.
         for tombstone in self.present.forgetting.of(change.key.profile_hash()) {
             let profile = profile_id(&tombstone.profile)?;
-            if tombstone.arrived == change.seq && (output.wants)(&profile) {
+            if tombstone.arrived == change.seq && (output.wants)(profile.as_str()) {
                 output.put(change.is_ours.then_some(change.seq), |out| put_erased(out, &profile, tombstone.erased));
             }
         }
@@ -348,7 +347,7 @@ impl Store {
             let only = slot.active.get(change.key).is_none_or(|_| slot.frozen.is_none());
             if only && output.held(feed.held) >= slot.gone && !self.present.forgetting.anything() {
                 let packed = PackedRef::read(entry.packed)?;
-                if (output.wants)(&packed.profile_id()?) {
+                if (output.wants)(IdBuffer::new().text(packed.profile)?) {
                     output.put(change.own_until(entry.arrival.seq()), |out| packed.put_record(out));
                     sent.insert(change.key);
                 }
@@ -364,7 +363,7 @@ impl Store {
 
     /// Sends a register as it is now, if there is one and the peer wants it; whether it did.
     fn send_found(&self, key: RegisterKey, change: Option<&Change>, output: &mut Output<'_>) -> Result<bool, ReadError> {
-        let Some(found) = self.find(key)?.filter(|found| (output.wants)(&found.profile)) else { return Ok(false) };
+        let Some(found) = self.find(key)?.filter(|found| (output.wants)(found.profile.as_str())) else { return Ok(false) };
         let ours = change.and_then(|change| change.own_until(found.arrived));
         output.put(ours, |out| put_register(out, &found.profile, &found.title, &found.progress));
         Ok(true)
@@ -428,7 +427,7 @@ impl Store {
         });
         for (_, tombstone) in due {
             let profile = profile_id(&tombstone.profile)?;
-            if (output.wants)(&profile) {
+            if (output.wants)(profile.as_str()) {
                 output.put(None, |out| put_erased(out, &profile, tombstone.erased));
             }
         }
@@ -453,7 +452,7 @@ impl Store {
             let last = Fingerprints::range_of(first_leaf + end - 1).last;
             let mut stopped = None;
             self.scan(KeyRange { first, last }, &mut |item| {
-                if item.arrived <= after || !(output.wants)(&item.profile) {
+                if item.arrived <= after || !(output.wants)(item.profile.as_str()) {
                     return ControlFlow::Continue(());
                 }
                 if !output.has_room() {

@@ -73,7 +73,7 @@ impl Offers {
         mono: MonotonicTime,
         frame: u64,
         store: &Store,
-        wants: &dyn Fn(&ProfileId) -> bool,
+        wants: &dyn Fn(&str) -> bool,
         bytes_max: usize,
         out: &mut Vec<u8>,
     ) -> Result<u32, ReadError> {
@@ -87,7 +87,7 @@ impl Offers {
                 break;
             }
             self.due.remove(&key);
-            if !wants(&key.0) {
+            if !wants(key.0.as_str()) {
                 continue;
             }
             let (profile, title) = key.clone();

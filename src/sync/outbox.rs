@@ -269,7 +269,7 @@ impl Outbox {
         mono: MonotonicTime,
         core: &Core,
         to: ReplicaId,
-        wants: &dyn Fn(&ProfileId) -> bool,
+        wants: &dyn Fn(&str) -> bool,
         out: &mut Vec<u8>,
     ) -> Result<bool, ReadError> {
         if self.feed.is_none() || !self.has_room() {
@@ -288,7 +288,7 @@ impl Outbox {
         mono: MonotonicTime,
         core: &Core,
         to: ReplicaId,
-        wants: &dyn Fn(&ProfileId) -> bool,
+        wants: &dyn Fn(&str) -> bool,
         records: &mut Vec<u8>,
     ) -> Result<Polled, ReadError> {
         let store = core.store();

@@ -390,7 +390,7 @@ fn flag(body: &mut Reader<'_>, field: &'static str) -> Result<bool, DecodeError>
     }
 }
 
-fn id<T>(body: &mut Reader<'_>, field: &'static str, new: impl FnOnce(IdText) -> Result<T, IdError>) -> Result<T, DecodeError> {
+fn id<'a, T>(body: &mut Reader<'a>, field: &'static str, new: impl FnOnce(IdText<'a>) -> Result<T, IdError>) -> Result<T, DecodeError> {
     new(body.id(field)?).map_err(|_| DecodeError::Invalid { field })
 }
 

@@ -349,7 +349,7 @@ fn what_others_changed_is_passed_over_without_a_look_and_counts_as_covered() {
     assert_eq!(store.pass_over(&mut feed, &only), None, "there is something for this one");
     assert_eq!(feed.position(), Seq(7), "profiles are counted from 0");
     let mut out = Vec::new();
-    let step = store.next_changes(&mut feed, PEER, 1 << 16, &|wanted| *wanted == profile(7), &mut [], &mut out).unwrap();
+    let step = store.next_changes(&mut feed, PEER, 1 << 16, &|wanted| wanted == profile(7).as_str(), &mut [], &mut out).unwrap();
     assert_eq!((step.count, step.covers), (1, Some(Seq(20))));
     assert_eq!(store.pass_over(&mut feed, &only), Some(Seq(20)));
     record(&store, 8, 1, &heartbeat(2, 1_000, 1));
@@ -371,7 +371,7 @@ fn what_may_be_waited_for_is_not_left_out_when_its_origin_becomes_known_in_betwe
     record(&store, 3, 1, &heartbeat(1, 9_000, 1));
     let (mut feed, mut left_out) = (Feed::after(Seq(0)), LeftOut::all(OTHER));
     let came = std::cell::Cell::new(false);
-    let wants = |_: &ProfileId| {
+    let wants = |_: &str| {
         if !came.replace(true) {
             made_at_other(&store, 2..3, 5);
         }

@@ -90,11 +90,11 @@ impl Narrow {
 
     /// The profiles that this side sends records of.
     pub(super) fn sent_profiles(&self) -> Vec<ProfileId> {
-        self.profiles.iter().filter(|profile| self.sends(profile)).cloned().collect()
+        self.profiles.iter().filter(|profile| self.sends(profile.as_str())).cloned().collect()
     }
 
     /// Whether this side sends records of the profile.
-    pub(super) fn sends(&self, profile: &ProfileId) -> bool {
+    pub(super) fn sends(&self, profile: &str) -> bool {
         let allowed = if self.grant.is_some() { self.read } else { self.write };
         #[cfg(leftoff_planted)]
         if crate::planted::is_on(crate::planted::Planted::FilterForgetsProfile) {

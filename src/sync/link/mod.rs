@@ -33,7 +33,6 @@ use super::leases;
 use super::message::{Ack, Bye, Granted, Heard, Hello, KnownPeer, Peers, Ping, Pong, Records, Resume, Role};
 use super::outbox::Outbox;
 use crate::limits::BYE_RETRY_MS_MAX;
-use crate::progress::ProfileId;
 use crate::replica::Core;
 use crate::store::{AppendError, Applied, ReplicaId, Seq};
 use crate::time::{MonotonicTime, WallTime};
@@ -516,7 +515,7 @@ impl Link {
         }
         let Some(peer) = &self.peer else { return Ok(false) };
         let narrow = self.narrow.as_ref();
-        let wants = |profile: &ProfileId| narrow.is_none_or(|narrow| narrow.sends(profile));
+        let wants = |profile: &str| narrow.is_none_or(|narrow| narrow.sends(profile));
         if self.outbox.poll(mono, core, peer.id, &wants, out)? {
             return Ok(true);
         }

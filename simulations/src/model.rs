@@ -286,6 +286,9 @@ impl Deltas {
 
     /// Makes the uncertain ones certain that a disk turns out to hold after all.
     pub fn find(&mut self, held: &Facts) {
+        if self.uncertain.is_empty() {
+            return;
+        }
         let (found, lost) = std::mem::take(&mut self.uncertain).into_iter().partition(|delta| held.holds(delta));
         self.uncertain = lost;
         self.certain.extend::<Vec<Facts>>(found);

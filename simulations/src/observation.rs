@@ -18,6 +18,36 @@ pub type VirtualTime = Duration;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LinkId(pub u64);
 
+/// Stands for what a record says: records of one number, if it is not [`Same::UNKNOWN`], are the same bytes. A state reaches every host, and some of
+/// them often; whoever looked at it once can know it again by this, and need not look twice at what cannot have changed.
+///
+/// A number is given up for a later one in its place: numbers that are in use are unequal modulo [`Same::COUNT`].
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Same(u64);
+
+impl Same {
+    /// Nothing is known of what other record it may be equal to.
+    pub const UNKNOWN: Self = Self(0);
+    /// Numbers in use at once.
+    pub const COUNT: usize = 1 << 14;
+
+    /// The first number of a place, which is below [`Same::COUNT`].
+    pub const fn first_at(place: usize) -> Self {
+        Self((Self::COUNT + place) as u64)
+    }
+
+    /// The next number of the same place.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + Self::COUNT as u64)
+    }
+
+    /// Its place among the numbers in use; none for [`Same::UNKNOWN`].
+    pub fn place(self) -> Option<usize> {
+        (self != Self::UNKNOWN).then_some(self.0 as usize % Self::COUNT)
+    }
+}
+
 /// What is in a frame, for the figures.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -105,6 +135,8 @@ pub enum Observation<'a> {
         unshared: bool,
         /// Whether the table learned something from it.
         changed: bool,
+        /// Stands for what the record says; see [`Same`].
+        same: Same,
     },
     /// A record became durable at a host, of a profile that the scenario leaves out of what is looked at closely: only how many there are, and
     /// under which numbers, is seen.

@@ -72,6 +72,11 @@ impl Applied<'_> {
         Record::decode(&mut Reader::new(self.encoded))
     }
 
+    /// The record's bytes: those of equal records are equal.
+    pub const fn encoded(&self) -> &[u8] {
+        self.encoded
+    }
+
     /// Whether it is a profile's tombstone.
     pub fn is_tombstone(&self) -> bool {
         self.encoded.first() == Some(&super::record::ERASED)

@@ -157,7 +157,7 @@ mod tests {
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW};
-    use crate::observation::{HostId, LinkId, Observation};
+    use crate::observation::{HostId, LinkId, Observation, Same};
 
     fn world() -> Hosts {
         let mut hosts = Hosts::nodes(2);
@@ -198,7 +198,15 @@ mod tests {
         let mut hosts = world();
         let record = Record::Erased { profile: ProfileId::new("alice-10").unwrap(), erased: Hlc::from_wall(NOW) };
         let from = Some(ReplicaId([1; 16]));
-        hosts.see(&Observation::Applied { host: HostId(1), seq: Seq(1), from, record: &record, unshared: false, changed: true });
+        hosts.see(&Observation::Applied {
+            host: HostId(1),
+            seq: Seq(1),
+            from,
+            record: &record,
+            unshared: false,
+            changed: true,
+            same: Same::UNKNOWN,
+        });
         assert!(hosts.found().contains(&"only-entitled-hosts"));
     }
 }

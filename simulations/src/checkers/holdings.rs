@@ -1,21 +1,49 @@
 //! What one host durably holds, and what was last seen of a register there.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::rc::Rc;
 
 use leftoff::store::Seq;
 
 use super::ledger::{ProfileNo, RegisterNo};
 use super::mix::Map;
 use crate::model::Facts;
-use crate::observation::HostId;
+use crate::observation::{HostId, Same};
+
+/// What one host holds of a register.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    facts: Facts,
+    /// What was added last: added again, it adds nothing.
+    last: Same,
+}
+
+impl Held {
+    /// Adds what a record says.
+    pub(super) fn add(&mut self, facts: &Facts, same: Same) {
+        if same == Same::UNKNOWN || same != self.last {
+            self.facts.add(facts);
+            self.last = same;
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
 
 /// What one host durably holds.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     /// What it shares: its registers.
-    pub(super) held: Map<RegisterNo, Facts>,
+    pub(super) held: Map<RegisterNo, Held>,
     /// What it has shared with nobody.
-    pub(super) unshared: Map<RegisterNo, Facts>,
+    pub(super) unshared: Map<RegisterNo, Held>,
     /// The deltas that those are made of, where disks may be lost.
     pub(super) made_apart: Vec<(RegisterNo, Facts)>,
     /// Erasures it knows.
@@ -36,7 +64,9 @@ pub struct Touched {
     /// Which register.
     pub register: RegisterNo,
     /// What it said.
-    pub facts: Facts,
+    pub facts: Rc<Facts>,
+    /// Stands for what it said.
+    pub same: Same,
     /// Made here; otherwise it came from a peer.
     pub local: bool,
     /// Shared with nobody.

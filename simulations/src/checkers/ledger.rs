@@ -10,17 +10,17 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use leftoff::progress::codec::Reader;
-use leftoff::progress::{ProfileId, TitleId};
+use leftoff::progress::{ProfileId, Progress, TitleId};
 use leftoff::replica::Core;
 use leftoff::store::{Feed, KeyRange, Record, ReplicaId, Seq, Store};
 use leftoff::time::Hlc;
 
-use super::holdings::{Holdings, Shown, Touched};
+use super::holdings::{Held, Holdings, Shown, Touched};
 use super::losses::Losses;
 use super::mix::{Map, Mix, is_looked_at};
 use super::{Checker, Kinds, Violation};
 use crate::model::{Deltas, Facts};
-use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
+use crate::observation::{DiskFault, HostId, Observation, Same, View, VirtualTime};
 use crate::scenario::{FaultKind, Scenario};
 
 /// One durable record in so many has its register read back at the next occasion, as a viewer would read it.
@@ -35,6 +35,14 @@ pub struct ProfileNo(pub u32);
 /// A register, by number.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct RegisterNo(pub u32);
+
+/// What a record says.
+#[derive(Clone, Debug)]
+struct Said {
+    same: Same,
+    register: RegisterNo,
+    facts: Rc<Facts>,
+}
 
 #[derive(Debug)]
 struct Named {
@@ -57,6 +65,8 @@ pub struct Ledger {
     /// Registers by a hash of their ids: one look instead of two. What is found is compared, so that two of one hash only cost more.
     hashed: Map<u64, RegisterNo>,
     deltas: Vec<Deltas>,
+    /// What records say that were seen before, by the places of their numbers.
+    said: Vec<Option<Said>>,
     erased: BTreeMap<ProfileNo, u64>,
     hosts: Vec<Holdings>,
     losses: Losses,
@@ -80,6 +90,7 @@ impl Ledger {
             one_in: u64::from(scenario.checks.one_profile_in.max(1)),
             apart: scenario.faults.iter().any(|fault| tampers(&fault.kind)),
             expires: scenario.replicas.ttl_days.is_some(),
+            said: vec![None; Same::COUNT],
             ..Self::default()
         }
     }
@@ -209,13 +220,13 @@ impl Ledger {
         let holdings = self.host(host)?;
         let both = [holdings.held.get(&register), holdings.unshared.get(&register)];
         let erased = self.erased_at(host, self.profile_of(register));
-        let counted: Vec<&Facts> = both.into_iter().flatten().filter(|facts| facts.epoch >= erased).collect();
+        let counted: Vec<&Facts> = both.into_iter().flatten().map(|held| &**held).filter(|facts| facts.epoch >= erased).collect();
         (!counted.is_empty()).then(|| Facts::of_all(counted))
     }
 
     /// What a host durably holds of a register and may send.
     pub fn shared(&self, host: HostId, register: RegisterNo) -> Option<&Facts> {
-        self.host(host)?.held.get(&register)
+        self.host(host)?.held.get(&register).map(|held| &**held)
     }
 
     /// The registers that a host durably holds something of, in order.
@@ -253,8 +264,9 @@ impl Ledger {
         self.shown.clear();
         self.absorbed.clear();
         match seen {
-            Observation::Applied { host, seq, from, record, unshared, .. } => {
-                self.applied(*host, *seq, from.is_none(), record, *unshared, view.is_hostile(*host));
+            Observation::Applied { host, seq, from, record, unshared, same, .. } => {
+                let hostile = from.is_none() && view.is_hostile(*host);
+                self.applied(*host, *seq, from.is_none(), (record, *same), *unshared, hostile);
                 return;
             }
             Observation::Passed { host, seq, .. } => {
@@ -288,23 +300,36 @@ impl Ledger {
         self.read_back(view);
     }
 
-    fn applied(&mut self, host: HostId, seq: Seq, local: bool, record: &Record, unshared: bool, hostile: bool) {
+    /// The register of a record, and what it says; none if its profile is not looked at.
+    fn said(&mut self, profile: &ProfileId, title: &TitleId, state: &Progress, same: Same) -> Option<(RegisterNo, Rc<Facts>)> {
+        let known = same.place().and_then(|place| self.said.get(place)?.as_ref()).filter(|said| said.same == same);
+        if let Some(known) = known {
+            return Some((known.register, Rc::clone(&known.facts)));
+        }
+        let register = self.register_no(profile, title)?;
+        let facts = Rc::new(Facts::from(state));
+        if let Some(place) = same.place().and_then(|place| self.said.get_mut(place)) {
+            *place = Some(Said { same, register, facts: Rc::clone(&facts) });
+        }
+        Some((register, facts))
+    }
+
+    fn applied(&mut self, host: HostId, seq: Seq, local: bool, (record, same): (&Record, Same), unshared: bool, hostile: bool) {
         let holdings = self.host_mut(host);
         holdings.last = holdings.last.max(seq);
         match record {
             Record::Register { profile, title, state } => {
-                let Some(register) = self.register_no(profile, title) else { return };
-                let facts = Facts::from(state);
+                let Some((register, facts)) = self.said(profile, title, state, same) else { return };
                 let apart = self.apart;
                 let holdings = &mut self.hosts[host.0 as usize];
                 if unshared {
-                    holdings.unshared.entry(register).or_default().add(&facts);
+                    holdings.unshared.entry(register).or_default().add(&facts, same);
                     if apart {
-                        holdings.made_apart.push((register, facts.clone()));
+                        holdings.made_apart.push((register, Facts::clone(&facts)));
                     }
                 } else {
                     let held = holdings.held.entry(register).or_default();
-                    held.add(&facts);
+                    held.add(&facts, same);
                     if local {
                         // What was kept apart is shared now, perhaps moved in time.
                         if holdings.unshared.remove(&register).is_some() {
@@ -312,7 +337,8 @@ impl Ledger {
                         }
                         self.updates += 1;
                         let deltas = &mut self.deltas[register.0 as usize];
-                        if hostile { deltas.add_uncertain(facts.clone()) } else { deltas.add(facts.clone(), apart) }
+                        let delta = Facts::clone(&facts);
+                        if hostile { deltas.add_uncertain(delta) } else { deltas.add(delta, apart) }
                     } else if apart {
                         self.deltas[register.0 as usize].find(held);
                     }
@@ -321,7 +347,7 @@ impl Ledger {
                 if self.turn.is_multiple_of(SPOT_EVERY) && self.waiting.len() < SPOTS_MAX {
                     self.waiting.push((host, register));
                 }
-                self.touched = Some(Touched { host, register, facts, local, unshared });
+                self.touched = Some(Touched { host, register, facts, same, local, unshared });
             }
             Record::Erased { profile, erased } => {
                 if let Some(profile) = self.profile_no(profile) {
@@ -365,7 +391,7 @@ impl Ledger {
         let unshared = store.unshared();
         for (profile, title, delta) in &unshared {
             if let Some(register) = self.register_no(profile, title) {
-                self.host_mut(host).unshared.entry(register).or_default().add(&Facts::from(delta));
+                self.host_mut(host).unshared.entry(register).or_default().add(&Facts::from(delta), Same::UNKNOWN);
             }
         }
         let durable = store.durable();
@@ -424,7 +450,7 @@ impl Ledger {
         if held.holds(&facts) {
             return;
         }
-        held.add(&facts);
+        held.add(&facts, Same::UNKNOWN);
         let known = self
             .hosts
             .iter()
@@ -441,7 +467,7 @@ impl Ledger {
     }
 
     /// Makes those deltas uncertain that no disk holds any more, now that a host has lost some of what it held before.
-    fn lose(&mut self, before: &Map<RegisterNo, Facts>) {
+    fn lose(&mut self, before: &Map<RegisterNo, Held>) {
         let mut registers: Vec<RegisterNo> = before.keys().copied().collect();
         registers.sort_unstable();
         for register in registers {

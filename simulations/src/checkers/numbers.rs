@@ -63,12 +63,20 @@ mod tests {
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW, ids, node};
-    use crate::observation::{HostId, Observation};
+    use crate::observation::{HostId, Observation, Same};
 
     fn apply(hosts: &mut Hosts, seq: u64) {
         let (profile, title) = ids("p");
         let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW)) };
-        hosts.see(&Observation::Applied { host: HostId(0), seq: Seq(seq), from: None, record: &record, unshared: false, changed: true });
+        hosts.see(&Observation::Applied {
+            host: HostId(0),
+            seq: Seq(seq),
+            from: None,
+            record: &record,
+            unshared: false,
+            changed: true,
+            same: Same::UNKNOWN,
+        });
     }
 
     fn is_found(hosts: &Hosts) -> bool {

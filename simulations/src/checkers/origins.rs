@@ -7,13 +7,15 @@ use super::ledger::{Book, LEDGER_KINDS, RegisterNo};
 use super::mix::Mix;
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
-use crate::observation::{Observation, View, VirtualTime};
+use crate::observation::{Observation, Same, View, VirtualTime};
 
 /// See the module's head. What was recorded is kept as hashes of 64 bits, one a value: about 16 bytes each.
 #[derive(Debug)]
 pub struct Origins {
     book: Book,
     recorded: HashSet<u64, BuildHasherDefault<Mix>>,
+    /// Records all of whose values were found recorded, by the places of their numbers: what was recorded once stays so.
+    vouched: Vec<Same>,
 }
 
 /// The values of a register, each as a hash and in words when they are asked for.
@@ -58,7 +60,7 @@ fn values(register: RegisterNo, facts: &Facts, visit: &mut dyn FnMut(u64, &dyn F
 impl Origins {
     /// Looks things up in this ledger.
     pub fn new(book: Book) -> Self {
-        Self { book, recorded: HashSet::default() }
+        Self { book, recorded: HashSet::default(), vouched: vec![Same::UNKNOWN; Same::COUNT] }
     }
 
     fn record(&mut self, register: RegisterNo, facts: &Facts) {
@@ -92,20 +94,32 @@ impl Checker for Origins {
             self.record(*register, facts);
         }
         let mut check = |host, register: RegisterNo, facts: &Facts| {
+            let mut all = true;
             values(register, facts, &mut |hash, words| {
                 if !self.recorded.contains(&hash) {
+                    all = false;
                     let what = format!("{}: nobody recorded {}", ledger.name(register), words());
                     found.push(Violation { checker: "values-have-an-origin", at, host: Some(host), what });
                 }
             });
+            all
         };
-        if let Some(touched) = ledger.touched().filter(|touched| !touched.local) {
-            check(touched.host, touched.register, &touched.facts);
+        let is_vouched = |same: Same| same.place().is_some_and(|place| self.vouched[place] == same);
+        let mut vouched = None;
+        if let Some(touched) = ledger.touched().filter(|touched| !touched.local && !is_vouched(touched.same)) {
+            if check(touched.host, touched.register, &touched.facts) {
+                vouched = Some(touched.same);
+            }
         }
         for shown in ledger.shown() {
             if let Some(facts) = &shown.facts {
                 check(shown.host, shown.register, facts);
             }
+        }
+        if let Some(same) = vouched
+            && let Some(place) = same.place()
+        {
+            self.vouched[place] = same;
         }
         if let Some(touched) = ledger.touched().filter(|touched| touched.local) {
             self.record(touched.register, &touched.facts);
@@ -121,7 +135,7 @@ mod tests {
     use leftoff::store::{Record, ReplicaId, Seq};
 
     use crate::checkers::testing::{Hosts, ids};
-    use crate::observation::{HostId, Observation};
+    use crate::observation::{HostId, Observation, Same};
 
     #[test]
     fn what_was_recorded_may_travel() {
@@ -147,7 +161,15 @@ mod tests {
         state.furthest = Position::from_millis(100_000);
         let record = Record::Register { profile, title, state };
         let from = Some(ReplicaId([1; 16]));
-        hosts.see(&Observation::Applied { host: HostId(1), seq: Seq(1), from, record: &record, unshared: false, changed: true });
+        hosts.see(&Observation::Applied {
+            host: HostId(1),
+            seq: Seq(1),
+            from,
+            record: &record,
+            unshared: false,
+            changed: true,
+            same: Same::UNKNOWN,
+        });
         assert!(hosts.found().contains(&"values-have-an-origin"));
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW, ids};
-    use crate::observation::{HostId, LinkId, Observation};
+    use crate::observation::{HostId, LinkId, Observation, Same};
 
     #[test]
     fn a_record_from_the_future_is_found_and_one_within_the_bound_is_not() {
@@ -120,7 +120,15 @@ mod tests {
             let (profile, title) = ids("p");
             let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW.shifted(ahead_ms))) };
             let from = Some(ReplicaId([9; 16]));
-            hosts.see(&Observation::Applied { host: HostId(0), seq: Seq(1), from, record: &record, unshared: false, changed: true });
+            hosts.see(&Observation::Applied {
+                host: HostId(0),
+                seq: Seq(1),
+                from,
+                record: &record,
+                unshared: false,
+                changed: true,
+                same: Same::UNKNOWN,
+            });
             assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
         }
     }
@@ -143,7 +151,15 @@ mod tests {
             hosts.wait(170 - taken_at_s);
             let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(hosts.now)) };
             let from = Some(ReplicaId([9; 16]));
-            hosts.see(&Observation::Applied { host, seq: Seq(1), from, record: &record, unshared: false, changed: true });
+            hosts.see(&Observation::Applied {
+                host,
+                seq: Seq(1),
+                from,
+                record: &record,
+                unshared: false,
+                changed: true,
+                same: Same::UNKNOWN,
+            });
             assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
         }
     }

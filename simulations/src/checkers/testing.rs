@@ -10,7 +10,7 @@ use leftoff::sync::LinkFigures;
 use leftoff::time::{Hlc, WallTime};
 
 use super::{Panel, Violation};
-use crate::observation::{HostId, Observation, View};
+use crate::observation::{HostId, Observation, Same, View};
 use crate::scenario::{Checks, Habits, Latency, Network, Quality, Replicas, Scenario, Workload};
 
 pub(crate) const NOW: WallTime = WallTime::from_millis(1_790_000_000_000);
@@ -194,7 +194,15 @@ impl Hosts {
             })
             .unwrap();
         for (seq, from, record, changed) in applied {
-            self.see(&Observation::Applied { host: HostId(host), seq, from, record: &record, unshared: false, changed });
+            self.see(&Observation::Applied {
+                host: HostId(host),
+                seq,
+                from,
+                record: &record,
+                unshared: false,
+                changed,
+                same: Same::UNKNOWN,
+            });
         }
     }
 

@@ -13,6 +13,7 @@ mod host;
 mod latency;
 mod links;
 mod measure;
+mod memory;
 mod outcome;
 mod paths;
 mod people;

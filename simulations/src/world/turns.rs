@@ -16,7 +16,7 @@ use super::conn::Conn;
 use super::links::End;
 use super::measure::Fill;
 use super::queue::Event;
-use crate::observation::{HostId, Observation, Traffic};
+use crate::observation::{HostId, Observation, Same, Traffic};
 
 /// Bytes polled at once: then they are sent, and the rest follows.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -202,7 +202,7 @@ impl World<'_> {
         }
         for Shown { seq, origin, record, unshared, changed } in shown {
             let from = origin.replica();
-            self.watch.see(&self.stage, &Observation::Applied { host, seq, from, record: &record, unshared, changed });
+            self.watch.see(&self.stage, &Observation::Applied { host, seq, from, record: &record, unshared, changed, same: Same::UNKNOWN });
         }
         self.acknowledge(host.0 as usize);
         Ok((handled, found.bytes))

@@ -5,6 +5,7 @@ use leftoff::store::Applied;
 use leftoff::sync::message::{Ack, RefusalReason};
 
 use super::measure::Measure;
+use super::memory::Memory;
 use super::propagation::ByHash;
 use super::stage::Stage;
 use super::trace::Trace;
@@ -21,11 +22,12 @@ pub(super) struct Watch {
     one_in: u64,
     /// Which are, by the hash of a profile that all nodes share.
     looked_at: ByHash<bool>,
+    memory: Memory,
 }
 
 impl Watch {
     pub(super) fn new(trace: Trace, measure: Measure, panel: Panel, one_in: u32) -> Self {
-        Self { trace, measure, panel, one_in: u64::from(one_in), looked_at: ByHash::default() }
+        Self { trace, measure, panel, one_in: u64::from(one_in), looked_at: ByHash::default(), memory: Memory::default() }
     }
 
     /// Shows what happened to everyone.
@@ -69,11 +71,14 @@ impl Watch {
             self.check(stage, &Observation::Passed { host: id, seq, local, changed });
             return;
         }
+        let mut memory = std::mem::take(&mut self.memory);
         // Bytes that do not decode are not applied.
-        let Ok(record) = applied.record() else { return };
-        let from = applied.origin.replica();
-        let (seq, unshared, changed) = (applied.seq, applied.unshared, applied.changed);
-        self.check(stage, &Observation::Applied { host: id, seq, from, record: &record, unshared, changed });
+        if let Ok((record, same)) = memory.record(applied) {
+            let from = applied.origin.replica();
+            let (seq, unshared, changed) = (applied.seq, applied.unshared, applied.changed);
+            self.check(stage, &Observation::Applied { host: id, seq, from, record, unshared, changed, same });
+        }
+        self.memory = memory;
     }
 
     /// Shows which records of a peer an acknowledgement says were refused.

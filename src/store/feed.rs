@@ -12,7 +12,7 @@ use super::packed::{IdBuffer, PackedRef, profile_id};
 use super::record::{put_erased, put_register};
 use super::ring::Change;
 use super::table::{Arrival, OriginIndex};
-use super::{KeyRange, LeftOut, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, Seq, Slot, Store};
+use super::{KeyRange, LeftOut, ReadError, RegisterKey, ReplicaId, SLOT_COUNT, ScanItem, Seq, Slot, Store, Stored};
 use crate::limits::RECORD_BYTES_MAX;
 
 /// Changes looked at in one step, sent or not.
@@ -370,7 +370,15 @@ impl Store {
     }
 
     /// A register with its ids, table and engine joined.
-    fn find(&self, key: RegisterKey) -> Result<Option<super::ScanItem>, ReadError> {
+    fn find(&self, key: RegisterKey) -> Result<Option<ScanItem>, ReadError> {
+        // Nearly always it is one that has changed lately, so its ids are at hand; otherwise only a scan finds them.
+        let is_whole = !self.present.forgetting.anything();
+        let ids = if is_whole { self.present.table.slot(key.slot()).ids(key)? } else { None };
+        if let Some((profile, title)) = ids {
+            let stored = self.shared_at(key, &profile)?;
+            self.note_damage();
+            return Ok(stored.map(|Stored { progress, arrived }| ScanItem { key, profile, title, progress, arrived }));
+        }
         let mut found = None;
         self.scan(KeyRange { first: key, last: key }, &mut |item| {
             found = Some(item);

@@ -43,6 +43,12 @@ impl<'a> PackedRef<'a> {
         out.extend_from_slice(self.state);
     }
 
+    /// Whether the table's bytes are these.
+    pub(super) fn is_packed_as(&self, packed: &[u8]) -> bool {
+        let rest = packed.strip_prefix(self.profile).and_then(|rest| rest.strip_prefix(self.title));
+        rest.is_some_and(|state| state == self.state)
+    }
+
     /// The state, decoded.
     pub(super) fn progress(&self) -> Result<Progress, DecodeError> {
         Progress::from_bytes(self.state)

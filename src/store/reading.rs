@@ -42,6 +42,7 @@ impl Store {
         let key = self.hasher().register(profile, title);
         // First, because sharing moves deltas from there to the table.
         let unshared = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key).map(|delta| delta.progress.clone()));
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let mut found = self.joined_register(key, profile)?;
         if let Some(delta) = unshared {
             let stored = found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) });
@@ -53,6 +54,12 @@ impl Store {
     /// The same without what was shared with nobody.
     pub fn shared_register(&self, profile: &ProfileId, title: &TitleId) -> Result<Option<Stored>, ReadError> {
         let key = self.hasher().register(profile, title);
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.shared_at(key, profile)
+    }
+
+    /// The same by its key, and not counted as a read.
+    pub(super) fn shared_at(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
         Ok(self.joined_register(key, profile)?.filter(|found| self.keeps(key, profile, &found.progress)))
     }
 
@@ -63,7 +70,6 @@ impl Store {
 
     /// What table and engine hold of a register, without what was shared with nobody.
     fn joined_register(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
         let known = self.present.table.slot(key.slot()).known(key, &self.present.forgetting)?;
         let folded = match self.cache.get(key.profile_hash()) {
             Some(cached) => {

@@ -11,7 +11,7 @@ use super::interner::Interner;
 use super::packed::PackedRef;
 use super::registers::Registers;
 use super::{KeyRange, RegisterKey, SLOT_COUNT, Seq, Slot};
-use crate::progress::{DecodeError, Progress, Version};
+use crate::progress::{DecodeError, ProfileId, Progress, TitleId, Version};
 
 /// Index of where a register last came from: an entry of the store's list of origins.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -143,6 +143,11 @@ impl SlotState {
         Ok((Joined { changed: true, opened }, entry_bytes(scratch.len()).cast_signed()))
     }
 
+    /// Whether a register's changes are these, byte for byte.
+    pub(super) fn is(&self, key: RegisterKey, packed: PackedRef<'_>) -> bool {
+        self.active.get(key).is_some_and(|entry| packed.is_packed_as(entry.packed))
+    }
+
     /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
     pub(super) fn known(&self, key: RegisterKey, forgetting: &Forgetting) -> Result<Option<Known>, DecodeError> {
         let active = self.active.get(key);
@@ -163,6 +168,14 @@ impl SlotState {
             }
         }
         Ok(known)
+    }
+
+    /// The ids of a register, if it has changed.
+    pub(super) fn ids(&self, key: RegisterKey) -> Result<Option<(ProfileId, TitleId)>, DecodeError> {
+        let entry = self.active.get(key).or_else(|| self.frozen.as_ref().and_then(|frozen| frozen.get(key)));
+        let Some(entry) = entry else { return Ok(None) };
+        let packed = PackedRef::read(entry.packed)?;
+        Ok(Some((packed.profile_id()?, packed.title_id()?)))
     }
 
     /// Whether it has at most so many registers of a range; those that are both frozen and active count twice.

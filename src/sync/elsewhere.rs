@@ -33,6 +33,9 @@ struct Way {
 impl Way {
     /// Strikes what the peer has from what was left out; patience begins anew with what remains.
     fn settle(&mut self, mono: MonotonicTime, core: &Core, left_out: &mut LeftOut) {
+        if left_out.first().is_none() {
+            return;
+        }
         let Some(reached) = self.cursor.and_then(|cursor| core.reached(cursor)) else { return };
         let before = left_out.waiting();
         left_out.held(reached);

@@ -34,6 +34,9 @@ const SHARES: u8 = 32;
 const FORGETS: u8 = 64;
 const MADE_THERE: u8 = 128;
 
+/// Flags, count, a replica, a cursor, a floor.
+const FRAME_FIELDS_BYTES_MAX: usize = 1 + 4 + 16 + 32 + 4;
+
 /// Whose log it is. Kept in every segment, so that a log can be read without its database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::store) struct Identity {
@@ -112,7 +115,8 @@ impl FrameDraft {
             FrameKind::Shares => SHARES,
             FrameKind::ForgetsCursors => FORGETS,
         };
-        let mut header = vec![0];
+        let mut header = Vec::with_capacity(FRAME_FIELDS_BYTES_MAX);
+        header.push(0);
         header.extend_from_slice(&batch.count.to_le_bytes());
         if let Some(peer) = batch.origin.replica() {
             flags |= if matches!(batch.origin, Origin::Device(_)) { PEER | DEVICE } else { PEER };

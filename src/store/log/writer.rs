@@ -50,8 +50,8 @@ impl LogWriter {
         let (Some(file), Some(segment)) = (self.file.as_mut(), self.segments.last_mut()) else {
             return Ok(());
         };
-        let path = segment_path(segment.number);
-        write_all(file.as_mut(), group).and_then(|()| file.sync()).map_err(LogError::io("writing", &path))?;
+        let written = write_all(file.as_mut(), group).and_then(|()| file.sync());
+        written.map_err(|error| LogError::io("writing", &segment_path(segment.number))(error))?;
         segment.bytes += group.len() as u64;
         self.written += group.len() as u64;
         Ok(())

@@ -21,7 +21,11 @@
 //! Integers are little-endian. An id is a length byte and its bytes, or a zero byte and the 16 bytes of a UUID. Where many registers of one
 //! profile are stored together, ids are indices into a dictionary instead; that form never leaves the store.
 
-use super::{Activity, DeviceId, KnownDuration, KnownSeries, Place, Places, PlaybackState, Position, Progress, SeriesId, Speed, Version};
+use std::cell::OnceCell;
+
+use super::{
+    Activity, DeviceId, IdError, KnownDuration, KnownSeries, Place, Places, PlaybackState, Position, Progress, SeriesId, Speed, Version,
+};
 use crate::limits::{ID_BYTES_MAX, PLACES_COUNT_MAX, STAMP_MAX};
 use crate::time::Hlc;
 
@@ -302,6 +306,50 @@ impl IdCodec for WrittenOut {
     }
 }
 
+/// Ids written out, checked and not kept: what is read with these names no device and no series, or another.
+#[derive(Debug, Default)]
+pub(crate) struct CheckedOnly {
+    device: OnceCell<DeviceId>,
+    series: OnceCell<SeriesId>,
+}
+
+impl CheckedOnly {
+    fn read<T: Clone>(
+        kept: &OnceCell<T>,
+        reader: &mut Reader<'_>,
+        field: &'static str,
+        check: impl Fn(&str) -> Result<(), IdError>,
+        make: impl Fn(IdText<'_>) -> Result<T, IdError>,
+    ) -> Result<T, DecodeError> {
+        let text = reader.id(field)?;
+        let invalid = |_| DecodeError::Invalid { field };
+        if let Some(kept) = kept.get() {
+            check(text.as_ref()).map_err(invalid)?;
+            return Ok(kept.clone());
+        }
+        let made = make(text).map_err(invalid)?;
+        Ok(kept.get_or_init(|| made).clone())
+    }
+}
+
+impl IdCodec for CheckedOnly {
+    fn put_device(&mut self, out: &mut Vec<u8>, id: &DeviceId) {
+        put_id(out, id.as_str());
+    }
+
+    fn put_series(&mut self, out: &mut Vec<u8>, id: &SeriesId) {
+        put_id(out, id.as_str());
+    }
+
+    fn device(&self, reader: &mut Reader<'_>) -> Result<DeviceId, DecodeError> {
+        Self::read(&self.device, reader, "device", DeviceId::check, |text| DeviceId::new(text))
+    }
+
+    fn series(&self, reader: &mut Reader<'_>) -> Result<SeriesId, DecodeError> {
+        Self::read(&self.series, reader, "series", SeriesId::check, |text| SeriesId::new(text))
+    }
+}
+
 impl Progress {
     /// Appends the canonical bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -421,7 +469,7 @@ impl Progress {
             }
         }
         if count > 0 {
-            progress.places = decode_places(reader, count)?;
+            decode_places(reader, count, &mut progress.places)?;
         }
         let newest = progress.places.newest().copied().unwrap_or_default();
         let (base, here) = (newest.touched.as_u64(), newest.position.as_millis());
@@ -451,12 +499,11 @@ impl Progress {
     }
 }
 
-fn decode_places(reader: &mut Reader<'_>, count: usize) -> Result<Places, DecodeError> {
+fn decode_places(reader: &mut Reader<'_>, count: usize, places: &mut Places) -> Result<(), DecodeError> {
     let ended = reader.u8("ended")?;
     if u16::from(ended) >> count != 0 {
         return Err(DecodeError::Invalid { field: "ended" });
     }
-    let mut places = Places::default();
     let mut above = None;
     for index in 0..count {
         let version = Version::from_u64(reader.stamp("version")?.as_u64());
@@ -469,9 +516,9 @@ fn decode_places(reader: &mut Reader<'_>, count: usize) -> Result<Places, Decode
             return Err(DecodeError::Invalid { field: "position" });
         }
         let touched = reader.stamp("touched")?;
-        places.join_place(Place { version, position: Position::from_millis(position), touched, ended: ended >> index & 1 == 1 });
+        places.push_lowest(Place { version, position: Position::from_millis(position), touched, ended: ended >> index & 1 == 1 });
     }
-    Ok(places)
+    Ok(())
 }
 
 fn decode_activity(ids: &impl IdCodec, reader: &mut Reader<'_>, flags: u8, places: &Places) -> Result<Activity, DecodeError> {

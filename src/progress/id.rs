@@ -62,6 +62,11 @@ macro_rules! id {
                 Ok(Self(Arc::from(text)))
             }
 
+            /// Whether a text is an id.
+            pub fn check(text: &str) -> Result<(), IdError> {
+                check(text)
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -121,6 +121,28 @@ impl Places {
         self.as_slice().iter().find(|place| place.version == version)
     }
 
+    /// Adds a place below all others; beyond eight it would not be kept.
+    pub(super) fn push_lowest(&mut self, place: Place) {
+        if let Some(entry) = self.entries.get_mut(usize::from(self.count)) {
+            *entry = place;
+            self.count += 1;
+        }
+    }
+
+    /// Whether joining others into these would change nothing.
+    pub(super) fn hold(&self, other: &Self) -> bool {
+        let own = self.as_slice();
+        let holds = |place: &Place| match own.iter().find(|own| own.version <= place.version) {
+            Some(own) if own.version == place.version => {
+                own.position >= place.position && own.touched >= place.touched && own.ended >= place.ended
+            }
+            Some(_) => false,
+            // Below all others: kept only while there is room.
+            None => own.len() == PLACES_COUNT_MAX,
+        };
+        other.as_slice().iter().all(holds)
+    }
+
     /// Joins one place into these.
     pub fn join_place(&mut self, place: Place) {
         let count = usize::from(self.count);

@@ -102,9 +102,7 @@ impl Progress {
         if self.duration < other.duration || self.series < other.series {
             return false;
         }
-        let mut places = self.places;
-        places.join(&other.places);
-        places == self.places
+        self.places.hold(&other.places)
     }
 
     /// Whether this is the bottom: no information.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Core, Grant};
 use crate::limits::{FRAME_BYTES_MAX, POSITION_MS_MAX};
-use crate::progress::codec::Reader;
+use crate::progress::codec::{CheckedOnly, Reader};
 use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
 use crate::store::{AppendError, Batch, PeerCursor, ReadError, Record, ReplicaId, Seq, day_of};
 use crate::time::{ClockError, Hlc, HybridClock, WallTime};
@@ -79,6 +79,9 @@ pub enum ApplyError {
     Append(#[from] AppendError),
 }
 
+/// The highest stamp of a record that may be taken, or why it may not, and when to offer it again.
+type Judged = Result<Hlc, (RefusedReason, u64)>;
+
 impl Core {
     /// Takes records from a peer, and with them the cursor that they bring this replica to.
     ///
@@ -102,30 +105,28 @@ impl Core {
         let mut reader = Reader::new(bytes);
         let batch = if grant.is_some() { Batch::from_device(from) } else { Batch::from_peer(from) };
         let mut batch = batch.made_there(made_there);
+        let ids = CheckedOnly::default();
         let mut refused = Vec::new();
         let mut highest = Hlc::ZERO;
         let mut sent = 0;
         while !reader.is_empty() {
             let before = reader;
-            let record = Record::decode(&mut reader)?;
+            let judged = match grant {
+                Some(grant) => self.judge(now, &Record::decode(&mut reader)?, grant)?,
+                None => self.judge_stamp(now, Record::stamp(&mut reader, &ids)?),
+            };
             sent += 1;
+            let mut again = before;
             #[cfg(leftoff_planted)]
-            if self.is_old_by_own_clock(now, &record) {
+            if self.is_old_by_own_clock(now, &Record::decode(&mut again.clone())?) {
                 continue;
             }
-            let too_many = match (&record, grant) {
-                (Record::Register { profile, title, .. }, Some(grant)) if grant.write && grant.holds(profile) => {
-                    self.is_title_too_many(profile, title)?
-                }
-                _ => false,
-            };
-            match self.judge(now, &record, grant) {
-                Ok(_) if too_many => refused.push(refusal(record, RefusedReason::OutOfBounds, 0)),
+            match judged {
                 Ok(stamp) => {
                     highest = highest.max(stamp);
                     batch.copy(before.bytes_until(&reader));
                 }
-                Err((reason, retry_ms)) => refused.push(refusal(record, reason, retry_ms)),
+                Err((reason, retry_ms)) => refused.push(refusal(Record::decode(&mut again)?, reason, retry_ms)),
             }
         }
         if sent != count {
@@ -217,15 +218,25 @@ impl Core {
         Ok(())
     }
 
-    fn judge(&self, now: WallTime, record: &Record, grant: Option<&Grant>) -> Result<Hlc, (RefusedReason, u64)> {
-        if grant.is_some_and(|grant| !grant.holds(record.profile()) || !grant.write) {
-            return Err((RefusedReason::NotEntitled, 0));
+    /// Judges a device's record.
+    fn judge(&self, now: WallTime, record: &Record, grant: &Grant) -> Result<Judged, ReadError> {
+        if !grant.holds(record.profile()) || !grant.write {
+            return Ok(Err((RefusedReason::NotEntitled, 0)));
         }
-        let stamp = match record {
-            Record::Register { state, .. } if grant.is_some() && !within_bounds(state) => return Err((RefusedReason::OutOfBounds, 0)),
-            Record::Register { state, .. } => state.highest_stamp(),
-            Record::Erased { erased, .. } => *erased,
+        let (too_many, stamp) = match record {
+            Record::Register { profile, title, state } => {
+                let too_many = self.is_title_too_many(profile, title)?;
+                if !within_bounds(state) {
+                    return Ok(Err((RefusedReason::OutOfBounds, 0)));
+                }
+                (too_many, state.highest_stamp())
+            }
+            Record::Erased { erased, .. } => (false, *erased),
         };
+        Ok(self.judge_stamp(now, stamp).and_then(|stamp| if too_many { Err((RefusedReason::OutOfBounds, 0)) } else { Ok(stamp) }))
+    }
+
+    fn judge_stamp(&self, now: WallTime, stamp: Hlc) -> Judged {
         match HybridClock::check(stamp, now, self.options.drift_ms_max) {
             Ok(()) => Ok(stamp),
             Err(ClockError::TooFarAhead { ahead_ms, bound_ms }) => Err((RefusedReason::TooFarAhead, ahead_ms - bound_ms + 1)),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::progress::codec::{DecodeError, Reader, put_id, put_varint};
+use crate::progress::codec::{CheckedOnly, DecodeError, Reader, put_id, put_varint};
 use crate::progress::{ProfileId, Progress, TitleId};
 use crate::time::Hlc;
 
@@ -117,13 +117,27 @@ impl Record {
                 Ok(Self::Register { profile, title, state })
             }
             ERASED => {
-                let raw = reader.u64("erased")?;
-                let erased = Hlc::from_u64(raw);
-                if erased.as_u64() != raw || erased == Hlc::ZERO {
-                    return Err(DecodeError::Invalid { field: "erased" });
-                }
+                let erased = erased(reader)?;
                 Ok(Self::Erased { profile, erased })
             }
+            _ => Err(DecodeError::Invalid { field: "record kind" }),
+        }
+    }
+
+    /// Reads one record as [`Record::decode`] does, and keeps nothing of it but its highest stamp: see [`Progress::highest_stamp`].
+    pub(crate) fn stamp(reader: &mut Reader<'_>, ids: &CheckedOnly) -> Result<Hlc, DecodeError> {
+        let kind = reader.u8("record kind")?;
+        ProfileId::check(reader.id("profile")?.as_ref()).map_err(|_| DecodeError::Invalid { field: "profile" })?;
+        match kind {
+            REGISTER => {
+                TitleId::check(reader.id("title")?.as_ref()).map_err(|_| DecodeError::Invalid { field: "title" })?;
+                let length = reader.length(crate::limits::REGISTER_BYTES_MAX, "register length")?;
+                let mut state = Reader::new(reader.bytes(length, "register")?);
+                let progress = Progress::decode_with(ids, &mut state)?;
+                state.finish()?;
+                Ok(progress.highest_stamp())
+            }
+            ERASED => erased(reader),
             _ => Err(DecodeError::Invalid { field: "record kind" }),
         }
     }
@@ -134,6 +148,15 @@ impl Record {
             Self::Register { profile, .. } | Self::Erased { profile, .. } => profile,
         }
     }
+}
+
+fn erased(reader: &mut Reader<'_>) -> Result<Hlc, DecodeError> {
+    let raw = reader.u64("erased")?;
+    let erased = Hlc::from_u64(raw);
+    if erased.as_u64() != raw || erased == Hlc::ZERO {
+        return Err(DecodeError::Invalid { field: "erased" });
+    }
+    Ok(erased)
 }
 
 pub(super) fn put_register(out: &mut Vec<u8>, profile: &ProfileId, title: &TitleId, state: &Progress) {

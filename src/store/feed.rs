@@ -127,26 +127,44 @@ struct Output<'a> {
     others_count: u32,
     own_until: Seq,
     left_out_count: u32,
+    /// The first change that the peer is not known to have, of those that are left out; asked for with every record.
+    first_left_out: Option<Seq>,
 }
 
 impl<'a> Output<'a> {
     fn new(left_out: &'a mut [LeftOut], wants: &'a dyn Fn(&str) -> bool, out: &'a mut Vec<u8>, bytes_max: usize) -> Self {
         let start = out.len();
-        Self { left_out, wants, out, start, bytes_max, count: 0, others: Vec::new(), others_count: 0, own_until: Seq(0), left_out_count: 0 }
+        let first_left_out = left_out.iter().filter_map(LeftOut::first).min();
+        Self {
+            first_left_out,
+            left_out,
+            wants,
+            out,
+            start,
+            bytes_max,
+            count: 0,
+            others: Vec::new(),
+            others_count: 0,
+            own_until: Seq(0),
+            left_out_count: 0,
+        }
     }
 
     /// Whether the peer gets a change elsewhere, which is noted then.
     fn leaves_out(&mut self, change: &Change) -> bool {
         let origin = self.left_out.iter_mut().find(|origin| origin.leaves(change));
-        let is_left_out = origin.map(|origin| origin.add(change.seq)).is_some();
+        let is_left_out = origin.is_some();
+        if let Some(origin) = origin {
+            origin.add(change.seq);
+            self.first_left_out = self.first_left_out.into_iter().chain(origin.first()).min();
+        }
         self.left_out_count += u32::from(is_left_out);
         is_left_out
     }
 
     /// Up to where the peer holds everything, that is not left out.
     fn held(&self, up_to: Seq) -> Seq {
-        let first = self.left_out.iter().filter_map(LeftOut::first).min();
-        first.map_or(up_to, |first| up_to.min(Seq(first.0.saturating_sub(1))))
+        self.first_left_out.map_or(up_to, |first| up_to.min(Seq(first.0.saturating_sub(1))))
     }
 
     /// Whether a change that is still to come may be left out.

@@ -42,7 +42,10 @@ impl LeftOut {
 
     /// The first change that was left out, that the peer is not known to have, and that is not on its way to it.
     pub fn first(&self) -> Option<Seq> {
-        [self.range, self.again].into_iter().flatten().map(|(first, _)| first).min()
+        match (self.range, self.again) {
+            (Some((left, _)), Some((again, _))) => Some(left.min(again)),
+            (range, again) => range.or(again).map(|(first, _)| first),
+        }
     }
 
     /// The first change that is left out still.

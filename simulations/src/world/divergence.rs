@@ -20,10 +20,22 @@ struct Trail {
     left: Vec<Ids>,
 }
 
+/// A register that may be unequal.
+struct Dirty {
+    ids: Ids,
+    /// What was found when it was last looked at, if nothing has happened since that could change it.
+    equal: Option<bool>,
+}
+
+/// What the nodes are, besides what they hold: whether they are up, in which life, and what has expired there.
+type Lives = Vec<(bool, u32, u32)>;
+
 /// Registers that may be unequal, and what faults left behind.
 #[derive(Default)]
 pub(super) struct Divergence {
-    dirty: ByKey<Ids>,
+    dirty: ByKey<Dirty>,
+    /// How the nodes were when the registers were last looked at.
+    lives: Lives,
     trails: Vec<Trail>,
     samples: Vec<(VirtualTime, u64)>,
     /// For each fault: how long after its end all was equal again.
@@ -34,13 +46,23 @@ pub(super) struct Divergence {
 }
 
 impl Divergence {
-    /// Whether a change of this register has to be noted.
-    pub(super) fn wants(&self, key: RegisterKey) -> bool {
-        !self.dirty.contains_key(&key)
+    /// Whether a change of this register at a node has to be noted.
+    pub(super) fn wants(&mut self, key: RegisterKey) -> bool {
+        let known = self.dirty.get_mut(&key);
+        let is_new = known.is_none();
+        if let Some(known) = known {
+            known.equal = None;
+        }
+        is_new
+    }
+
+    /// A profile was erased at a node: what was found of its registers says nothing any more.
+    pub(super) fn forget_profile(&mut self, profile_hash: u64) {
+        self.dirty.iter_mut().filter(|(key, _)| key.profile_hash() == profile_hash).for_each(|(_, known)| known.equal = None);
     }
 
     pub(super) fn note(&mut self, key: RegisterKey, profile: ProfileId, title: TitleId) {
-        self.dirty.insert(key, (profile, title));
+        self.dirty.insert(key, Dirty { ids: (profile, title), equal: None });
     }
 
     /// A node has lost what it had: everything may be unequal.
@@ -49,7 +71,8 @@ impl Divergence {
             let Some(core) = &host.core else { continue };
             // A store that cannot be read now was closed by a fault, and has nothing that others lack.
             let _ = core.store().scan(KeyRange::ALL, &mut |item| {
-                self.dirty.entry(item.key).or_insert((item.profile, item.title));
+                let ids = (item.profile, item.title);
+                self.dirty.entry(item.key).and_modify(|known| known.equal = None).or_insert(Dirty { ids, equal: None });
                 std::ops::ControlFlow::Continue(())
             });
         }
@@ -58,9 +81,15 @@ impl Divergence {
     /// Registers unequal now; those that are equal are looked at again when they change.
     pub(super) fn sample(&mut self, stage: &Stage) -> u64 {
         let all_up = stage.hosts[..stage.nodes].iter().all(super::host::Host::is_up);
+        let lives = lives(stage);
+        if self.lives != lives {
+            self.lives = lives;
+            self.dirty.values_mut().for_each(|known| known.equal = None);
+        }
         let mut unequal = 0;
-        self.dirty.retain(|_, (profile, title)| {
-            let equal = is_equal(stage, profile, title);
+        self.dirty.retain(|_, known| {
+            let (profile, title) = &known.ids;
+            let equal = *known.equal.get_or_insert_with(|| is_equal(stage, profile, title));
             unequal += u64::from(!equal);
             !(equal && all_up)
         });
@@ -82,7 +111,7 @@ impl Divergence {
             self.most.push(self.lasting.swap_remove(index));
         }
         let mut left: Vec<(RegisterKey, Ids)> =
-            self.dirty.iter().filter(|(_, ids)| !is_equal(stage, &ids.0, &ids.1)).map(|(key, ids)| (*key, ids.clone())).collect();
+            self.dirty.iter().filter(|(_, known)| known.equal != Some(true)).map(|(key, known)| (*key, known.ids.clone())).collect();
         left.sort_by_key(|(key, _)| *key);
         if left.is_empty() {
             self.converged.push((fault, Duration::ZERO));
@@ -118,6 +147,15 @@ impl Divergence {
     pub(super) fn most(&self, fault: usize) -> u64 {
         self.most.iter().chain(&self.lasting).find(|(index, _)| *index == fault).map_or(0, |(_, most)| *most)
     }
+}
+
+/// How the nodes are now.
+fn lives(stage: &Stage) -> Lives {
+    let of = |host: &super::host::Host| {
+        let floor_day = host.core.as_ref().map_or(0, |core| core.store().floor_day());
+        (host.is_up(), host.life, floor_day)
+    };
+    stage.hosts[..stage.nodes].iter().map(of).collect()
 }
 
 /// Whether all nodes that are up hold the same.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Core;
 use crate::limits::NEIGHBOURS_COUNT_MAX;
-use crate::store::{Epoch, PeerCursor, ReplicaId, Seq};
+use crate::store::{Epoch, PeerCursor, ReplicaId, Seq, first_from_back};
 
 /// Remembered pairs of numbers of one neighbour. Full, every second one is forgotten: what lies between two is known a little later.
 const PAIRS_COUNT_MAX: usize = 512;
@@ -75,7 +75,7 @@ impl Core {
         if let Some(made) = made.filter(|_| settled) {
             let durable = self.store.durable();
             // All that is durable but the newest says no more than that one.
-            let passed = neighbour.made.0.partition_point(|(_, ours)| *ours <= durable).saturating_sub(1);
+            let passed = first_from_back(&neighbour.made.0, |(_, ours)| *ours > durable).saturating_sub(1);
             neighbour.made.0.drain(..passed);
             if neighbour.made.0.back().is_none_or(|(known, _)| *known < made) {
                 neighbour.made.push(made, ours);
@@ -104,7 +104,7 @@ impl Core {
         let durable = self.store.durable();
         let neighbours = self.neighbours.lock();
         let of = |(peer, neighbour): (&ReplicaId, &Neighbour)| {
-            let known = neighbour.made.0.partition_point(|(_, ours)| *ours <= durable).checked_sub(1)?;
+            let known = first_from_back(&neighbour.made.0, |(_, ours)| *ours > durable).checked_sub(1)?;
             let (seq, _) = neighbour.made.0.get(known)?;
             Some(PeerCursor { peer: *peer, epoch: neighbour.epoch, seq: *seq })
         };
@@ -116,7 +116,7 @@ impl Core {
     pub fn reached(&self, cursor: PeerCursor) -> Option<Seq> {
         let neighbours = self.neighbours.lock();
         let neighbour = neighbours.get(&cursor.peer).filter(|neighbour| neighbour.epoch == cursor.epoch)?;
-        let held = neighbour.own.0.partition_point(|(theirs, _)| *theirs <= cursor.seq);
+        let held = first_from_back(&neighbour.own.0, |(theirs, _)| *theirs > cursor.seq);
         neighbour.own.0.get(held.checked_sub(1)?).map(|(_, ours)| *ours)
     }
 }

@@ -95,11 +95,16 @@ impl Ring {
     }
 }
 
-/// The index of the first change above `after`. Looked for from the end, in growing steps: live peers stand there, and a ring of a million
+/// The index of the first change above `after`: live peers stand near the end, and a ring of a million
 /// changes is to cost them what its last few cost.
 fn first_after(changes: &VecDeque<Change>, after: Seq) -> usize {
-    let is_after = |index: usize| changes.get(index).is_some_and(|change| change.seq > after);
-    let (mut high, mut step) = (changes.len(), 1);
+    first_from_back(changes, |change| change.seq > after)
+}
+
+/// The index of the first of those items that are after something, all of which come last. Looked for from the end.
+pub(crate) fn first_from_back<T>(items: &VecDeque<T>, is_after: impl Fn(&T) -> bool) -> usize {
+    let is_after = |index: usize| items.get(index).is_some_and(&is_after);
+    let (mut high, mut step) = (items.len(), 1);
     while high > 0 && is_after(high.saturating_sub(step)) {
         high = high.saturating_sub(step);
         step *= 2;

@@ -143,11 +143,18 @@ pub fn split(buffer: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
 ///
 /// The body must fit: at most [`FRAME_BYTES_MAX`] - 4 bytes, which every encoder in this module's neighbours keeps to.
 pub fn put(out: &mut Vec<u8>, kind: FrameType, body: &[u8]) {
-    debug_assert!(body.len() < FRAME_BYTES_MAX - LENGTH_BYTES_MAX, "a frame too long to be read");
-    out.reserve(body.len() + LENGTH_BYTES_MAX + 1);
-    put_varint(out, body.len() as u64 + 1);
+    put_parts(out, kind, [body, &[]]);
+}
+
+/// The same of a body in two parts.
+pub(super) fn put_parts(out: &mut Vec<u8>, kind: FrameType, [head, rest]: [&[u8]; 2]) {
+    let length = head.len() + rest.len();
+    debug_assert!(length < FRAME_BYTES_MAX - LENGTH_BYTES_MAX, "a frame too long to be read");
+    out.reserve(length + LENGTH_BYTES_MAX + 1);
+    put_varint(out, length as u64 + 1);
     out.push(kind as u8);
-    out.extend_from_slice(body);
+    out.extend_from_slice(head);
+    out.extend_from_slice(rest);
 }
 
 #[cfg(test)]

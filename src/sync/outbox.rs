@@ -101,6 +101,8 @@ pub(super) struct Outbox {
     /// The peer is so far behind that what it is sent may have to be read from the engine, register by register.
     lags: bool,
     scratch: Vec<u8>,
+    /// The same of the few bytes before the records of a frame.
+    head: Vec<u8>,
 }
 
 impl Outbox {
@@ -406,13 +408,15 @@ impl Outbox {
     }
 
     fn put_frame(&mut self, says: Says, count: u32, records: &[u8], out: &mut Vec<u8>) {
-        let mut body = Vec::with_capacity(records.len() + 24);
-        Records::put_head(&mut body, Says { made: says.made.filter(|_| self.elsewhere.is_some()), ..says }, count);
-        body.extend_from_slice(records);
-        frame::put(out, FrameType::Records, &body);
+        let mut head = std::mem::take(&mut self.head);
+        head.clear();
+        Records::put_head(&mut head, Says { made: says.made.filter(|_| self.elsewhere.is_some()), ..says }, count);
+        frame::put_parts(out, FrameType::Records, [&head, records]);
+        let bytes = head.len() + records.len();
+        self.head = head;
         self.sent += 1;
-        self.in_flight_bytes += body.len();
-        self.in_flight.push_back(InFlight { frame: self.sent, bytes: body.len(), covers: says.covers, made: says.made });
+        self.in_flight_bytes += bytes;
+        self.in_flight.push_back(InFlight { frame: self.sent, bytes, covers: says.covers, made: says.made });
         if let Some(covers) = says.covers {
             self.told = covers;
             self.cover_due = None;

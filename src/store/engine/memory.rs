@@ -9,9 +9,12 @@ use super::{Damage, Delta, Engine, EngineError, EngineRegister, EngineVerified, 
 use crate::progress::Progress;
 use crate::store::packed::PackedRef;
 
+/// Apart from the keys, so that a search passes over keys only.
+type Kept = Arc<EngineRegister>;
+
 #[derive(Clone, Debug, Default)]
 struct State {
-    registers: BTreeMap<RegisterKey, EngineRegister>,
+    registers: BTreeMap<RegisterKey, Kept>,
     meta: BTreeMap<Vec<u8>, Vec<u8>>,
     undo: Undo,
 }
@@ -19,12 +22,12 @@ struct State {
 /// What to put back if the power is lost: the values that were there at the last sync, of what changed since.
 #[derive(Clone, Debug, Default)]
 struct Undo {
-    registers: BTreeMap<RegisterKey, Option<EngineRegister>>,
+    registers: BTreeMap<RegisterKey, Option<Kept>>,
     meta: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl State {
-    fn set_register(&mut self, key: RegisterKey, register: Option<EngineRegister>) {
+    fn set_register(&mut self, key: RegisterKey, register: Option<Kept>) {
         let before = match register {
             Some(register) => self.registers.insert(key, register),
             None => self.registers.remove(&key),
@@ -116,26 +119,26 @@ impl Engine for MemoryEngine {
         let mut state = self.state();
         for delta in deltas {
             let packed = PackedRef { profile: delta.profile, title: delta.title, state: delta.state };
-            let old = state.registers.get(&delta.key).map(|old| (old.progress.clone(), old.arrived));
+            let old = state.registers.get(&delta.key).cloned();
             let mut progress = packed.progress()?;
             let mut arrived = delta.arrived;
-            if let Some((old, before)) = &old {
+            if let Some(old) = &old {
                 // What has expired is nothing, also to what comes after it.
-                if sift.keeps(delta.key.profile_hash(), delta.profile, old) {
+                if sift.keeps(delta.key.profile_hash(), delta.profile, &old.progress) {
                     // As on a disk: what brings nothing new is not written, and keeps the number it has.
-                    if old.holds(&progress) {
+                    if old.progress.holds(&progress) {
                         continue;
                     }
-                    progress = old.clone().joined(&progress);
+                    progress = old.progress.clone().joined(&progress);
                 }
-                arrived = arrived.max(*before);
+                arrived = arrived.max(old.arrived);
             }
             #[cfg(leftoff_planted)]
             if crate::planted::is_on(crate::planted::Planted::FoldOverwrites) {
                 progress = packed.progress()?;
             }
             let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
-            let before = old.as_ref().map(|(old, _)| old);
+            let before = old.as_ref().map(|old| &old.progress);
             if kept || before.is_some() {
                 visit(Merged { key: delta.key, old: before, new: kept.then_some(&progress), arrived });
             }
@@ -143,7 +146,8 @@ impl Engine for MemoryEngine {
             self.check()?;
             if kept {
                 let (profile, title) = (packed.profile_id()?, packed.title_id()?);
-                state.set_register(delta.key, Some(EngineRegister { key: delta.key, profile, title, progress, arrived }));
+                let register = EngineRegister { key: delta.key, profile, title, progress, arrived };
+                state.set_register(delta.key, Some(Arc::new(register)));
             } else if old.is_some() {
                 state.set_register(delta.key, None);
             }
@@ -167,10 +171,10 @@ impl Engine for MemoryEngine {
     }
 
     fn scan(&self, range: KeyRange, visit: &mut dyn FnMut(EngineRegister) -> ControlFlow<()>) -> Result<(), EngineError> {
-        // Cloned first: a visitor may call back into the store.
-        let found: Vec<EngineRegister> = self.state().registers.range(range.first..=range.last).map(|(_, one)| one.clone()).collect();
+        // Taken first: a visitor may call back into the store.
+        let found: Vec<Kept> = self.state().registers.range(range.first..=range.last).map(|(_, one)| Arc::clone(one)).collect();
         for register in found {
-            if visit(register).is_break() {
+            if visit(EngineRegister::clone(&register)).is_break() {
                 break;
             }
         }

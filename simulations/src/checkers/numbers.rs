@@ -4,14 +4,29 @@ use std::collections::BTreeMap;
 
 use leftoff::store::{Epoch, ReplicaId, Seq};
 
+use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    lives: BTreeMap<(ReplicaId, Epoch), Seq>,
-    present: BTreeMap<HostId, (ReplicaId, Epoch)>,
+    /// Where the last number of each life is kept.
+    lives: BTreeMap<(ReplicaId, Epoch), usize>,
+    last: Vec<(Epoch, Seq)>,
+    /// The same of the lives that hosts are in.
+    present: Map<HostId, usize>,
+}
+
+impl Numbers {
+    fn begin(&mut self, host: HostId, id: ReplicaId, epoch: Epoch) -> usize {
+        let life = *self.lives.entry((id, epoch)).or_insert_with(|| {
+            self.last.push((epoch, Seq::default()));
+            self.last.len() - 1
+        });
+        self.present.insert(host, life);
+        life
+    }
 }
 
 impl Checker for Numbers {
@@ -31,20 +46,20 @@ impl Checker for Numbers {
         match seen {
             Observation::Started { host, replica, .. } => {
                 if let Some(core) = view.core(*host) {
-                    self.present.insert(*host, (*replica, core.store().epoch()));
+                    self.begin(*host, *replica, core.store().epoch());
                 }
             }
             Observation::Applied { host, seq, .. } | Observation::Passed { host, seq, .. } => {
                 let life = match self.present.get(host) {
                     Some(life) => *life,
                     None => match view.core(*host) {
-                        Some(core) => *self.present.entry(*host).or_insert((core.store().id(), core.store().epoch())),
+                        Some(core) => self.begin(*host, core.store().id(), core.store().epoch()),
                         None => return,
                     },
                 };
-                let last = self.lives.entry(life).or_default();
+                let (epoch, last) = &mut self.last[life];
                 if *seq <= *last {
-                    let what = format!("number {} of epoch {:x} after {}: used before", seq.0, life.1.0, last.0);
+                    let what = format!("number {} of epoch {:x} after {}: used before", seq.0, epoch.0, last.0);
                     found.push(Violation { checker: "numbers-are-used-once", at, host: Some(*host), what });
                 }
                 *last = (*seq).max(*last);

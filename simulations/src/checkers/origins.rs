@@ -106,10 +106,10 @@ impl Checker for Origins {
         };
         let is_vouched = |same: Same| same.place().is_some_and(|place| self.vouched[place] == same);
         let mut vouched = None;
-        if let Some(touched) = ledger.touched().filter(|touched| !touched.local && !is_vouched(touched.same)) {
-            if check(touched.host, touched.register, &touched.facts) {
-                vouched = Some(touched.same);
-            }
+        if let Some(touched) = ledger.touched().filter(|touched| !touched.local && !is_vouched(touched.same))
+            && check(touched.host, touched.register, &touched.facts)
+        {
+            vouched = Some(touched.same);
         }
         for shown in ledger.shown() {
             if let Some(facts) = &shown.facts {

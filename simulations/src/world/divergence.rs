@@ -58,7 +58,9 @@ impl Divergence {
 
     /// A profile was erased at a node: what was found of its registers says nothing any more.
     pub(super) fn forget_profile(&mut self, profile_hash: u64) {
-        self.dirty.iter_mut().filter(|(key, _)| key.profile_hash() == profile_hash).for_each(|(_, known)| known.equal = None);
+        for (_, known) in self.dirty.iter_mut().filter(|(key, _)| key.profile_hash() == profile_hash) {
+            known.equal = None;
+        }
     }
 
     pub(super) fn note(&mut self, key: RegisterKey, profile: ProfileId, title: TitleId) {
@@ -84,7 +86,9 @@ impl Divergence {
         let lives = lives(stage);
         if self.lives != lives {
             self.lives = lives;
-            self.dirty.values_mut().for_each(|known| known.equal = None);
+            for known in self.dirty.values_mut() {
+                known.equal = None;
+            }
         }
         let mut unequal = 0;
         self.dirty.retain(|_, known| {

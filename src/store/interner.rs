@@ -19,21 +19,11 @@ struct Remembered<T> {
     id: Option<T>,
 }
 
-/// The last few hundred ids.
-#[derive(Debug)]
+/// The last few hundred ids. Takes no memory before the first: thousands of stores may be opened that have little to apply.
+#[derive(Debug, Default)]
 pub(super) struct Interner {
     devices: RefCell<Vec<Remembered<DeviceId>>>,
     series: RefCell<Vec<Remembered<SeriesId>>>,
-}
-
-impl Default for Interner {
-    fn default() -> Self {
-        Self { devices: places(), series: places() }
-    }
-}
-
-fn places<T: Clone>() -> RefCell<Vec<Remembered<T>>> {
-    RefCell::new(vec![Remembered { length: 0, bytes: [0; BYTES], id: None }; COUNT])
 }
 
 fn intern<T: Clone>(
@@ -49,6 +39,9 @@ fn intern<T: Clone>(
     // Ids differ in their last bytes if anywhere.
     let hash = encoded.iter().rev().take(8).fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
     let mut remembered = remembered.borrow_mut();
+    if remembered.is_empty() {
+        remembered.resize(COUNT, Remembered { length: 0, bytes: [0; BYTES], id: None });
+    }
     let Some(place) = remembered.get_mut(hash % COUNT) else { return fresh() };
     if usize::from(place.length) == encoded.len()
         && place.bytes[..encoded.len()] == *encoded

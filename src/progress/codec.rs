@@ -327,8 +327,8 @@ impl CheckedOnly {
             check(text.as_ref()).map_err(invalid)?;
             return Ok(kept.clone());
         }
-        let made = make(text).map_err(invalid)?;
-        Ok(kept.get_or_init(|| made).clone())
+        let first = make(text).map_err(invalid)?;
+        Ok(kept.get_or_init(|| first).clone())
     }
 }
 

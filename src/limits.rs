@@ -183,6 +183,10 @@ pub const ACTORS_PER_PARTY_COUNT_MAX: usize = 64;
 /// Commands of one party that are remembered to recognise a retry.
 pub const COMMANDS_REMEMBERED_COUNT_MAX: usize = 32;
 
+/// Earlier lives of a replica's numbers that are remembered, and told to peers: it may have been opened so often since a peer last read from it, or
+/// they compare all that they have. At most 18 bytes each.
+pub const LIVES_COUNT_MAX: usize = 64;
+
 /// Frame of leases, in bytes: a party with all that one node lets in fits; one that was joined from several may take more.
 pub const LEASES_FRAME_BYTES: usize = 64 << 10;
 

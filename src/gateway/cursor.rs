@@ -5,12 +5,17 @@
 
 use std::fmt::Write;
 
-use crate::store::{Seq, Store};
+use crate::store::{Epoch, Seq, Store};
 
-fn put_life(store: &Store, text: &mut String) {
+fn put_node(store: &Store, text: &mut String) {
     let [a, b, c, d, ..] = store.id().0;
     // Writing to a string does not fail, here and below.
-    let _ = write!(text, "{:08x}-{:x}-", u32::from_be_bytes([a, b, c, d]), store.epoch().0);
+    let _ = write!(text, "{:08x}-", u32::from_be_bytes([a, b, c, d]));
+}
+
+fn put_life(store: &Store, text: &mut String) {
+    put_node(store, text);
+    let _ = write!(text, "{:x}-", store.epoch().0);
 }
 
 /// The cursor of a change of this node.
@@ -29,21 +34,24 @@ pub(super) fn of_reset(store: &Store) -> String {
     text
 }
 
-/// The change that a cursor names; none if it is another node's, or from before this one lost its data: then nobody knows what was missed.
+/// The change that a cursor names; none if it is another node's, or from before this one lost its data or was set back: then nobody knows what was
+/// missed.
 pub(super) fn parse(store: &Store, text: &str) -> Option<Seq> {
-    let mut life = String::with_capacity(32);
-    put_life(store, &mut life);
-    let digits = text.strip_prefix(life.as_str())?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let mut node = String::with_capacity(16);
+    put_node(store, &mut node);
+    let (epoch, digits) = text.strip_prefix(node.as_str())?.split_once('-')?;
+    let all = |text: &str, is_digit: fn(&u8) -> bool| !text.is_empty() && text.as_bytes().iter().all(is_digit);
+    if !all(epoch, u8::is_ascii_hexdigit) || !all(digits, u8::is_ascii_digit) {
         return None;
     }
-    digits.parse().ok().map(Seq).filter(|seq| *seq <= store.durable())
+    let (epoch, seq) = (Epoch(u64::from_str_radix(epoch, 16).ok()?), Seq(digits.parse().ok()?));
+    (store.lives().have(epoch, seq) && seq <= store.durable()).then_some(seq)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Epoch, Fresh, ReplicaId, StoreOptions};
+    use crate::store::{Fresh, ReplicaId, StoreOptions};
 
     fn store(node: u8, epoch: u64) -> Store {
         Store::in_memory(StoreOptions::default(), Fresh { id: ReplicaId([node; 16]), epoch: Epoch(epoch) })
@@ -55,6 +63,25 @@ mod tests {
         assert_eq!(parse(&store(1, 7), &text), Some(Seq(0)));
         assert_eq!(parse(&store(2, 7), &text), None);
         assert_eq!(parse(&store(1, 8), &text), None);
+    }
+
+    #[test]
+    fn a_cursor_outlives_the_restart_of_its_node_and_not_its_being_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut epoch = 0;
+        let mut open = || {
+            epoch += 1;
+            let fresh = Fresh { id: ReplicaId([1; 16]), epoch: Epoch(epoch) };
+            Store::open_folder(folder.path(), StoreOptions::small(), fresh).unwrap().0
+        };
+        let store = open();
+        let text = cursor(&store, Seq(0));
+        let beyond = cursor(&store, Seq(1));
+        store.close().unwrap();
+        drop(store);
+        let store = open();
+        assert_eq!(parse(&store, &text), Some(Seq(0)));
+        assert_eq!(parse(&store, &beyond), None, "what it had read is not here any more");
     }
 
     #[test]

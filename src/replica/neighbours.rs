@@ -15,6 +15,8 @@ const PAIRS_COUNT_MAX: usize = 512;
 #[derive(Debug, Default)]
 struct Neighbour {
     epoch: Epoch,
+    /// Our last number of what was made there in an earlier epoch, as far as is known: of that, its present numbers say nothing.
+    before: Seq,
     /// Its number, ours: what came from it up to our number was made there, up to its number. Ascending in both.
     own: Pairs,
     /// Its number, ours: when ours is durable, every change that was made there up to its number is here. Ascending in both.
@@ -67,7 +69,8 @@ impl Core {
         }
         let neighbour = neighbours.entry(peer).or_default();
         if neighbour.epoch != epoch {
-            *neighbour = Neighbour { epoch, ..Neighbour::default() };
+            let last = neighbour.own.0.back().map_or(Seq(0), |(_, ours)| *ours);
+            *neighbour = Neighbour { epoch, before: neighbour.before.max(last), ..Neighbour::default() };
         }
         if let Some(own) = own {
             neighbour.own.push(own, ours);
@@ -111,13 +114,13 @@ impl Core {
         neighbours.iter().filter_map(of).collect()
     }
 
-    /// Our number up to which everything that was made at a node, and came here from it, is held by whoever has what was made there up to the
-    /// cursor.
-    pub fn reached(&self, cursor: PeerCursor) -> Option<Seq> {
+    /// Our numbers (after the first, up to the second) among which everything that was made at a node, and came here from it, is held by whoever has
+    /// what was made there up to the cursor.
+    pub fn reached(&self, cursor: PeerCursor) -> Option<(Seq, Seq)> {
         let neighbours = self.neighbours.lock();
         let neighbour = neighbours.get(&cursor.peer).filter(|neighbour| neighbour.epoch == cursor.epoch)?;
         let held = first_from_back(&neighbour.own.0, |(theirs, _)| *theirs > cursor.seq);
-        neighbour.own.0.get(held.checked_sub(1)?).map(|(_, ours)| *ours)
+        neighbour.own.0.get(held.checked_sub(1)?).map(|(_, ours)| (neighbour.before, *ours))
     }
 }
 

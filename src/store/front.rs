@@ -7,6 +7,7 @@ use super::engine::{Engine, EngineVerified, MemoryEngine};
 use super::fold::{Fold, FoldParts};
 use super::folder::FolderLock;
 use super::intake::{Committer, Intake, chain};
+use super::lives::Lives;
 use super::log::segment::{Frame, FrameKind, Identity};
 use super::log::witness::testify;
 use super::log::writer::remove_segments;
@@ -25,6 +26,7 @@ use crate::time::{Hlc, WallTime};
 /// The store. See the module's head.
 pub struct Store {
     pub(super) identity: Identity,
+    lives: Lives,
     pub(super) options: StoreOptions,
     pub(super) files: Arc<dyn FileSystem>,
     pub(super) engine: Box<dyn Engine>,
@@ -58,12 +60,12 @@ impl Store {
         fresh: Fresh,
         engine_lost: bool,
     ) -> Result<(Self, OpenReport), OpenError> {
-        let Opened { identity, present, fold, intake, report, fold_soon } =
+        let Opened { identity, lives, present, fold, intake, report, fold_soon } =
             opening::open(&files, engine.as_ref(), &options, fresh, engine_lost)?;
         let log_bytes = AtomicU64::new(intake.committer().writer.written());
         let cache = ProfileCache::new(options.cache_bytes);
         let store =
-            Self { identity, options, files, engine, present, cache, fold, intake, log_bytes, reads: AtomicU64::new(0), lock: None };
+            Self { identity, lives, options, files, engine, present, cache, fold, intake, log_bytes, reads: AtomicU64::new(0), lock: None };
         if fold_soon {
             store.fold_all()?;
         }
@@ -87,9 +89,14 @@ impl Store {
         self.identity.id
     }
 
-    /// The life of its sequence numbers.
+    /// The life of its sequence numbers: another each time it is opened.
     pub const fn epoch(&self) -> Epoch {
         self.identity.epoch
+    }
+
+    /// This life, and those before it that it goes on from.
+    pub const fn lives(&self) -> &Lives {
+        &self.lives
     }
 
     /// The hash of its keys.
@@ -388,7 +395,7 @@ impl Store {
         }
     }
 
-    /// Flushes, folds and closes, so that the next open is instant and keeps the epoch.
+    /// Flushes, folds and closes, so that the next open is instant.
     pub fn close(&self) -> Result<(), CloseError> {
         self.flush(&mut |_| ())?;
         self.intake.close(&"the store was closed".into());

@@ -3,6 +3,7 @@
 //! ```text
 //! "version"            layout version u32
 //! "identity"           replica [16] · epoch u64 · secret check u64
+//! "lives"              count varint · each: epoch u64 · last sequence number varint; those before the present one
 //! "state"              folded u64 · highest stamp u64 · floor day u32 · needs reconciliation u8
 //! "clean"              last sequence number u64: the store was closed after it, with everything folded
 //! "begun"              first sequence number u64 of the life after the last end that was not clean
@@ -20,7 +21,7 @@ use super::forgetting::Tombstone;
 use super::log::segment::Identity;
 use super::packed::PackedRef;
 use super::present::Unshared;
-use super::{Epoch, OpenError, PeerCursor, RegisterKey, ReplicaId, Seq};
+use super::{Epoch, Lives, OpenError, PeerCursor, RegisterKey, ReplicaId, Seq};
 use crate::progress::codec::{Reader, put_id};
 use crate::time::Hlc;
 
@@ -29,6 +30,7 @@ const META_VERSION: u32 = 1;
 
 const VERSION: &[u8] = b"version";
 const IDENTITY: &[u8] = b"identity";
+const LIVES: &[u8] = b"lives";
 const STATE: &[u8] = b"state";
 const CLEAN: &[u8] = b"clean";
 const BEGUN: &[u8] = b"begun";
@@ -40,6 +42,8 @@ const UNSHARED: &[u8] = b"unshared/";
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     pub(super) identity: Option<Identity>,
+    /// The lives of its numbers, if there is an identity.
+    pub(super) lives: Option<Lives>,
     pub(super) state: FoldedState,
     pub(super) clean: Option<Seq>,
     pub(super) begun: Seq,
@@ -72,6 +76,12 @@ impl Changes {
         value.extend_from_slice(&identity.epoch.0.to_le_bytes());
         value.extend_from_slice(&identity.secret_check.to_le_bytes());
         self.set(IDENTITY.to_vec(), value);
+    }
+
+    pub(super) fn lives(&mut self, lives: &Lives) {
+        let mut value = Vec::new();
+        lives.encode_past(&mut value);
+        self.set(LIVES.to_vec(), value);
     }
 
     pub(super) fn state(&mut self, state: FoldedState) {
@@ -143,6 +153,10 @@ impl Remembered {
             let mut reader = Reader::new(&value);
             let (id, epoch) = (ReplicaId(reader.array("replica")?), Epoch(reader.u64("epoch")?));
             self.identity = Some(Identity { id, epoch, secret_check: reader.u64("secret check")? });
+            self.lives = Some(match engine.meta(LIVES)? {
+                Some(value) => Lives::decode_past(epoch, &mut Reader::new(&value))?,
+                None => Lives::new(epoch),
+            });
         }
         if let Some(value) = engine.meta(STATE)? {
             let mut reader = Reader::new(&value);

@@ -13,7 +13,7 @@ use super::log::writer::{LogWriter, Segment};
 use super::meta::{Changes, Remembered};
 use super::present::{Present, Scratch};
 use super::ring::Ring;
-use super::{Damage, Fresh, KeyHasher, OpenError, OpenReport, Seq, StoreOptions};
+use super::{Damage, Fresh, KeyHasher, Lives, OpenError, OpenReport, Seq, StoreOptions};
 
 /// Sequence numbers skipped after a crash: more than can have been handed out and lost between two syncs.
 const SKIPPED: u64 = 1 << 20;
@@ -21,6 +21,7 @@ const SKIPPED: u64 = 1 << 20;
 /// What opening makes.
 pub(super) struct Opened {
     pub(super) identity: Identity,
+    pub(super) lives: Lives,
     pub(super) present: Present,
     pub(super) fold: Fold,
     pub(super) intake: Intake,
@@ -61,9 +62,6 @@ pub(super) fn open(
         Witness::Folded(seq) => (engine_lost || folded < seq, false),
         Witness::Damaged => (true, true),
     };
-    if engine_lost {
-        identity.epoch = fresh.epoch;
-    }
     if witness_damaged {
         let what = "the witness of the last fold does not read back".into();
         report.damage.push(Damage { file: WITNESS.into(), offset: 0, bytes: 0, key: None, what });
@@ -81,9 +79,11 @@ pub(super) fn open(
     let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
 
     let log_lost = remembered.identity.is_some() && remembered.clean.map_or(log_is_empty, |clean| last < clean);
-    if log_lost {
-        identity.epoch = fresh.epoch;
-    }
+    let lives = match remembered.lives.clone() {
+        Some(lives) if !log_lost && !engine_lost => lives.followed_by(fresh.epoch, last),
+        _ => Lives::new(fresh.epoch),
+    };
+    identity.epoch = lives.epoch();
     if log_lost && (folded > Seq(0) || remembered.clean.is_some() || !remembered.cursors.is_empty()) {
         let what = "the log is gone, or ends before what it is known to have had".into();
         report.damage.push(Damage { file: LOG_FOLDER.into(), offset: 0, bytes: 0, key: None, what });
@@ -104,13 +104,10 @@ pub(super) fn open(
         unshared: remembered.unshared.keys().copied().collect(),
         needs_reconciliation: report.needs_reconciliation,
     };
-    if remembered.identity != Some(identity) {
-        let mut changes = Changes::default();
-        changes.identity(&identity);
-        engine.put_meta(&changes.0)?;
-        engine.sync()?;
-    }
+    // Before anything reaches the log: what is recorded from here on is of this life.
     let mut changes = Changes::default();
+    changes.identity(&identity);
+    changes.lives(&lives);
     if remembered.clean.is_some() {
         // No longer true from the first append on. Left standing, a log that lost its unsynced end later could look as if it were whole.
         changes.not_clean();
@@ -121,13 +118,11 @@ pub(super) fn open(
     if report.skipped > 0 {
         changes.begun(first);
     }
-    if !changes.0.is_empty() {
-        engine.put_meta(&changes.0)?;
-        engine.sync()?;
-    }
+    engine.put_meta(&changes.0)?;
+    engine.sync()?;
     let writer = LogWriter::new(files.clone(), identity, options.segment_bytes, segments);
     let intake = Intake::new(writer, first.0, options.pending_bytes_max);
-    Ok(Opened { identity, present, fold: Fold::new(folded, stored), intake, report, fold_soon: damaged || engine_lost })
+    Ok(Opened { identity, lives, present, fold: Fold::new(folded, stored), intake, report, fold_soon: damaged || engine_lost })
 }
 
 fn restore(present: &Present, remembered: &Remembered) {

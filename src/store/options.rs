@@ -68,12 +68,12 @@ impl StoreOptions {
     }
 }
 
-/// Randomness from the caller: who a new folder is, and the epoch of one whose sequence numbers may have been lost.
+/// Randomness from the caller: who a new folder is, and the life that begins when it is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Fresh {
     /// Identity of a folder that has none.
     pub id: ReplicaId,
-    /// Epoch of a folder that has none, or needs another.
+    /// The epoch that begins. One that comes twice is taken for the same life going on.
     pub epoch: Epoch,
 }
 

@@ -40,11 +40,13 @@ impl fmt::Debug for ReplicaId {
     }
 }
 
-/// One life of a replica's sequence numbers: drawn at random with its id, and anew when they may have been lost.
+/// One life of a replica's sequence numbers, from one opening of its folder to the next: drawn at random. [`Lives`](super::Lives) tells how they
+/// follow on each other.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
-/// The sequence number of a record at one replica, counted from 1. Never used twice within an epoch; numbers may be skipped.
+/// The sequence number of a record at one replica, counted from 1. Never used twice, unless its folder is set back to an
+/// earlier copy; numbers may be skipped.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct Seq(pub u64);
 

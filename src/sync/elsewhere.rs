@@ -33,10 +33,12 @@ struct Way {
 impl Way {
     /// Strikes what the peer has from what was left out; patience begins anew with what remains.
     fn settle(&mut self, mono: MonotonicTime, core: &Core, left_out: &mut LeftOut) {
-        if left_out.first().is_none() {
+        let Some(first) = left_out.first() else { return };
+        let Some((after, reached)) = self.cursor.and_then(|cursor| core.reached(cursor)) else { return };
+        // What was made there in an earlier life is not what the peer speaks of: it is sent when patience ends.
+        if first <= after {
             return;
         }
-        let Some(reached) = self.cursor.and_then(|cursor| core.reached(cursor)) else { return };
         let before = left_out.waiting();
         left_out.held(reached);
         if left_out.waiting() != before {

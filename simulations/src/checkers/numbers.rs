@@ -1,4 +1,4 @@
-//! A sequence number is never used twice: within one life of a replica's numbers they only grow, across crashes and restarts.
+//! A sequence number is never used twice: a replica's numbers only grow, across crashes and restarts, until its history is lost or its folder set back.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use leftoff::store::{Epoch, ReplicaId, Seq};
 
 use super::mix::Map;
 use super::{Checker, Kinds, Violation};
-use crate::observation::{HostId, Observation, View, VirtualTime};
+use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    /// Where the last number of each life is kept.
+    /// Where the last number is kept of each replica, and the earliest epoch that its present one goes on from.
     lives: BTreeMap<(ReplicaId, Epoch), usize>,
     last: Vec<(Epoch, Seq)>,
     /// The same of the lives that hosts are in.
@@ -35,7 +35,7 @@ impl Checker for Numbers {
     }
 
     fn about(&self) -> &'static str {
-        "under one identity and epoch, each sequence number belongs to one record for ever"
+        "a replica's numbers only grow, until its history is lost or its folder is set back"
     }
 
     fn wants(&self) -> Kinds {
@@ -46,14 +46,14 @@ impl Checker for Numbers {
         match seen {
             Observation::Started { host, replica, .. } => {
                 if let Some(core) = view.core(*host) {
-                    self.begin(*host, *replica, core.store().epoch());
+                    self.begin(*host, *replica, core.store().lives().oldest());
                 }
             }
             Observation::Applied { host, seq, .. } | Observation::Passed { host, seq, .. } => {
                 let life = match self.present.get(host) {
                     Some(life) => *life,
                     None => match view.core(*host) {
-                        Some(core) => self.begin(*host, core.store().id(), core.store().epoch()),
+                        Some(core) => self.begin(*host, core.store().id(), core.store().lives().oldest()),
                         None => return,
                     },
                 };
@@ -63,6 +63,12 @@ impl Checker for Numbers {
                     found.push(Violation { checker: "numbers-are-used-once", at, host: Some(*host), what });
                 }
                 *last = (*seq).max(*last);
+            }
+            // What came after the copy is another's past: its numbers are told apart by the lives that they were used in.
+            Observation::Disk { host, fault: DiskFault::Restored } => {
+                if let Some(life) = self.present.remove(host) {
+                    self.lives.retain(|_, known| *known != life);
+                }
             }
             _ => {}
         }

@@ -45,7 +45,10 @@ impl fmt::Display for FaultKind {
             Self::RollingRestart { hosts, down } => write!(f, "rolling restart of {}, down {} each", list(hosts), show_duration(*down)),
             Self::Pause { hosts } => write!(f, "pause of {}", list(hosts)),
             Self::LoseDisk { hosts } => write!(f, "disk of {} lost", list(hosts)),
-            Self::RestoreBackup { hosts, age } => write!(f, "{} set back to a backup of {} before", list(hosts), show_duration(*age)),
+            Self::RestoreBackup { hosts, age, copy } => {
+                let what = if *copy { "copy" } else { "backup" };
+                write!(f, "{} set back to a {what} of {} before", list(hosts), show_duration(*age))
+            }
             Self::FailSync { hosts } => write!(f, "failed sync at {}", list(hosts)),
             Self::FullDisk { hosts } => write!(f, "full disk at {}", list(hosts)),
             Self::FlipBits { hosts, count } => write!(f, "{count} bits flipped at {}", list(hosts)),

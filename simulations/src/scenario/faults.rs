@@ -113,7 +113,7 @@ fn kind(scenario: &Scenario, key: &FaultKey, at: Duration, section: &mut Section
                 let (age, at) = (quantity::write_duration(age), quantity::write_duration(at));
                 section.wrong("age", format!("the backup would be {age} old when only {at} have passed"));
             }
-            FaultKind::RestoreBackup { hosts, age }
+            FaultKind::RestoreBackup { hosts, age, copy: section.flag("copy") }
         }
         "fail-sync" => FaultKind::FailSync { hosts },
         "full-disk" => FaultKind::FullDisk { hosts },

@@ -270,6 +270,7 @@ pub const FAULT_KEYS: &[Key] = &[
     key("faults", "times", Kind::Count, "1", ("1", "10000"), "so many crashes, spread over the fault's time"),
     key("faults", "down", Kind::Time, "10s", ("0", "1d"), "down for so long each time"),
     key("faults", "age", Kind::Time, "1min", ("0", "1000d"), "how old the backup is; at most what has passed since the beginning"),
+    key("faults", "copy", Kind::Flag, "false", FREE, "the folder itself comes back, identity and all, as from a snapshot of the disk"),
     key("faults", "count", Kind::Count, "1", ("1", "1000"), "how many bits"),
     key("faults", "ahead", Kind::Time, "1d", ("1ms", "36500d"), "how far in the future the stamps are"),
     key("faults", "profile", Kind::Count, "0", ("0", "10000000"), "which profile, by number; there must be so many"),
@@ -315,7 +316,12 @@ pub const FAULTS: &[FaultKey] = &[
     fault("rolling-restart", &["lasts", "hosts", "down"], true, "stopped in good order and started again, one after the other"),
     fault("pause", &["lasts", "hosts"], true, "stopped in their tracks, then they go on"),
     fault("lose-disk", &["lasts", "hosts"], false, "disks lose everything: the hosts begin empty, under new identities"),
-    fault("restore-backup", &["lasts", "hosts", "age"], false, "folders are set back to a backup, under new identities"),
+    fault(
+        "restore-backup",
+        &["lasts", "hosts", "age", "copy"],
+        false,
+        "folders are set back to a backup, under new identities; or to a copy, identity and all",
+    ),
     fault(
         "fail-sync",
         &["lasts", "hosts"],

@@ -318,12 +318,14 @@ pub enum FaultKind {
         /// Which.
         hosts: Vec<Selector>,
     },
-    /// The folder is set back to a backup taken `age` before, under a new identity.
+    /// The folder is set back to a backup taken `age` before.
     RestoreBackup {
         /// Which.
         hosts: Vec<Selector>,
         /// How old the backup is.
         age: Duration,
+        /// It is a copy of the folder, identity and all, as of a disk's snapshot; not what `leftoff restore` makes, which is a new replica.
+        copy: bool,
     },
     /// A sync fails, once: the host stops acknowledging, and is restarted after the fault's time.
     FailSync {

@@ -191,7 +191,7 @@ fn fault_lines(kind: &FaultKind) -> Lines {
         }
         FaultKind::Crash { hosts, times, down } => with(sides(hosts, &[]), vec![("times", times.to_string()), ("down", time(*down))]),
         FaultKind::RollingRestart { hosts, down } => with(sides(hosts, &[]), vec![("down", time(*down))]),
-        FaultKind::RestoreBackup { hosts, age } => with(sides(hosts, &[]), vec![("age", time(*age))]),
+        FaultKind::RestoreBackup { hosts, age, copy } => with(sides(hosts, &[]), vec![("age", time(*age)), ("copy", copy.to_string())]),
         FaultKind::FlipBits { hosts, count } => with(sides(hosts, &[]), vec![("count", count.to_string())]),
         FaultKind::Poison { host, ahead_ms } => vec![("host", quoted(host)), ("ahead", time(Duration::from_millis(*ahead_ms)))],
         FaultKind::Erase { host, profile } => vec![("host", quoted(host)), ("profile", profile.to_string())],

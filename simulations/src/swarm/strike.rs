@@ -59,7 +59,10 @@ fn strike(dice: &mut Dice, scenario: &Scenario, kind: &str, at: Duration) -> Opt
         "rolling-restart" => FaultKind::RollingRestart { hosts, down: dice.time(seconds(1), seconds(10)) },
         "pause" => FaultKind::Pause { hosts },
         "lose-disk" => FaultKind::LoseDisk { hosts: vec![node(dice, scenario)] },
-        "restore-backup" => FaultKind::RestoreBackup { hosts: vec![node(dice, scenario)], age: dice.time(Duration::ZERO, at) },
+        "restore-backup" => {
+            let (hosts, age) = (vec![node(dice, scenario)], dice.time(Duration::ZERO, at));
+            FaultKind::RestoreBackup { hosts, age, copy: age.as_millis() % 2 == 1 }
+        }
         "fail-sync" => FaultKind::FailSync { hosts },
         "full-disk" => FaultKind::FullDisk { hosts },
         "flip-bits" => FaultKind::FlipBits { hosts: vec![node(dice, scenario)], count: dice.size(1, 30) as u32 },

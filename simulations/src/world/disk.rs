@@ -20,10 +20,12 @@ pub(super) const fn cluster_hasher() -> KeyHasher {
     KeyHasher::new(CLUSTER_SECRET)
 }
 
-/// What a backup holds: the records, as `leftoff backup` writes them.
-pub(super) struct Backup {
-    records: Vec<Record>,
-    floor_day: u32,
+/// What a host may be set back to.
+pub(super) enum Backup {
+    /// The records, as `leftoff backup` writes them.
+    Records { records: Vec<Record>, floor_day: u32 },
+    /// The folder as a program sees it, as a snapshot of the disk has it.
+    Folder { files: MemoryFiles, engine: MemoryEngine, id: ReplicaId, clock_offset_ms: i64 },
 }
 
 /// Files, engine, and what they are opened with.
@@ -117,14 +119,27 @@ impl Disk {
         count
     }
 
-    /// Makes a folder from a backup, under a new identity, as `leftoff restore` does.
+    /// A copy of the folder.
+    pub(super) fn copy(&self) -> Backup {
+        Backup::Folder { files: self.files.copy(), engine: self.engine.copy(), id: self.id, clock_offset_ms: self.clock_offset_ms }
+    }
+
+    /// Makes a folder from a backup: from its records under a new identity, as `leftoff restore` does, and from a copy as it was.
     pub(super) fn restore(&mut self, backup: &Backup) -> Result<(), String> {
+        let (records, floor_day) = match backup {
+            Backup::Records { records, floor_day } => (records, *floor_day),
+            Backup::Folder { files, engine, id, clock_offset_ms } => {
+                (self.files, self.engine) = (files.copy(), engine.copy());
+                (self.id, self.clock_offset_ms) = (*id, *clock_offset_ms);
+                return Ok(());
+            }
+        };
         self.lose_everything();
         let fresh = self.fresh();
         let failed = |error: &dyn std::fmt::Display| error.to_string();
         let files = Arc::new(self.files.clone());
         let (store, _) = Store::open(files, Box::new(self.engine.clone()), self.store.clone(), fresh).map_err(|error| failed(&error))?;
-        for records in backup.records.chunks(1_000) {
+        for records in records.chunks(1_000) {
             let mut batch = Batch::local();
             for record in records {
                 batch.push(record);
@@ -132,9 +147,9 @@ impl Disk {
             store.append(batch).map_err(|error| failed(&error))?;
             store.flush(&mut |_| ()).map_err(|error| failed(&error))?;
         }
-        if backup.floor_day > 0 {
+        if floor_day > 0 {
             let mut batch = Batch::local();
-            batch.raise_floor(backup.floor_day);
+            batch.raise_floor(floor_day);
             store.append(batch).map_err(|error| failed(&error))?;
         }
         store.close().map_err(|error| failed(&error))
@@ -151,6 +166,6 @@ impl Backup {
             ControlFlow::Continue(())
         });
         records.extend(core.store().tombstones().into_iter().map(|(profile, erased)| Record::Erased { profile, erased }));
-        Self { records, floor_day: core.store().floor_day() }
+        Self::Records { records, floor_day: core.store().floor_day() }
     }
 }

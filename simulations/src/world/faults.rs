@@ -31,9 +31,9 @@ impl World<'_> {
         };
         planner.plan();
         let Planner { steps, backups, .. } = planner;
-        for (slot, (at, host)) in backups.into_iter().enumerate() {
+        for (slot, (at, host, copy)) in backups.into_iter().enumerate() {
             self.backups.push(None);
-            self.plan_errand(at, Errand::Backup { host, slot });
+            self.plan_errand(at, Errand::Backup { host, slot, copy });
         }
         for (number, (at, step)) in steps.into_iter().enumerate() {
             self.plan.push(step);

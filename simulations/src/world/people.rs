@@ -30,7 +30,7 @@ pub(super) enum Errand {
     /// A profile is erased at a node.
     Erase { host: usize, profile: u32 },
     /// A backup is taken of a host.
-    Backup { host: usize, slot: usize },
+    Backup { host: usize, slot: usize, copy: bool },
     /// A device has its line back.
     Online { host: usize },
     /// A report is sent once more.
@@ -264,7 +264,8 @@ impl World<'_> {
         match errand {
             Errand::Hide { viewer } => self.hide(viewer),
             Errand::Erase { host, profile } => self.erase(host, profile),
-            Errand::Backup { host, slot } => {
+            Errand::Backup { host, slot, copy: true } => self.backups[slot] = Some(self.stage.hosts[host].disk.copy()),
+            Errand::Backup { host, slot, copy: false } => {
                 if let Some(core) = self.stage.hosts[host].core.as_deref() {
                     self.backups[slot] = Some(Backup::of(core));
                 }

@@ -104,7 +104,7 @@ pub(super) struct Planner<'a> {
     pub(super) nodes: usize,
     pub(super) steps: Vec<(Micros, Step)>,
     /// When a backup is to be taken, of whom: by slot.
-    pub(super) backups: Vec<(Micros, usize)>,
+    pub(super) backups: Vec<(Micros, usize, bool)>,
 }
 
 impl Planner<'_> {
@@ -233,10 +233,10 @@ impl Planner<'_> {
                     self.push(at, Step::LoseDisk { host, down: lasts.max(DOWN_MIN) });
                 }
             }
-            FaultKind::RestoreBackup { hosts, age } => {
+            FaultKind::RestoreBackup { hosts, age, copy } => {
                 for host in self.hosts_of(hosts) {
                     let slot = self.backups.len();
-                    self.backups.push((at.saturating_sub(super::micros(*age)), host));
+                    self.backups.push((at.saturating_sub(super::micros(*age)), host, *copy));
                     self.push(at, Step::Restore { host, slot, down: lasts.max(DOWN_MIN) });
                 }
             }

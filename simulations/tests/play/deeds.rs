@@ -128,6 +128,7 @@ fn storms_and_upgrades_stop_every_node() {
 fn disks_are_lost_and_set_back() {
     assert_eq!(seen_in("disk-lost").0.disks, [DiskFault::Lost]);
     assert_eq!(seen_in("old-backup-restored").0.disks, [DiskFault::Restored]);
+    assert_eq!(seen_in("folder-set-back").0.disks, [DiskFault::Restored; 2]);
 }
 
 #[test]

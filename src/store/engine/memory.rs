@@ -79,6 +79,13 @@ impl MemoryEngine {
         Self::default()
     }
 
+    /// A copy of what it holds now, which goes its own way from here on.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let state = State { undo: Undo::default(), ..self.state().clone() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

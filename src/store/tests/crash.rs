@@ -214,6 +214,7 @@ fn a_lost_database_is_rebuilt_from_the_log_under_a_new_epoch() {
     let (store, report) = lost.try_open(small(), LATER).unwrap();
     assert!(report.needs_reconciliation);
     assert_eq!((store.id(), store.epoch()), (FRESH.id, LATER.epoch));
+    assert!(!store.lives().have(FRESH.epoch, Seq(1)), "nobody knows which numbers are missing");
     assert_eq!(states(&store).len(), 10);
 }
 

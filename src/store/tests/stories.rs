@@ -30,7 +30,7 @@ fn a_flush_tells_of_every_record_and_what_it_changed() {
 }
 
 #[test]
-fn a_clean_close_keeps_epoch_and_numbers_and_replays_nothing() {
+fn a_clean_close_keeps_the_numbers_and_replays_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (store, report) = open_folder(folder.path());
     assert!(report.created && !report.needs_reconciliation);
@@ -40,7 +40,9 @@ fn a_clean_close_keeps_epoch_and_numbers_and_replays_nothing() {
     drop(store);
     let (store, report) = Store::open_folder(folder.path(), small(), LATER).unwrap();
     assert!(report.clean && report.replayed == 0 && report.skipped == 0);
-    assert_eq!((store.id(), store.epoch()), (FRESH.id, FRESH.epoch));
+    assert_eq!((store.id(), store.epoch()), (FRESH.id, LATER.epoch));
+    let had = |seq: u64| store.lives().have(FRESH.epoch, Seq(seq));
+    assert!(had(last.0) && !had(last.0 + 1), "what was read before holds, and nobody has read more");
     assert_eq!(states(&store), before);
     assert_eq!(record(&store, 1, 1, &heartbeat(2, 6_000, 1)), Seq(last.0 + 1));
 }

@@ -6,7 +6,7 @@ use super::{LinkConfig, LinkError, LinkEvent};
 use crate::limits::ACTIVITY_WINDOW_MS;
 use crate::progress::ProfileId;
 use crate::replica::{Core, Grant};
-use crate::store::{Epoch, KeyHasher, PeerCursor, ReplicaId, Seq};
+use crate::store::{Epoch, KeyHasher, Lives, PeerCursor, ReplicaId, Seq};
 use crate::sync::message::{Granted, Hello, PROTOCOL_MAX, PROTOCOL_MIN, Resume, Role};
 use crate::sync::reconcile::Scope;
 use crate::time::WallTime;
@@ -23,7 +23,7 @@ pub(super) fn hello_of(now: WallTime, core: &Core, config: &LinkConfig) -> Hello
         protocol_min: PROTOCOL_MIN,
         protocol_max: PROTOCOL_MAX,
         replica: store.id(),
-        epoch: store.epoch(),
+        lives: store.lives().clone(),
         role: config.role,
         clock: core.corrected(now),
         ttl_ms: core.options().ttl_days.map_or(0, |days| u64::from(days) * DAY_MS),
@@ -125,16 +125,16 @@ pub(super) struct Peer {
     /// What it calls itself.
     pub(super) claimed: ReplicaId,
     pub(super) role: Role,
-    /// The life of its sequence numbers, as remembered over this link.
-    pub(super) epoch: Epoch,
+    /// The life of its sequence numbers, and those before it, as remembered over this link.
+    pub(super) lives: Lives,
     pub(super) hello: Hello,
 }
 
 impl Peer {
     pub(super) fn new(core: &Core, hello: Hello, narrow: Option<&Narrow>) -> Self {
         let id = narrow.and_then(|narrow| narrow.grant.as_ref()).map_or(hello.replica, |grant| bound_id(core, grant, hello.replica));
-        let epoch = narrow.map_or(hello.epoch, |narrow| narrow.epoch(hello.epoch));
-        Self { id, claimed: hello.replica, role: hello.role, epoch, hello }
+        let lives = narrowed(&hello.lives, narrow);
+        Self { id, claimed: hello.replica, role: hello.role, lives, hello }
     }
 
     /// What the shell is told of it.
@@ -150,12 +150,12 @@ impl Peer {
     }
 
     pub(super) const fn cursor(&self, seq: Seq) -> PeerCursor {
-        PeerCursor { peer: self.id, epoch: self.epoch, seq }
+        PeerCursor { peer: self.id, epoch: self.lives.epoch(), seq }
     }
 
-    /// What this replica remembers of the peer's changes.
+    /// What this replica remembers of the peer's changes, in whatever life of the peer.
     pub(super) fn resume(&self, core: &Core, unsettled: bool) -> Resume {
-        let known = core.store().cursor(self.id).filter(|cursor| cursor.epoch == self.epoch);
+        let known = core.store().cursor(self.id);
         Resume { known: known.map(|cursor| (cursor.epoch, cursor.seq)), unsettled }
     }
 }
@@ -182,11 +182,11 @@ pub(super) enum Way {
     Reconcile,
 }
 
-/// How the changes of the side with `hello` and `epoch` reach the side that sent `resume`.
-pub(super) fn way(hello: &Hello, epoch: Epoch, resume: &Resume, receiver_seq: Seq, scope: Option<&Scope>) -> Way {
+/// How the changes of the side with `hello` and `lives` reach the side that sent `resume`.
+pub(super) fn way(hello: &Hello, lives: &Lives, resume: &Resume, receiver_seq: Seq, scope: Option<&Scope>) -> Way {
     match resume.known {
-        // A cursor beyond the log was made from changes that a crash took back.
-        Some((known, seq)) if known == epoch && seq <= hello.seq && !resume.unsettled => Way::After(seq),
+        // A cursor that these lives do not have was made from changes that a crash took back, or that came after this folder was copied.
+        Some((known, seq)) if lives.have(known, seq) && seq <= hello.seq && !resume.unsettled => Way::After(seq),
         _ => match scope {
             None => Way::Everything,
             // Between whole stores, an empty one is filled without a search. A narrow link looks into its few profiles instead.
@@ -196,10 +196,9 @@ pub(super) fn way(hello: &Hello, epoch: Epoch, resume: &Resume, receiver_seq: Se
     }
 }
 
-/// The life of this replica's own numbers, as the peer remembers it over this link.
-pub(super) fn own_epoch(core: &Core, narrow: Option<&Narrow>) -> Epoch {
-    let epoch = core.store().epoch();
-    narrow.map_or(epoch, |narrow| narrow.epoch(epoch))
+/// The lives of a replica's numbers, as the other side remembers them over this link.
+pub(super) fn narrowed(lives: &Lives, narrow: Option<&Narrow>) -> Lives {
+    narrow.map_or_else(|| lives.clone(), |narrow| lives.renamed(|epoch| narrow.epoch(epoch)))
 }
 
 /// What a reconciliation on this link compares; `None` when there can be none.

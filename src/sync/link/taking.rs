@@ -47,7 +47,7 @@ impl Link {
         if peer.role == Role::Node && self.config.role == Role::Node {
             let Says { made, own, .. } = records.says;
             let settled = !self.inbox.has_refused_for_later() && !self.still_owes_reconciliation();
-            core.note_neighbour(peer.id, peer.epoch, own, made, self.inbox.last(), settled);
+            core.note_neighbour(peer.id, peer.lives.epoch(), own, made, self.inbox.last(), settled);
         }
         self.figures.records_in += u64::from(records.count);
         if self.filled_at.is_some_and(|seq| records.says.covers >= Some(seq)) && !self.inbox.has_refused_for_later() {

@@ -3,7 +3,7 @@
 use super::{put_text, read_text};
 use crate::limits::TOKEN_BYTES_MAX;
 use crate::progress::codec::{DecodeError, Reader, put_varint};
-use crate::store::{Epoch, ReplicaId, Seq};
+use crate::store::{Epoch, Lives, ReplicaId, Seq};
 use crate::time::WallTime;
 
 /// What a replica is to its peers.
@@ -45,6 +45,7 @@ const EXTENSION_BYTES_MAX: usize = 4 << 10;
 /// seq                 varint: the last durable sequence number
 /// token               varint length and bytes
 /// name, region, advertise   texts
+/// past                varint count, at most 64, then for each epoch u64 and last number varint: the lives before this epoch, the oldest first
 /// extension           varint length and bytes, skipped
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -55,8 +56,8 @@ pub struct Hello {
     pub protocol_max: u16,
     /// Who.
     pub replica: ReplicaId,
-    /// The life of its sequence numbers.
-    pub epoch: Epoch,
+    /// The life of its sequence numbers, and those before it.
+    pub lives: Lives,
     /// Node or device.
     pub role: Role,
     /// Its wall clock when it sent this.
@@ -91,7 +92,7 @@ impl Hello {
         put_varint(out, u64::from(self.protocol_min));
         put_varint(out, u64::from(self.protocol_max));
         out.extend_from_slice(&self.replica.0);
-        out.extend_from_slice(&self.epoch.0.to_le_bytes());
+        out.extend_from_slice(&self.lives.epoch().0.to_le_bytes());
         out.push(u8::from(self.role == Role::Device));
         out.extend_from_slice(&self.clock.as_millis().to_le_bytes());
         put_varint(out, self.ttl_ms);
@@ -106,6 +107,7 @@ impl Hello {
         put_text(out, &self.name);
         put_text(out, &self.region);
         put_text(out, &self.advertise);
+        self.lives.encode_past(out);
         put_varint(out, 0);
     }
 
@@ -140,6 +142,7 @@ impl Hello {
         let name = read_text(&mut reader, "name")?;
         let region = read_text(&mut reader, "region")?;
         let advertise = read_text(&mut reader, "advertise")?;
+        let lives = Lives::decode_past(epoch, &mut reader)?;
         let extension = reader.length(EXTENSION_BYTES_MAX, "extension")?;
         reader.bytes(extension, "extension")?;
         reader.finish()?;
@@ -147,7 +150,7 @@ impl Hello {
             protocol_min,
             protocol_max,
             replica,
-            epoch,
+            lives,
             role,
             clock,
             ttl_ms,
@@ -173,12 +176,17 @@ fn version(reader: &mut Reader<'_>) -> Result<u16, DecodeError> {
 mod tests {
     use super::*;
 
+    fn lives() -> Lives {
+        let past = [1, 0x11, 0, 0, 0, 0, 0, 0, 0, 9];
+        Lives::decode_past(Epoch(0x0102_0304_0506_0708), &mut Reader::new(&past)).unwrap()
+    }
+
     fn hello() -> Hello {
         Hello {
             protocol_min: 1,
             protocol_max: 1,
             replica: ReplicaId([0xa1; 16]),
-            epoch: Epoch(0x0102_0304_0506_0708),
+            lives: lives(),
             role: Role::Device,
             clock: WallTime::from_millis(1_790_000_000_000),
             ttl_ms: 0,
@@ -216,6 +224,7 @@ mod tests {
             &[2, b't', b'v'],
             &[2, b'e', b'u'],
             &[3, b'h', b':', b'1'],
+            &[1, 0x11, 0, 0, 0, 0, 0, 0, 0, 9],
             &[0],
         ]
         .concat();

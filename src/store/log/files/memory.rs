@@ -126,6 +126,16 @@ impl MemoryFiles {
         Self::default()
     }
 
+    /// A copy of all files as a program sees them now, what is not synced included, which goes its own way from here on.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let mut files = self.world().files.clone();
+        for file in files.values_mut() {
+            (file.synced, file.named) = (file.bytes.len, true);
+        }
+        Self { world: Arc::new(Mutex::new(World { files, ..World::default() })) }
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }

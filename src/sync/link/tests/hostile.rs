@@ -60,7 +60,7 @@ impl Lone {
             protocol_min: 1,
             protocol_max: 1,
             replica: crate::store::ReplicaId([1; 16]),
-            epoch: crate::store::Epoch(5),
+            lives: crate::store::Lives::new(crate::store::Epoch(5)),
             role: Role::Device,
             clock: START,
             ttl_ms: 0,

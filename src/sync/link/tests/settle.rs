@@ -252,6 +252,66 @@ fn cursors_survive_a_restart_and_only_what_is_missing_travels() {
     assert_eq!(figures.records_in, 10);
 }
 
+/// A folder that was copied goes on with the numbers that the copy was made at, and a peer has read those numbers already, of other changes.
+#[test]
+fn a_node_set_back_to_a_copy_of_its_folder_gets_back_what_it_had_and_keeps_what_it_records_then() {
+    for clean in [true, false] {
+        let mut world = two();
+        world.fill(0, 0..30, 1_000);
+        let pair = world.link(0, 1);
+        world.run_until_quiet(pair);
+        world.pairs.clear();
+        // Stopped in good order, or copied as it runs.
+        if clean {
+            world.replicas[0].core.store().close().unwrap();
+        }
+        let copy = world.replicas[0].copy();
+        if clean {
+            world.replicas[0].restart();
+        }
+        let pair = world.link(0, 1);
+        world.fill(0, 1_000..1_020, 1_000);
+        world.run_until_quiet(pair);
+        world.pairs.clear();
+        world.replicas[0].set_back(copy);
+        assert_eq!(world.replicas[0].everything().len(), 30);
+        // So many that the peer's cursor lies among them.
+        world.fill(0, 2_000..2_040, 1_000);
+        let pair = world.link(0, 1);
+        world.run_until_quiet(pair);
+        let held: Vec<usize> = world.replicas.iter().map(|replica| replica.everything().len()).collect();
+        assert_eq!(held, [90, 90], "clean: {clean}");
+        world.run_until_equal();
+    }
+}
+
+#[test]
+fn two_nodes_from_copies_of_one_folder_lose_nothing_of_each_other_by_a_third() {
+    let mut world = World::new(vec![Replica::node(1), Replica::node(2), Replica::node(3)]);
+    world.fill(0, 0..30, 1_000);
+    let pair = world.link(0, 2);
+    world.run_until_quiet(pair);
+    world.replicas[0].core.store().close().unwrap();
+    let copies = [world.replicas[0].copy(), world.replicas[0].copy()];
+    for (replica, copy) in copies.into_iter().enumerate() {
+        world.replicas[replica] = Replica::node(1);
+        world.replicas[replica].set_back_in(replica as u64, copy);
+    }
+    world.fill(0, 1_000..1_020, 1_000);
+    world.fill(1, 2_000..2_040, 1_000);
+    // One after the other: a node takes two links of one identity for the same node's.
+    for round in 0..2 {
+        for copy in [0, 1] {
+            world.pairs.clear();
+            let pair = world.link(copy, 2);
+            world.run_until_quiet(pair);
+            assert!(world.pairs[pair].is_alive(), "{round} {copy}");
+        }
+    }
+    world.run_until_equal();
+    assert_eq!(world.replicas[2].everything().len(), 90);
+}
+
 #[test]
 fn catching_up_costs_little_more_than_what_changed() {
     for (changed, tail_is_gone) in [(1, false), (1, true), (100, false), (100, true), (1_000, true)] {

@@ -58,6 +58,23 @@ impl Replica {
         self.core = open(&self.files, &self.engine, &self.options, &self.store_options, self.fresh);
     }
 
+    /// A copy of its folder as it is now.
+    pub(super) fn copy(&self) -> (MemoryFiles, MemoryEngine) {
+        (self.files.copy(), self.engine.copy())
+    }
+
+    /// Is set back to a copy of its folder, identity and all.
+    pub(super) fn set_back(&mut self, copy: (MemoryFiles, MemoryEngine)) {
+        self.set_back_in(0, copy);
+    }
+
+    /// The same, with other epochs than those of another copy.
+    pub(super) fn set_back_in(&mut self, which: u64, (files, engine): (MemoryFiles, MemoryEngine)) {
+        (self.files, self.engine) = (files, engine);
+        self.fresh.epoch.0 += which * 100;
+        self.restart();
+    }
+
     /// Comes back with an empty disk and a new identity.
     pub(super) fn lose_disk(&mut self) {
         self.fresh = Fresh { id: ReplicaId([self.fresh.id.0[0] ^ 0x80; 16]), epoch: Epoch(self.fresh.epoch.0 + 7) };

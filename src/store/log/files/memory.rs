@@ -25,6 +25,9 @@ pub enum Fault {
 /// Bytes of one piece of a file: a log that grows is not to be moved each time it has doubled.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// Pieces of removed files that are kept to be written to again: to have memory from the system anew costs more than all that is written there.
+const SPARE_COUNT_MAX: usize = 4_096;
+
 /// The bytes of a file, in pieces of [`PIECE_BYTES`], of which only the last may be shorter.
 #[derive(Clone, Debug, Default)]
 struct Bytes {
@@ -33,7 +36,7 @@ struct Bytes {
 }
 
 impl Bytes {
-    fn extend(&mut self, mut bytes: &[u8]) {
+    fn extend(&mut self, mut bytes: &[u8], spare: &mut Vec<Vec<u8>>) {
         self.len += bytes.len();
         while !bytes.is_empty() {
             let room = self.pieces.last().map_or(0, |last| PIECE_BYTES - last.len());
@@ -42,7 +45,9 @@ impl Bytes {
                 last.extend_from_slice(taken);
             }
             if !rest.is_empty() {
-                self.pieces.push(Vec::with_capacity(if self.pieces.is_empty() { rest.len().min(PIECE_BYTES) } else { PIECE_BYTES }));
+                // The first one is as large as what it holds: most files are small.
+                let first = self.pieces.is_empty().then(|| Vec::with_capacity(rest.len().min(PIECE_BYTES)));
+                self.pieces.push(first.or_else(|| spare.pop()).unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
             }
             bytes = rest;
         }
@@ -88,6 +93,8 @@ struct Content {
 #[derive(Debug, Default)]
 struct World {
     files: BTreeMap<String, Content>,
+    /// Pieces of removed files, empty.
+    spare: Vec<Vec<u8>>,
     operations: u64,
     armed: Option<(u64, Fault)>,
     crashed: bool,
@@ -110,8 +117,12 @@ impl World {
     }
 
     fn file(&mut self, path: &str) -> io::Result<&mut Content> {
-        self.files.get_mut(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))
+        file_of(&mut self.files, path)
     }
+}
+
+fn file_of<'a>(files: &'a mut BTreeMap<String, Content>, path: &str) -> io::Result<&'a mut Content> {
+    files.get_mut(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))
 }
 
 /// A file system in memory. Clones share it.
@@ -245,7 +256,14 @@ impl FileSystem for MemoryFiles {
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut world = self.world();
         world.strike()?;
-        world.files.remove(path).map(drop).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))
+        let removed = world.files.remove(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path.to_owned()))?;
+        let room = SPARE_COUNT_MAX.saturating_sub(world.spare.len());
+        let whole = removed.bytes.pieces.into_iter().filter(|piece| piece.capacity() == PIECE_BYTES);
+        world.spare.extend(whole.take(room).map(|mut piece| {
+            piece.clear();
+            piece
+        }));
+        Ok(())
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
@@ -276,7 +294,8 @@ impl LogFile for MemoryFile {
             Some(Fault::ShortWrite | Fault::FullDisk) => bytes.len() / 2,
             _ => bytes.len(),
         };
-        world.file(&self.path)?.bytes.extend(&bytes[..taken]);
+        let World { files, spare, .. } = &mut *world;
+        file_of(files, &self.path)?.bytes.extend(&bytes[..taken], spare);
         if struck == Some(Fault::FullDisk) {
             return Err(Error::new(ErrorKind::StorageFull, "no space is left"));
         }
@@ -300,10 +319,10 @@ mod tests {
 
     #[test]
     fn a_file_in_pieces_is_as_a_file_in_one() {
-        let (mut bytes, mut model) = (Bytes::default(), Vec::new());
+        let (mut bytes, mut model, mut spare) = (Bytes::default(), Vec::new(), vec![Vec::with_capacity(PIECE_BYTES)]);
         for (round, len) in [0, 1, PIECE_BYTES - 1, 1, PIECE_BYTES, 3 * PIECE_BYTES + 7, 5].into_iter().enumerate() {
             let added: Vec<u8> = (0..len).map(|at| (at % 251) as u8 ^ round as u8).collect();
-            bytes.extend(&added);
+            bytes.extend(&added, &mut spare);
             model.extend(&added);
             assert_eq!(bytes.head(usize::MAX), model);
             assert_eq!(bytes.head(PIECE_BYTES + 1), model[..model.len().min(PIECE_BYTES + 1)]);
@@ -312,7 +331,7 @@ mod tests {
             bytes.truncate(len);
             model.truncate(len);
             assert_eq!((bytes.len, bytes.head(usize::MAX)), (model.len(), model.clone()));
-            bytes.extend(b"again");
+            bytes.extend(b"again", &mut spare);
             model.extend(b"again");
             assert_eq!(bytes.head(usize::MAX), model);
             *bytes.get_mut(model.len() - 1).unwrap() ^= 1;

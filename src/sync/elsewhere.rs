@@ -92,13 +92,18 @@ impl Elsewhere {
 
     /// Takes note of what the feed left out just now. The peer may have said before that it has it: it may be nearer to where that was made.
     pub(super) fn note(&mut self, mono: MonotonicTime, core: &Core) {
+        let mut is_first = false;
         for (way, left_out) in self.ways.iter_mut().zip(&mut self.left_out) {
             if left_out.waiting().is_some() && way.since.is_none() {
                 way.since = Some(mono);
                 way.settle(mono, core, left_out);
+                is_first = true;
             }
         }
-        self.refresh();
+        // What is left out behind something that waits already changes neither the first of it nor its patience.
+        if is_first {
+            self.refresh();
+        }
     }
 
     /// The peer has what was made at these nodes, so far.

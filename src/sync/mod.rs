@@ -23,3 +23,14 @@ pub use clock::Comparison;
 pub use clocks::Clocks;
 pub use duplicates::{Rival, newer_stays};
 pub use link::{Handled, Link, LinkConfig, LinkError, LinkEvent, LinkFigures, LinkState};
+
+use crate::time::MonotonicTime;
+
+/// The earlier of two moments, if there is any.
+fn earlier(one: Option<MonotonicTime>, other: Option<MonotonicTime>) -> Option<MonotonicTime> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, None) => one,
+        (None, other) => other,
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::catch_up::CatchUp;
+use super::earlier;
 use super::elsewhere::Elsewhere;
 use super::frame::{self, FrameType};
 use super::message::{Records, RefusedKey, Says};
@@ -244,15 +245,9 @@ impl Outbox {
         if !self.has_room() {
             return None;
         }
-        [
-            self.cover_due.filter(|_| !self.withheld),
-            self.gathered,
-            self.offers.next_due(),
-            self.elsewhere.as_ref().and_then(Elsewhere::next_timeout),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let cover = self.cover_due.filter(|_| !self.withheld);
+        let elsewhere = self.elsewhere.as_ref().and_then(Elsewhere::next_timeout);
+        earlier(earlier(cover, self.gathered), earlier(self.offers.next_due(), elsewhere))
     }
 
     /// Whether the bounded bytes in flight leave room for what one step hands out: a frame, or two.

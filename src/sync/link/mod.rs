@@ -26,6 +26,7 @@ pub use status::{LinkFigures, LinkState};
 use self::greeting::{Narrow, Peer, Way, hello_of, narrowed, scope_of, way};
 use self::reconciler::Reconciler;
 use super::clock::ClockMeter;
+use super::earlier;
 use super::elsewhere::Telling;
 use super::frame::{self, FrameType};
 use super::inbox::Inbox;
@@ -191,10 +192,13 @@ impl Link {
         let answer = self.clock.open_since().map(|asked| asked + self.config.patience);
         let ping = self.clock.open_since().is_none().then_some(self.next_ping);
         let leases = self.leases.as_ref().and_then(leases::Telling::next_timeout);
-        let feeds = [self.outbox.next_timeout(), self.telling.next_timeout(), leases, self.reconciler.next_timeout()];
+        let link = earlier(earlier(greeting, answer), earlier(ping, self.expires));
         // What may not yet be sent has no time.
-        let feeds = feeds.into_iter().filter(|_| self.may_send);
-        [greeting, answer, ping, self.expires].into_iter().chain(feeds).flatten().min()
+        if !self.may_send {
+            return link;
+        }
+        let feed = earlier(self.outbox.next_timeout(), self.telling.next_timeout());
+        earlier(earlier(link, feed), earlier(leases, self.reconciler.next_timeout()))
     }
 
     /// Notes that time has passed.

@@ -104,6 +104,16 @@ impl Kinds {
         self.0 & other.0 == other.0
     }
 
+    /// Each kind by itself, in the order of their numbers.
+    pub(crate) fn each() -> impl Iterator<Item = Self> {
+        (0..u16::BITS).map(|number| Self(1 << number))
+    }
+
+    /// The number of a single kind.
+    pub(crate) const fn number(self) -> usize {
+        self.0.trailing_zeros() as usize
+    }
+
     /// The kind of an observation.
     pub const fn of(seen: &Observation<'_>) -> Self {
         match seen {

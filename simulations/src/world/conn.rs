@@ -16,8 +16,12 @@ pub(super) struct Side {
     pub(super) life: u32,
     /// None before the handshake and after the end.
     pub(super) link: Option<Link>,
-    /// When the link was last asked to be called at.
+    /// When the link wants to be called: what it last said.
     pub(super) timer: Option<Micros>,
+    /// When it will be asked whether that is now: a moment is planned once, however often the link names others in between.
+    pub(super) planned: Vec<Micros>,
+    /// What of its host's flushes it has been polled after, and when it was.
+    pub(super) polled: (u64, Micros),
     pub(super) busy_until: Option<Micros>,
     pub(super) began: Micros,
     pub(super) opened: bool,
@@ -33,7 +37,22 @@ pub(super) struct Side {
 impl Side {
     pub(super) const fn new(host: usize, life: u32) -> Self {
         let (link, timer, busy_until, role, peer, run) = (None, None, None, None, None, None);
-        Self { host, life, link, timer, busy_until, began: 0, opened: false, owes: false, role, peer, run, silence: 0 }
+        Self {
+            host,
+            life,
+            link,
+            timer,
+            planned: Vec::new(),
+            polled: (0, 0),
+            busy_until,
+            began: 0,
+            opened: false,
+            owes: false,
+            role,
+            peer,
+            run,
+            silence: 0,
+        }
     }
 }
 

@@ -116,6 +116,8 @@ pub(super) struct Host {
     /// Links that the flush under way concerns.
     pub(super) concerned: Vec<u32>,
     pub(super) poll_planned: bool,
+    /// Flushes so far.
+    pub(super) flushes: u64,
     pub(super) by_peer: BTreeMap<ReplicaId, u32>,
     pub(super) unsettled: BTreeSet<ReplicaId>,
     pub(super) clocks: Clocks,

@@ -43,7 +43,7 @@ pub(super) enum Fill {
 }
 
 /// Of events that are many, one in so many is timed. A prime, so that what takes turns is met evenly.
-const TIMED_ONE_IN: u64 = 31;
+const TIMED_ONE_IN: u64 = 101;
 
 /// When a part of an event began, and what had been spent in parts of it by then.
 #[derive(Clone, Copy, Debug)]
@@ -210,14 +210,26 @@ impl Measure {
     }
 
     /// A part of an event begins that is told by itself.
+    #[inline]
     pub(super) fn begin_part(&self) -> Option<Begun> {
-        let clock = self.clock.filter(|_| self.stands_for > 0)?;
+        if self.stands_for == 0 {
+            return None;
+        }
+        let clock = self.clock?;
         Some(Begun { at: clock(), nested: self.nested })
     }
 
     /// It ends; what was spent in parts within it is theirs.
+    #[inline]
     pub(super) fn end_part(&mut self, part: &'static str, begun: Option<Begun>) {
-        if let (Some(clock), Some(begun)) = (self.clock, begun) {
+        if let Some(begun) = begun {
+            self.end_timed(part, begun);
+        }
+    }
+
+    #[cold]
+    fn end_timed(&mut self, part: &'static str, begun: Begun) {
+        if let Some(clock) = self.clock {
             let took = clock().saturating_since(begun.at);
             let own = took.saturating_sub(self.nested.saturating_sub(begun.nested));
             self.nested = begun.nested + took;

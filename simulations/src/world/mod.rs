@@ -62,7 +62,7 @@ use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 
 /// Reports of which propagation is measured, about; of more, one register in so many is.
-const MEASURED_COUNT: f64 = 2e6;
+const MEASURED_COUNT: f64 = 5e5;
 
 /// How a run is watched.
 #[derive(Default)]
@@ -355,6 +355,7 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             owing: Vec::new(),
             concerned: Vec::new(),
             poll_planned: false,
+            flushes: 0,
             by_peer: std::collections::BTreeMap::new(),
             unsettled: std::collections::BTreeSet::new(),
             clocks: leftoff::sync::Clocks::default(),

@@ -14,7 +14,7 @@ use crate::observation::{DiskFault, HostId, Observation, Stop};
 
 /// How long an idle fold waits before it looks again whether there is something to fold.
 const FOLD_IDLE_US: Micros = 500_000;
-/// After a flush, links that it does not concern are polled so much later.
+/// After a flush, links that it does not concern are polled so much later; twice as much, if they were polled shortly before.
 const POLL_LATE_US: Micros = 100_000;
 /// Between two steps of a fold.
 const FOLD_STEP_US: Micros = 20_000;
@@ -148,6 +148,7 @@ impl World<'_> {
     fn flushed(&mut self, host: usize, news: bool, mut concerned: Vec<u32>) {
         self.acknowledge(host);
         let at = &mut self.stage.hosts[host];
+        at.flushes += 1;
         if news {
             concerned.extend(&at.node_links);
         }
@@ -194,16 +195,38 @@ impl World<'_> {
         });
     }
 
-    /// Polls all links with nodes: a flush that brought nothing but what other nodes had sent has left them alone, for most of it is never passed
-    /// on. Links with devices whose profile did not change have nothing to say until their next timer.
+    /// Polls the links with nodes that were not polled since the last flush: one that brought nothing but what other nodes had sent has left them
+    /// alone, for most of it is never passed on. What came or went over a link has polled it meanwhile, and then it has time again. Links with devices
+    /// whose profile did not change have nothing to say until their next timer.
     pub(super) fn poll_late(&mut self, host: u32, life: u32) {
+        let now = self.stage.now();
         let at = &mut self.stage.hosts[host as usize];
         if at.life != life || at.up == Up::No {
             return;
         }
+        if at.up == Up::Paused {
+            at.deferred.push(Event::Poll { host, life });
+            return;
+        }
         at.poll_planned = false;
+        let mut again = false;
         for index in at.node_links.clone() {
-            self.poll_link(host as usize, index);
+            let at = &self.stage.hosts[host as usize];
+            let Some(conn) = self.stage.conns.get(index) else { continue };
+            let (flushes, polled) = conn.sides[usize::from(conn.sides[0].host != host as usize)].polled;
+            if flushes == at.flushes {
+                continue;
+            }
+            if polled + POLL_LATE_US > now {
+                again = true;
+            } else {
+                self.poll_link(host as usize, index);
+            }
+        }
+        let at = &mut self.stage.hosts[host as usize];
+        if again && !at.poll_planned {
+            at.poll_planned = true;
+            self.stage.queue.after(POLL_LATE_US, Event::Poll { host, life });
         }
     }
 

@@ -212,7 +212,9 @@ impl World<'_> {
     pub(super) fn timer(&mut self, index: u32, generation: u32, side: usize) {
         self.with_conn(index, generation, |world, conn| {
             let host = conn.sides[side].host;
-            if conn.sides[side].timer != Some(world.stage.now()) {
+            let now = world.stage.now();
+            conn.sides[side].planned.retain(|planned| *planned != now);
+            if conn.sides[side].timer != Some(now) {
                 return;
             }
             if world.stage.hosts[host].up == super::host::Up::Paused {
@@ -234,6 +236,7 @@ impl World<'_> {
         let at = &self.stage.hosts[conn.sides[side].host];
         let Some(core) = at.core.as_deref() else { return };
         let wall = at.clock.wall(now);
+        conn.sides[side].polled = (at.flushes, now);
         let Some(link) = conn.sides[side].link.as_mut() else { return };
         let mut failed = link.handle_timeout(wall, mono, core).err();
         while failed.is_none() {
@@ -305,11 +308,16 @@ impl World<'_> {
     }
 
     fn plan_timer(&mut self, index: u32, conn: &mut Conn, side: usize) {
-        let Some(due) = conn.sides[side].link.as_ref().and_then(leftoff::sync::Link::poll_timeout) else { return };
+        let Some(due) = conn.sides[side].link.as_ref().and_then(leftoff::sync::Link::poll_timeout) else {
+            conn.sides[side].timer = None;
+            return;
+        };
         // A moment later than asked never hurts; a moment earlier would ask again and again.
         let due = (super::micros(due.since_start()) + 1).max(self.stage.now() + 1);
-        if conn.sides[side].timer.is_none_or(|planned| due < planned) {
-            conn.sides[side].timer = Some(due);
+        let end = &mut conn.sides[side];
+        end.timer = Some(due);
+        if !end.planned.contains(&due) {
+            end.planned.push(due);
             self.stage.queue.at(due, Event::Timer { conn: index, generation: conn.generation, side: side as u8 });
         }
     }

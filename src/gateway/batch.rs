@@ -51,6 +51,13 @@ impl Batch {
         self.indices.push(index);
     }
 
+    /// The time, by the clock that its events are dated by, at which it was sent. If it does not say so, the newest of them is taken for new: the
+    /// device's clock may be wrong.
+    pub(super) fn sent(&self, now: WallTime) -> WallTime {
+        let newest = || self.events.iter().map(|event| event.at_ms.map(WallTime::from_millis)).max().flatten();
+        self.sent_at.or_else(newest).unwrap_or(now)
+    }
+
     /// Takes the events out, each with its index.
     pub(super) fn take(&mut self) -> Vec<(Option<u32>, PlaybackEvent)> {
         let events = std::mem::take(&mut self.events);

@@ -123,7 +123,7 @@ async fn take(
             let mut batch = decode(&gathered.bytes, &unsaid)?;
             keep_allowed(&mut batch, &bearer, returns_progress)?;
             // Also what waits, or is too much, says that its session goes on.
-            sessions::heard(core, now, batch.sent_at, &batch.events);
+            sessions::heard(core, now, batch.sent(now), &batch.events);
             let mut first = gateway.admit(&mut batch, None)?;
             if first.is_empty() {
                 return recorded(core, now, batch, gateway.jumps(), returns_progress).map(Admitted::Recorded);

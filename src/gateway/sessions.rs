@@ -189,15 +189,15 @@ impl Bearer {
     }
 }
 
-/// Renews the sessions that reports name: their heartbeats are what they live by. For events whose bearer may write their profiles.
+/// Renews the sessions that reports name: their heartbeats are what they live by. For events whose bearer may write their profiles. `sent`: when, by
+/// the clock that dates them.
 ///
 /// Reports of long ago say nothing of now, and an unknown session is none: sessions are started, not reported.
-pub(crate) fn heard(core: &Core, now: WallTime, sent_at: Option<WallTime>, events: &[PlaybackEvent]) {
+pub(crate) fn heard(core: &Core, now: WallTime, sent: WallTime, events: &[PlaybackEvent]) {
     let mut last: BTreeMap<&str, &PlaybackEvent> = BTreeMap::new();
     for event in events {
         let Some(session) = &event.session_id else { continue };
-        let sent_at = sent_at.unwrap_or(now);
-        if event.at_ms.is_none_or(|at_ms| sent_at.as_millis().saturating_sub(at_ms) <= LIVE_MS) {
+        if event.at_ms.is_none_or(|at_ms| sent.as_millis().saturating_sub(at_ms) <= LIVE_MS) {
             last.insert(session, event);
         }
     }

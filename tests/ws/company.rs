@@ -141,7 +141,8 @@ fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
         started["session_id"].as_str().unwrap().to_owned()
     };
     type Way<'a> = &'a dyn Fn(&str, &mut Socket);
-    let ways: [(&str, Way<'_>); 7] = [
+    let slow_s = leftoff::time::system::wall_now().as_millis() / 1_000 - 120;
+    let ways: [(&str, Way<'_>); 9] = [
         ("an event over HTTP", &|id, _| {
             node.http.record(&[with(event("ada", "film", "tv", "HEARTBEAT", 1_000), "session_id", id)]);
         }),
@@ -151,6 +152,15 @@ fn the_session_that_plays_is_known_by_its_heartbeats_whatever_way_they_come() {
         ("a heartbeat of a mobile platform", &|id, _| {
             let report = json!({"profile_id": "ada", "movie_id": "film", "device_id": "tv", "video_timestamp_ms": 3_000, "session_id": id});
             dialect("/v1/heartbeats", report);
+        }),
+        ("the same from a device whose clock is slow", &|id, _| {
+            let report = json!({"profile_id": "ada", "movie_id": "film", "device_id": "tv", "video_timestamp_ms": 3_500, "session_id": id,
+                                "client_request_time": slow_s});
+            dialect("/v1/heartbeats", report);
+        }),
+        ("an event of such a device over a socket", &|id, socket| {
+            let event = with(event("ada", "film", "tv", "HEARTBEAT", 3_700), "session_id", id);
+            socket.report(2, &[with(event, "at_ms", slow_s * 1_000)]);
         }),
         ("a record of an episode", &|id, _| {
             dialect("/v1/positions", json!({"userId": "ada", "showId": "film", "deviceId": "tv", "position": 4, "sessionId": id}));

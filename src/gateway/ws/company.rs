@@ -224,7 +224,8 @@ impl Company {
             Some(playing) => (playing.kind, playing.heard) = (event.kind, now),
             None => self.watch_session(session, event),
         }
-        sessions::heard(self.state.core(), system::wall_now(), batch.sent_at, std::slice::from_ref(event));
+        let now = system::wall_now();
+        sessions::heard(self.state.core(), now, batch.sent(now), std::slice::from_ref(event));
     }
 
     /// Begins to watch over a session of this socket: another of its account may take its stream.

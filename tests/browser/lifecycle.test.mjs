@@ -120,7 +120,7 @@ test('of two tabs of one device the one that the viewer touched last reports', a
   await playFor(two, 1);
   // Chromium may have paused the tab behind by itself.
   assert.ok(await one.evaluate(() => window.attachment.muted || window.video.paused));
-  assert.notEqual(await two.evaluate(() => window.attachment.muted), true);
+  assert.ok(!await two.evaluate(() => window.attachment.muted));
   await one.evaluate(() => { window.video.currentTime = 250; });
   await eventually('the first speaks again', async () => (await node.progress('ann', 'twice')).position_ms >= 250_000);
 });

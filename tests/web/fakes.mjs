@@ -286,19 +286,34 @@ export class Video extends EventTarget {
     this.say('pause');
   }
 
-  /** Plays on for a while, four times a second. */
-  async watch(seconds) {
+  /** Another source, or the same anew: it says no `pause`, and at `emptied` it has no length any more and stands at 0. */
+  async load(duration = this.duration) {
+    Object.assign(this, { duration: NaN, readyState: 0, paused: true, ended: false, seeking: false, at: 0, seeks: (this.seeks ?? 0) + 1 });
+    await this.time.pass(0);
+    this.say('emptied');
+    await this.time.pass(50);
+    Object.assign(this, { duration, readyState: 4 });
+    this.say('loadedmetadata');
+    await this.time.pass(50);
+  }
+
+  /** A quarter of a second of what it plays. */
+  step() {
+    if (this.paused || this.ended) return;
+    this.at = Math.min(this.at + 0.25 * this.playbackRate, this.duration);
+    this.ended = this.at >= this.duration;
+    this.say('timeupdate');
+    if (!this.ended) return;
+    this.paused = true;
+    this.say('pause');
+    this.say('ended');
+  }
+
+  /** Plays on for a while, and others along with it. */
+  async watch(seconds, others = []) {
     for (let step = 0; step < seconds * 4; step++) {
       await this.time.pass(250);
-      if (this.paused || this.ended) continue;
-      this.at = Math.min(this.at + 0.25 * this.playbackRate, this.duration);
-      this.ended = this.at >= this.duration;
-      this.say('timeupdate');
-      if (this.ended) {
-        this.paused = true;
-        this.say('pause');
-        this.say('ended');
-      }
+      for (const video of [this, ...others]) video.step();
     }
     await this.time.pass(0);
   }

@@ -240,6 +240,22 @@ test('a node that is full is asked again no sooner than it says', async () => {
   assert.deepEqual(told(page.node.events), ['PAUSE 1']);
 });
 
+test('nor, where no socket gets through, is it asked for changes sooner', async () => {
+  for (const failures of [0, 6]) {
+    const page = new Page({ options: { env: { WebSocket: undefined } } });
+    page.sync._link.failures = failures;
+    const { fetch } = page.node;
+    const times = [];
+    page.node.fetch = async (path, ...more) => {
+      if (!path.includes('/changes')) return fetch(path, ...more);
+      times.push(page.time.ms);
+      return { ok: false, status: 503, json: async () => ({ code: 'overloaded', retry_after_ms: 20_000 }) };
+    };
+    await page.time.pass(100_000);
+    assert.ok(times.length > 1 && times.every((time, i) => !i || time - times[i - 1] >= 20_000), `${times}`);
+  }
+});
+
 test('a token goes with every request, and a new one opens the line anew', async () => {
   const page = new Page({ options: { token: 'one' } });
   await page.time.pass(100);

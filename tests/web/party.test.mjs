@@ -246,6 +246,25 @@ test('a late joiner is taken along, and its progress is its own report but no se
   assert.deepEqual(kinds, ['PLAY']);
 });
 
+test('a party that goes to another title moves nobody who is not attached to it, and goes on with who is', async () => {
+  const { viewers: [{ page, video, party: joined }], node, anchors, watch } = await party(1);
+  const heard = [];
+  page.sync.on('party', ({ anchor }) => heard.push(anchor.title_id));
+  await video.play();
+  await watch(20);
+  node.push({ type: 'party', id: 'p', viewers: 2, members: [], anchor: { stamp: 9, title_id: 'next', position_ms: 2_400_000, rate: 1, playing: true, age_ms: 0 } });
+  await watch(20);
+  assert.ok(video.at < 45, `${video.at}`);
+  assert.ok(page.sync.view('film').position_ms < 45_000);
+  assert.equal(heard.at(-1), 'next', 'the app is told where it went');
+  page.sync.attach(video, { titleId: 'next' });
+  await watch(5);
+  assert.ok(Math.abs(video.at - 2_425) < 3, `${video.at}`);
+  assert.equal(page.sync.party, joined, 'nobody has left and joined again: a host is still the host');
+  assert.ok(node.sockets[0].said.every(({ type }) => type !== 'party.leave'));
+  assert.equal(anchors.commands, 1);
+});
+
 test('who has left is left alone', async () => {
   const { viewers, watch } = await party(2);
   await viewers[0].video.play();

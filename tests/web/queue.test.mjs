@@ -95,6 +95,35 @@ for (const wrong of [DAY, -DAY]) {
   });
 }
 
+for (const leaves of ['hide', 'close']) {
+  test(`what a page saved in vain as it was left (${leaves}), before it knew the time, is stamped anew`, async () => {
+    const [time, browser] = [new Time(), new Browser()];
+    time.skew = -DAY;
+    const node = new FakeNode(time);
+    const page = new Page({ time, node, browser });
+    node.cutOff();
+    await time.pass(1_000);
+    pause(page, 10);
+    await time.pass(9_000);
+    seek(page, 3_000);
+    await time.pass(10_000);
+    page[leaves]();
+    await time.pass(10_000);
+    if (leaves === 'hide') page.show();
+    const next = leaves === 'hide' ? page : new Page({ time, node, browser });
+    await time.pass(1_000);
+    assert.equal(next.sync.view('film').position_ms, 3_000_000, 'nor is it forgotten meanwhile');
+    pause(next, 3_010);
+    node.cutOff(false);
+    await time.pass(60_000);
+    const { events } = node;
+    assert.deepEqual(told(events), ['PAUSE 10', 'SEEK 3000', 'PAUSE 3010']);
+    assert.deepEqual(events.map(({ at_ms }) => at_ms - EVENING), [1_000, 10_000, 31_000]);
+    assert.equal(Math.floor(events[1].version / 1_024), EVENING + 10_000);
+    assert.equal(events[2].version, events[1].version, 'and what follows stays in its place');
+  });
+}
+
 test('a clock corrected while events wait does no harm', async () => {
   const time = new Time();
   time.skew = DAY;
@@ -182,6 +211,30 @@ test('what a node refuses is told, and not sent again', async () => {
   assert.equal(page.sync.view('film').started, false, 'nor does it stand in what is shown');
 });
 
+test('an app that fails over what it is told is told so, and stops nothing', async (t) => {
+  const page = new Page();
+  const uncaught = [];
+  // In place of the runner's own, which would take the app's failure for the test's.
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', (error) => uncaught.push(error.message));
+  t.after(() => {
+    process.removeAllListeners('unhandledRejection');
+    for (const other of others) process.on('unhandledRejection', other);
+  });
+  const heard = [];
+  page.sync.on('refused', () => { throw new Error('of the app'); });
+  page.sync.on('refused', ({ event }) => heard.push(event.title_id));
+  await page.time.pass(1_000);
+  page.node.refuse = { code: 'bad_position', reason: 'no' };
+  let moved;
+  page.sync.migrate([{ titleId: 'a', positionMs: 1 }, { titleId: 'b', positionMs: 1 }]).then((answer) => { moved = answer; });
+  await page.time.pass(5_000);
+  assert.deepEqual(moved?.map(({ code }) => code), ['bad_position', 'bad_position']);
+  assert.deepEqual(heard, ['a', 'b']);
+  assert.equal(page.sync._queue.length, 0);
+  assert.deepEqual(uncaught, ['of the app', 'of the app']);
+});
+
 test('an evening without a network stays within its bound, and loses no move', async () => {
   const page = new Page({ options: { live: false } });
   page.node.cut = true;
@@ -239,26 +292,88 @@ test('what waits for one profile is not sent by a page of another', async () => 
   assert.equal(bob.sync.view('film').started, false);
 });
 
-test('two tabs of one device: the one that the viewer touched last reports', async () => {
+/** Two tabs of one device with the same film; the first plays it and is at 12 s, where the second has followed. */
+async function twoTabs() {
   const [time, browser] = [new Time(), new Browser()];
   const node = new FakeNode(time);
   const [one, other] = [new Page({ time, node, browser }), new Page({ time, node, browser })];
   const [first, second] = [new Video(time), new Video(time)];
-  one.sync.attach(first, { titleId: 'film' });
+  const attached = one.sync.attach(first, { titleId: 'film' });
   other.sync.attach(second, { titleId: 'film' });
   await time.pass(1_000);
   await first.play();
   await first.watch(12);
+  return { time, node, one, other, first, second, attached };
+}
+
+test('two tabs of one device: the one that the viewer touched last reports', async () => {
+  const { time, node, first, second } = await twoTabs();
   assert.equal(second.currentTime, 10, 'the tab that stands still goes along');
   await second.play();
-  await time.pass(0);
-  const before = node.events.length;
-  await first.watch(30);
-  assert.equal(node.events.length, before, 'the first one is quiet now');
-  await first.watch(1);
+  second.currentTime = 3_000;
+  await time.pass(400);
+  node.batches.length = 0;
+  await first.watch(120, [second]);
+  assert.ok(node.events.length === 12 && node.events.every(({ position_ms }) => position_ms >= 3_000_000), 'the first one is quiet now');
+  await first.watch(1, [second]);
   first.currentTime = 2_000;
   await time.pass(400);
   assert.equal(told(node.events).at(-1), 'SEEK 2000', 'until the viewer touches it again');
+});
+
+test('the one that goes on reports, when the other has paused, was closed or is killed', async () => {
+  for (const ends of ['pause', 'close', 'killed']) {
+    const { time, node, other, first, second } = await twoTabs();
+    await second.play();
+    await first.watch(5, [second]);
+    if (ends === 'pause') second.pause();
+    if (ends === 'close') other.sync.close();
+    await time.pass(0);
+    node.batches.length = 0;
+    // Of a tab that is killed nothing is heard.
+    await first.watch(1_800);
+    const wait = ends === 'killed' ? 30 : 0;
+    const [begins] = node.events;
+    assert.ok(begins.position_ms <= (17 + wait + 10) * 1_000, `${ends}: ${told(node.events)[0]}`);
+    assert.ok(node.events.length >= (1_800 - wait) / 10 - 2, `${ends}: ${node.events.length}`);
+    first.pause();
+    await time.pass(0);
+    assert.equal(told(node.events).at(-1), `PAUSE ${first.currentTime}`);
+  }
+});
+
+test('one that only stalled is the one that reports when it goes on', async () => {
+  const { time, node, first, second } = await twoTabs();
+  await second.play();
+  second.currentTime = 3_000;
+  await time.pass(400);
+  await first.watch(60);
+  node.batches.length = 0;
+  await first.watch(120, [second]);
+  const early = node.events.filter(({ position_ms }) => position_ms < 3_000_000);
+  assert.ok(early.length <= 1, `${told(early)}`);
+  assert.ok(node.events.length >= 12);
+});
+
+test('start over counts in a tab that is quiet because of another', async () => {
+  const { time, node, first, second, attached } = await twoTabs();
+  await second.play();
+  await first.watch(5, [second]);
+  node.batches.length = 0;
+  attached.restart();
+  await time.pass(0);
+  assert.deepEqual(told(node.events), ['PLAY 0']);
+  assert.equal(node.events[0].restart, true);
+});
+
+test('a tab that is quiet because of another needs no line when it is paused and hidden', async () => {
+  const { time, node, one, first, second } = await twoTabs();
+  await second.play();
+  await first.watch(5, [second]);
+  first.pause();
+  one.hide();
+  await time.pass(11_000);
+  assert.equal(node.sockets[0].readyState, 3);
 });
 
 test('old positions of an app move in, once a node has them, and as older than everything', async () => {
@@ -283,6 +398,17 @@ test('however many they are, all of them', async () => {
   assert.ok(moved.every((refusal) => refusal === null));
   assert.equal(new Set(page.node.events.map(({ title_id }) => title_id)).size, 2_345);
   assert.equal(page.browser.indexedDB.tables.get('queue').size, 0);
+});
+
+test('one that is no position is refused by itself, and all others move in', async () => {
+  const page = new Page();
+  await page.time.pass(1_000);
+  let moved;
+  const entries = Array.from({ length: 800 }, (_, i) => ({ titleId: i === 700 ? '' : `film ${i}`, positionMs: i === 3 ? NaN : 1_000 }));
+  page.sync.migrate(entries).then((answer) => { moved = answer; });
+  await page.time.pass(60_000);
+  assert.deepEqual(moved?.map((refusal, i) => refusal && [i, refusal.code]).filter(Boolean), [[3, 'malformed'], [700, 'malformed']]);
+  assert.equal(page.node.events.length, 798);
 });
 
 test('what had to give way to others is told to whoever waits for it', async () => {

@@ -124,6 +124,43 @@ test('start over opens a place, and the seek to the start is not reported beside
   assert.ok(node.events[1].version > EVENING * 1_024);
 });
 
+test('start over counts while it is still asked where to resume', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { version: 7, position_ms: 1_200_000 }));
+  const { fetch } = page.node;
+  page.node.fetch = (path, ...more) => new Promise((answer) => page.time.setTimeout(() => answer(fetch(path, ...more)), path.includes('/titles/') ? 500 : 0));
+  const video = new Video(page.time);
+  const attachment = page.sync.attach(video, { titleId: 'film' });
+  attachment.restart();
+  await video.watch(60);
+  video.pause();
+  await page.time.pass(100);
+  assert.deepEqual(told(page.node.events).filter((report) => !report.startsWith('HEARTBEAT')), ['PLAY 0', 'PAUSE 60']);
+  assert.ok(page.node.events.every(({ version }) => version >= EVENING * 1_024), 'in a place of its own');
+  assert.equal(page.sync.view('film').position_ms, 60_000);
+  video.currentTime = 0;
+  await page.time.pass(1_000);
+  assert.equal(video.currentTime, 0, 'nor is its viewer put back to where it was once to be resumed');
+});
+
+test('a seek that still rests when the page is hidden or goes is reported before', async () => {
+  for (const leaves of ['hide', 'close']) {
+    for (const paused of [false, true]) {
+      const { page, video, node, time } = await playing();
+      await video.watch(100);
+      if (paused) video.pause();
+      await time.pass(1_000);
+      node.batches.length = 0;
+      video.currentTime = 3_000;
+      await time.pass(100);
+      page[leaves]();
+      await time.pass(0);
+      assert.deepEqual(told(node.events), ['SEEK 3000', ...(paused || leaves === 'hide' ? [] : ['STOP 3000'])], leaves);
+      assert.ok(node.events.every(({ version }) => version > EVENING * 1_024));
+    }
+  }
+});
+
 test('a step back is remembered until it has been passed again', async () => {
   const { video, node, time } = await playing({ shown: progress('film', { position_ms: 1_200_000 }) });
   await video.watch(1);
@@ -229,17 +266,101 @@ test('a hidden page moves nothing until it is seen again', async () => {
   assert.equal(video.currentTime, 900);
 });
 
+test('seen again, a page moves nothing if nobody moved anything meanwhile', async () => {
+  const glance = async ({ page, time }) => {
+    page.hide();
+    await time.pass(3_000);
+    page.show();
+    page.window.dispatchEvent(new Event('online'));
+    await time.pass(1_000);
+  };
+  const opened = async (attach, shown) => {
+    const page = new Page();
+    page.node.shown.set('film', progress('film', shown));
+    await Promise.all([page.sync.resume('film'), page.time.pass(1_000)]);
+    const video = new Video(page.time);
+    page.sync.attach(video, { titleId: 'film', ...attach });
+    await page.time.pass(1_000);
+    await glance({ page, time: page.time });
+    return video.currentTime;
+  };
+  assert.equal(await opened({}, { version: 5, position_ms: 5_390_000, completed: true }), 0, 'a completed film stands at its beginning');
+  assert.equal(await opened({ resume: false }, { version: 5, position_ms: 2_000_000 }), 0, 'nor what was not to resume');
+  const { page, video, node, time } = await playing();
+  video.currentTime = 1_800;
+  await video.watch(30);
+  for (let tap = 0; tap < 10; tap++) {
+    video.currentTime -= 30;
+    await video.watch(1);
+  }
+  video.pause();
+  await time.pass(1_000);
+  const stood = video.currentTime;
+  await glance({ page, time });
+  assert.equal(video.currentTime, stood, 'taps are no leap, and stay');
+  page.hide();
+  node.push({ type: 'progress', ...progress('film', { version: EVENING * 2_048, position_ms: 900_000, at_ms: node.now }) });
+  await time.pass(1_000);
+  page.show();
+  await time.pass(1_000);
+  assert.equal(video.currentTime, 900);
+  video.currentTime = 890;
+  await time.pass(1_000);
+  await glance({ page, time });
+  assert.equal(video.currentTime, 890, 'what was followed once is not followed again');
+});
+
 test('another source in the element is not taken for the title', async () => {
   const { video, node, time } = await playing();
   await video.watch(5);
-  Object.assign(video, { at: 0, paused: true });
-  video.say('emptied');
-  video.duration = 60;
-  video.say('loadedmetadata');
+  await video.load(60);
   await video.play();
   await video.watch(20);
   await time.pass(0);
   assert.deepEqual(told(node.events), ['PLAY 0', 'STOP 5']);
+});
+
+test('nor is it after a pause, or after the end', async () => {
+  for (const [seconds, expected] of [[5, ['PLAY 0', 'PAUSE 5', 'STOP 5']], [101, ['PLAY 0', 'END 100', 'STOP 100']]]) {
+    const { video, node } = await playing({ duration: 100 });
+    await video.watch(seconds);
+    video.pause();
+    await video.load(2_000);
+    await video.play();
+    await video.watch(20);
+    video.currentTime = 1_000;
+    await video.watch(20);
+    assert.deepEqual(told(node.events).filter((report) => !report.startsWith('HEARTBEAT')), expected.slice(0, 2));
+  }
+});
+
+test('the same source set anew is the title, however often', async () => {
+  const { video, node } = await playing();
+  await video.watch(600);
+  for (let time = 0; time < 3; time++) {
+    const stood = video.currentTime;
+    await video.load();
+    await video.load();
+    video.currentTime = stood;
+    await video.play();
+    await video.watch(60);
+  }
+  assert.deepEqual(told(node.events).filter((report) => /PLAY|STOP/.test(report)), ['PLAY 0', 'STOP 600', 'PLAY 600', 'STOP 660', 'PLAY 660', 'STOP 720', 'PLAY 720']);
+  const beats = node.events.filter(({ kind }) => kind === 'HEARTBEAT').map(({ position_ms }) => position_ms);
+  assert.ok(beats.length >= 60 + 3 * 5 && beats.at(-1) >= 770_000, `${beats.slice(-20)}`);
+});
+
+test('nor is where another source begins taken for where the viewer went', async () => {
+  for (const played of [true, false]) {
+    const { video, node, time } = await playing();
+    await video.watch(600);
+    if (!played) video.pause();
+    video.currentTime = 2_000;
+    await time.pass(100);
+    await video.load(60);
+    await time.pass(1_000);
+    assert.deepEqual(told(node.events).filter((report) => /SEEK|STOP/.test(report)), ['SEEK 2000', ...(played ? ['STOP 2000'] : [])]);
+  }
 });
 
 test('detached and attached to the next title, each gets its own', async () => {
@@ -307,6 +428,7 @@ test('a player that goes to its own start before it plays is put back, and its m
   video.currentTime = 0;
   await page.time.pass(900);
   assert.equal(video.currentTime, 60);
+  await page.time.pass(100);
   video.currentTime = 0;
   await page.time.pass(1_000);
   assert.equal(video.currentTime, 0, 'after a second it is the viewer');
@@ -317,6 +439,35 @@ test('a player that goes to its own start before it plays is put back, and its m
   fresh.currentTime = 0;
   await page.time.pass(1_000);
   assert.equal(page.node.events.filter(({ title_id }) => title_id === 'unseen').length, 0);
+});
+
+test('a viewer who goes to the beginning before playing stays there', async () => {
+  for (const ready of [4, 0]) {
+    const page = new Page();
+    page.node.shown.set('film', progress('film', { position_ms: 2_400_000 }));
+    const video = new Video(page.time, { ready });
+    page.sync.attach(video, { titleId: 'film' });
+    await page.time.pass(5_000);
+    video.readyState = 4;
+    video.say('loadedmetadata');
+    await page.time.pass(2_000);
+    assert.equal(video.currentTime, 2_400);
+    video.currentTime = 0;
+    await page.time.pass(2_000);
+    assert.equal(video.currentTime, 0);
+    assert.deepEqual(told(page.node.events), ['SEEK 0']);
+  }
+});
+
+test('one that insists on its start is let go there', async () => {
+  const page = new Page();
+  page.node.shown.set('film', progress('film', { position_ms: 60_000 }));
+  const video = new Video(page.time);
+  page.sync.attach(video, { titleId: 'film' });
+  video.addEventListener('seeked', () => { if (video.at > 1) video.currentTime = 0; });
+  await page.time.pass(5_000);
+  assert.equal(video.currentTime, 0);
+  assert.ok(video.seeks < 30, `${video.seeks}`);
 });
 
 test('nor is it where being put back takes seconds', async () => {

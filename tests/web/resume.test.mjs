@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { overlay } from '../../src/gateway/web/leftoff.js';
-import { EVENING, Page, Video, progress } from './fakes.mjs';
+import { Browser, EVENING, FakeNode, Page, Time, Video, progress } from './fakes.mjs';
 
 async function resumed(page, title, options, wait = 1_000) {
   let answer;
@@ -169,6 +169,36 @@ test('one that only a push of another title has overtaken counts', async () => {
   node.push({ type: 'progress', ...progress('other', { version: 9, position_ms: 900_000 }) });
   await time.pass(1_000);
   assert.equal((await answer).position_ms, 70_000);
+});
+
+test('what was erased while no page was open is known when the title is asked for', async () => {
+  const [time, browser] = [new Time(), new Browser()];
+  const node = new FakeNode(time);
+  node.shown.set('film', progress('film', { position_ms: 70_000 }));
+  const first = new Page({ time, node, browser });
+  await resumed(first, 'film');
+  first.close();
+  node.shown.clear();
+  const page = new Page({ time, node, browser });
+  await time.pass(1_000);
+  assert.equal(page.sync.view('film').position_ms, 70_000, 'not before');
+  assert.equal((await resumed(page, 'film')).started, false);
+  assert.equal(page.sync.view('film').started, false);
+  assert.deepEqual([...browser.indexedDB.tables.get('titles').values()].map(({ shown }) => shown.started), [false]);
+});
+
+test('what is remembered moves nobody who asked not to resume', async () => {
+  const [time, browser] = [new Time(), new Browser()];
+  const node = new FakeNode(time);
+  node.shown.set('film', progress('film', { position_ms: 70_000 }));
+  const first = new Page({ time, node, browser });
+  await resumed(first, 'film');
+  first.close();
+  const page = new Page({ time, node, browser });
+  const video = new Video(time);
+  page.sync.attach(video, { titleId: 'film', resume: false });
+  await time.pass(2_000);
+  assert.equal(video.currentTime, 0);
 });
 
 test('erased elsewhere, it is forgotten here', async () => {

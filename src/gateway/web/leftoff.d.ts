@@ -135,7 +135,7 @@ export type Player =
 
 /** Where everybody in a party is to be. */
 export interface Anchor {
-  /** Which title; another than before starts it for everybody. */
+  /** Which title. Another than before is told to everybody (`party`) and moves no element that is attached to the one before: the app attaches the element to the new one. */
   title_id?: string;
   /** Where everybody was to be when this was said. */
   position_ms: number;
@@ -211,10 +211,11 @@ export class Leftoff {
   resume(titleId: string, options?: { policy?: Policy }): Promise<Progress>;
   /** What is known of a title now. Asks nobody. */
   view(titleId: string): Progress;
-  /** Listens; answers a function that ends it. */
+  /** Listens; answers a function that ends it. What a listener throws is told as an unhandled rejection, and stops nothing. */
   on<T extends keyof Events>(type: T, listener: (message: Events[T]) => void): () => void;
   /**
-   * Moves positions in that an app kept by itself. Resolves when a node has kept them: null for each, or why it was refused. Again does no harm.
+   * Moves positions in that an app kept by itself. Resolves when a node has kept them: null for each, or why it was refused (`malformed`: it has no title
+   * or position). Again does no harm.
    * An entry without `atMs` is older than everything: it moves nobody who has watched on.
    */
   migrate(entries: { titleId: string; positionMs: number; durationMs?: number; seriesId?: string; atMs?: number }[]): Promise<(Refusal | null)[]>;

@@ -1,8 +1,6 @@
 /** leftoff.js: docs/web.md, docs/semantics.md, leftoff.d.ts. MIT OR Apache-2.0. */
 
 const MINUTE_MS = 60_000;
-const MINUTES_10 = 600_000;
-const BODY_BYTES_MAX = 60_000;
 
 const STATES = { PLAY: 'playing', HEARTBEAT: 'playing', PAUSE: 'paused', SEEK: 'seeking', STOP: 'stopped', END: 'ended' };
 const { max, min, abs, floor, round } = Math;
@@ -25,7 +23,7 @@ const best = (places, rank) => [...places].sort((one, other) => rank(one) - rank
 function resumedPlace({ places }, position, stamp) {
   const until = places.filter(({ version }) => version <= stamp);
   const far = (place) => abs(place.position_ms - position);
-  return best(until.filter((place) => far(place) <= MINUTE_MS), far) ?? until.slice(0, 1).find(({ position_ms }) => position >= position_ms && position <= position_ms + MINUTES_10);
+  return best(until.filter((place) => far(place) <= MINUTE_MS), far) ?? until.slice(0, 1).find(({ position_ms }) => position >= position_ms && position <= position_ms + 600_000);
 }
 
 function startPlace(view, position, stamp) {
@@ -108,11 +106,10 @@ export class Playhead {
   }
 
   repeats({ kind, position_ms, at_ms }) {
-    if (at_ms == null) return false;
+    if (at_ms == null) return;
     const told = `${kind} ${position_ms} ${at_ms}`;
-    const known = this.recent.includes(told);
-    if (!known) this.recent = [...this.recent, told].slice(-32);
-    return known;
+    if (this.recent.includes(told)) return true;
+    this.recent = [...this.recent, told].slice(-32);
   }
 
   leftAt(at) {
@@ -137,8 +134,8 @@ export class Playhead {
 
   isIdle({ kind, position_ms }) {
     const { last } = this;
-    const standing = kind === 'HEARTBEAT' || (/PAUSE|STOP/.test(kind) && (!last || last.state === STATES[kind]));
-    return standing && (last ? last.position_ms === position_ms : position_ms <= this.reached);
+    if (!last) return /PAUSE|STOP|BEAT/.test(kind) && position_ms <= this.reached;
+    return (kind === 'HEARTBEAT' || (/PAUSE|STOP/.test(kind) && last.state === STATES[kind])) && last.position_ms === position_ms;
   }
 
   play(event, at, stamp, view) {
@@ -149,10 +146,10 @@ export class Playhead {
     const position = event.position_ms;
     if (this.last) {
       const { version } = this;
-      const superseded = !(places[0]?.version >= version);
+      const superseding = places[0]?.version >= version;
       places = joinPlace(places, { version, position_ms: this.reached, touched: this.last.stamp, ended: this.ended });
       length ??= event.duration_ms;
-      completed = (places[0].version === version && completes(places[0], length)) || (completed && !superseded);
+      completed = (places[0].version === version && completes(places[0], length)) || (completed && superseding);
       const place = abs(this.last.position_ms - position) > MINUTE_MS && resumedPlace({ places }, position, stamp);
       if (place && place.version !== version) this.enter(at, place.version, place.position_ms);
     }
@@ -167,14 +164,14 @@ export class Playhead {
     if (kind === 'PLAY' && restart) return true;
     if (kind === 'SEEK') {
       const { last, stands } = this;
-      const played = last?.state === 'playing' ? floor(max(at - last.at, 0) * last.speed) : 0;
+      const played = last?.state === 'playing' ? floor((at - last.at) * last.speed) : 0;
       if (position_ms + MINUTE_MS < stands || position_ms > stands + played + MINUTE_MS) return true;
     }
     return position_ms > this.rewatchFrom;
   }
 
   takesOver({ kind }, at) {
-    return STATES[kind] === 'playing' && this.newest > this.version && at - this.stillPlaying(at) >= MINUTES_10 && at - wallOf(this.touched) >= MINUTES_10;
+    return STATES[kind] === 'playing' && this.newest > this.version && at - this.stillPlaying(at) >= 600_000 && at - wallOf(this.touched) >= 600_000;
   }
 
   stillPlaying(at) {
@@ -190,17 +187,10 @@ export class Playhead {
     let { version } = place;
     if ((event.kind === 'SEEK' && abs(place.position_ms - event.position_ms) > MINUTE_MS) || (event.kind === 'PLAY' && event.restart)) {
       version = max(version + 1, stamp);
-      const nowLeft = { ...place, until: at };
-      if (precedes) {
-        this.leave(nowLeft);
-        this.leave({ until: this.started, version, position_ms: event.position_ms });
-      } else if (left) {
-        Object.assign(left, { version, position_ms: event.position_ms });
-        this.leave(nowLeft);
-      } else {
-        this.leave(nowLeft);
-        Object.assign(this, { version, reached: event.position_ms, ended: false, steppedBack: false });
-      }
+      this.leave({ ...place, until: at });
+      if (precedes) this.leave({ until: this.started, version, position_ms: event.position_ms });
+      else if (left) Object.assign(left, { version, position_ms: event.position_ms });
+      else Object.assign(this, { version, reached: event.position_ms, ended: false, steppedBack: false });
     } else if (!left && !precedes) {
       this.reached = max(this.reached, event.position_ms);
       this.ended ||= event.kind === 'END';
@@ -219,7 +209,7 @@ export function overlay(shown, own, policy) {
   const { state, device_id, speed, touched, last_ms, series_id = shown.series_id } = mine;
   const places = own.reduce(joinPlace, placesOf(shown));
   const [{ version, position_ms: high_ms }] = places;
-  const later = touched >= stampOf(shown.at_ms ?? 0);
+  const later = !(touched < stampOf(shown.at_ms));
   const furthest_ms = max(shown.furthest_ms, ...own.map((one) => one.position_ms));
   const length = (later && mine.duration_ms) || shown.duration_ms;
   const duration_ms = furthest_ms <= length + 5_000 ? length : undefined;
@@ -326,7 +316,9 @@ class Link {
       this.heard();
       wait = await this[way](run, bearer);
       polled = way === 'poll';
-    } catch {}
+    } catch (error) {
+      wait = error?.retry_after_ms;
+    }
     if (run !== this.run) return;
     this.failures = env.mono() - begun >= MINUTE_MS ? 0 : polled && !quiet && this.failures > 11 ? 2 : this.failures + 1;
     const jitter = env.random() * min(quiet ? 300_000 : 30_000, 500 * 2 ** this.failures);
@@ -341,7 +333,7 @@ class Link {
 
   listen(run, token) {
     const { sync, env } = this;
-    const socket = (this.socket = new env.WebSocket(`${sync.url.replace(/^http/, 'ws')}/v1/ws`, 'leftoff.v1'));
+    const socket = (this.socket = new env.WebSocket(sync.url.replace(/^http/, 'ws') + '/v1/ws', 'leftoff.v1'));
     const asked = env.mono();
     return new Promise((resolve) => {
       let wait;
@@ -415,7 +407,7 @@ class Link {
     const wait = this.sync.quiet || !this.since ? 0 : 25;
     const since = this.since ? `&since=${encodeURIComponent(this.since)}` : '';
     const { items, cursor } = await this.sync._ask(`${this.sync._path}/changes?wait=${wait}${since}`, { signal: this.abort.signal });
-    items.forEach((item) => this.push(item));
+    for (const item of items) this.push(item);
     this.since = cursor;
     this.enter('poll');
     this.retry();
@@ -436,11 +428,12 @@ const attachments = new WeakMap();
 class Attachment {
   constructor(sync, media, options) {
     const before = attachments.get(media);
+    if (sync.party?.attachment?.media === media) sync.party.attachment = this;
     before?.detach();
     attachments.set(media, this);
     this.strange = before?.titleId === options.titleId && before.sync.profileId !== sync.profileId;
-    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, reported: 0, aim: 1, took: 0 });
-    for (const type of ['play', 'playing', 'pause', 'seeking', 'seeked', 'timeupdate', 'ended', 'emptied', 'loadedmetadata']) {
+    Object.assign(this, { sync, env: sync.env, media, options, titleId: options.titleId, off: new AbortController(), held: true, position: 0, aim: 1, took: 0, backs: 0 });
+    for (const type of 'play playing pause seeking seeked timeupdate ended emptied loadedmetadata'.split(' ')) {
       listen(this.off, media, type, () => this[type]());
     }
     this.ready = this.begin();
@@ -451,7 +444,6 @@ class Attachment {
     if (this.off.signal.aborted) return shown;
     if (shown && !this.moved && !this.sync.party) {
       if (shown.started && !shown.completed) {
-        this.aim &&= shown.position_ms || 1;
         this.follow(shown);
       } else if (this.strange) this.seek(0);
     }
@@ -474,14 +466,17 @@ class Attachment {
   }
 
   seek(ms) {
-    if (this.media.readyState < 1) this.later = ms;
-    else if (abs(this.now - ms) > 250) this.media.currentTime = (this.target = ms) / 1_000;
     this.sought = this.env.mono();
     this.position = ms;
+    this.aim &&= ms || 1;
+    this.aimed = NaN;
+    if (this.media.readyState < 1) this.later = ms;
+    else if (abs(this.now - ms) > 250) this.media.currentTime = (this.target = ms) / 1_000;
+    else this.aimed = this.sought;
   }
 
   loadedmetadata() {
-    if (abs(this.media.duration - this.gone) < 1) this.gone = 0;
+    if (abs(this.media.duration - this.length) < 1) this.gone = false;
     if (this.later != null) this.seek(this.later);
     this.later = null;
   }
@@ -489,10 +484,13 @@ class Attachment {
   playing() {
     if (this.held || this.gone || this.plays) return;
     this.settle();
+    this.start();
+  }
+
+  start(position, restart) {
     this.plays = true;
-    this.muted = false;
-    this.aim = 0;
-    this.report('PLAY');
+    this.aim = this.muted = 0;
+    this.report('PLAY', position, restart);
   }
 
   play() {
@@ -511,7 +509,7 @@ class Attachment {
   still(kind, position) {
     this.settle();
     if (!this.plays) return;
-    this.plays = false;
+    this.plays = this.sync._plays = false;
     this.report(kind, position);
   }
 
@@ -519,12 +517,11 @@ class Attachment {
     if (this.media.seeking && abs(this.now - this.target) > 1_500) delete this.target;
     if (this.target !== undefined || !this.media.readyState) return;
     const { aim } = this;
-    if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000)) {
+    if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000) && this.backs++ < 9) {
       // Players go to their start, some twice.
-      this.target = this.now, this.sought = this.env.mono();
-      if (aim < 2) return;
-      this.aimed ??= Infinity;
-      this.seek(aim);
+      this.target = this.now;
+      this.sought = this.env.mono();
+      if (aim > 1) this.seek(aim);
     } else this.target = NaN, this.moved = true;
   }
 
@@ -532,10 +529,11 @@ class Attachment {
     if (this.media.seeking) return;
     const { target } = this;
     if (target >= 0) this.took = this.env.mono() - this.sought;
-    this.aimed &&= min(this.aimed, this.env.mono());
+    if (this.aim > 1) this.aimed ||= this.env.mono();
     delete this.target;
     if (target >= 0 || this.gone || (this.media.loop && this.now < 1_000)) return;
-    this.muted = false;
+    this.muted = 0;
+    this.position = this.now;
     this.env.clearTimeout(this.scrub);
     this.scrub = this.env.setTimeout(() => this.settle(), 300);
   }
@@ -544,43 +542,43 @@ class Attachment {
     if (!this.scrub) return;
     this.env.clearTimeout(this.scrub);
     this.scrub = 0;
-    this.report('SEEK');
+    this.report('SEEK', this.position);
     this.sync.party?.act(true);
   }
 
   timeupdate() {
     if (this.media.seeking || this.media.ended || this.gone || this.scrub) return;
     this.position = this.now;
-    const interval = this.duration - this.position <= MINUTE_MS ? 2_000 : this.sync._beat;
-    if (this.plays && this.env.mono() - this.reported >= interval) this.report('HEARTBEAT');
+    const beat = this.duration - this.position <= MINUTE_MS ? 2_000 : this.sync._beat;
+    if (this.plays && this.env.mono() - this.reported >= beat) this.report('HEARTBEAT');
   }
 
   emptied() {
     delete this.target;
-    if (!this.plays) return;
-    this.gone = (this.duration ?? -9_000) / 1_000;
+    if (this.aim) return;
+    this.gone = true;
     this.still('STOP', this.position);
   }
 
   // Moved, it stood where it was.
-  report(kind, positionMs = this.media.seeking && kind !== 'SEEK' ? this.position : this.now, restart) {
+  report(kind, positionMs = this.media.seeking ? this.position : this.now, restart) {
     this.position = positionMs;
     this.reported = this.env.mono();
-    if (this.held || this.muted) return;
+    this.length = this.media.duration || this.length;
+    if (this.held || this.env.mono() < this.muted) return;
     const { seriesId, sessionId } = this.options;
     const speed = this.sync.party ? 1 : min(this.media.playbackRate, 16);
     this.sync.report({ kind, titleId: this.titleId, positionMs, durationMs: this.duration, seriesId, sessionId, restart, speed });
   }
 
-  /** From the beginning. */
   restart() {
     this.seek(0);
-    this.moved = this.plays = true;
-    this.report('PLAY', 0, true);
+    this.moved = true;
+    this.held = false;
+    this.start(0, true);
     return this.media.play();
   }
 
-  /** Goes where others are. */
   follow(shown = this.sync.view(this.titleId)) {
     if (!shown.started) return;
     this.sync._enter(this.titleId, shown);
@@ -589,8 +587,9 @@ class Attachment {
 
   elsewhere(shown) {
     const { follow } = this.options;
+    this.missed = this.sync.hidden;
     if (follow === false || this.held || this.gone || this.scrubs || this.sync.party) return;
-    if (follow === 'always' || (this.media.paused && !this.sync.hidden)) this.follow(shown);
+    if (follow === 'always' || (this.media.paused && !this.missed)) this.follow(shown);
   }
 
   /** Ends. */
@@ -598,8 +597,7 @@ class Attachment {
     this.still('STOP', this.position);
     this.off.abort();
     this.sync._attached.delete(this);
-    const { party } = this.sync;
-    if (party?.attachment === this) party.leave();
+    if (this.sync.party?.attachment === this) this.sync.party.leave();
   }
 }
 
@@ -643,7 +641,8 @@ class Party {
   apply(anew) {
     const { anchor, attachment } = this;
     if (!anchor || !attachment || attachment.scrubs) return;
-    const { media } = attachment;
+    const { media, titleId } = attachment;
+    if ((anchor.title_id ?? titleId) !== titleId) return;
     if (media.paused !== this.paused) return; // Its event comes.
     const { seek, rate } = correction(anchor, this.sync._clock.now(), attachment.now);
     // Awaited; the next is ahead.
@@ -663,13 +662,11 @@ class Party {
     this.control({ position_ms: now, rate: anchor?.rate ?? 1, playing: !media.paused, title_id: titleId });
   }
 
-  /** Moves everybody. */
   control(anchor) {
     this.anchor = { stamp: 0, ...this.anchor, ...anchor, at_ms: this.sync._clock.now() };
     this.sync._link.tell({ type: 'party.control', ...anchor, id: this.id });
   }
 
-  /** Leaves. */
   leave() {
     this.sync._link.tell({ type: 'party.leave', id: this.id });
     this.end();
@@ -687,7 +684,7 @@ const listen = ({ signal }, target, type, act) => target?.addEventListener?.(typ
 function platform() {
   const window = globalThis;
   const env = { window, document: window.document, locks: window.navigator?.locks, now: Date.now, random: Math.random, mono: () => performance.now() };
-  for (const name of ['setTimeout', 'clearTimeout', 'fetch', 'WebSocket', 'BroadcastChannel']) env[name] = window[name]?.bind(window);
+  for (const name of 'setTimeout clearTimeout fetch WebSocket BroadcastChannel'.split(' ')) env[name] = window[name]?.bind(window);
   return env;
 }
 
@@ -701,7 +698,7 @@ export class Leftoff {
   _listeners = {};
   _off = new AbortController();
   _queue = [];
-  _count = 0;
+  _count = 1e9; // Sorted as text.
   _failures = 0;
   _beat = 10_000;
 
@@ -798,8 +795,8 @@ export class Leftoff {
 
   /** Moves an app's positions in. */
   async migrate(entries) {
-    const moved = await Promise.all(entries.slice(0, 500).map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve))));
-    return entries[500] ? [...moved, ...await this.migrate(entries.slice(500))] : moved;
+    const moved = entries.slice(0, 500).map((entry) => new Promise((resolve) => this._enqueue(this._event({ kind: 'PAUSE', atMs: 1, ...entry }), null, resolve)).catch(() => ({ code: 'malformed' })));
+    return [...await Promise.all(moved), ...(entries[500] ? await this.migrate(entries.slice(500)) : [])];
   }
 
   /** Makes a party. */
@@ -844,7 +841,7 @@ export class Leftoff {
 
   /** Ends. */
   close() {
-    for (const attachment of [...this._attached]) attachment.detach();
+    for (const attachment of this._attached) attachment.detach();
     this.party?.leave();
     this._save();
     this._off.abort();
@@ -866,7 +863,8 @@ export class Leftoff {
   }
 
   _say(type, message) {
-    for (const listener of this._listeners[type] ?? []) listener(message);
+    // What one throws is told as uncaught.
+    for (const listener of this._listeners[type] ?? []) new Promise(() => listener(message));
   }
 
   _name() {
@@ -875,7 +873,7 @@ export class Leftoff {
 
   _device() {
     try {
-      return (this.env.window.localStorage['leftoff.device'] ??= this._name().slice(8));
+      return (this.env.window.localStorage['leftoff.device'] ??= this._tab.slice(8));
     } catch {
       return this._tab.slice(8);
     }
@@ -903,7 +901,7 @@ export class Leftoff {
 
   _event(told) {
     const event = { profile_id: this.profileId, device_id: this.deviceId };
-    for (const name in told) event[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] = told[name] || undefined;
+    for (const name in told) event[name.replace(/[A-Z]/g, '_$&').toLowerCase()] = told[name] || undefined;
     event.position_ms = max(0, round(told.positionMs ?? told.position_ms));
     if (!STATES[event.kind] || !event.title_id || !(event.position_ms <= 1e10)) throw new TypeError('leftoff: kind, titleId, positionMs');
     return event;
@@ -927,7 +925,7 @@ export class Leftoff {
   }
 
   _enqueue(event, delta, resolve) {
-    const id = `${this._tab} ${String(++this._count).padStart(9, 0)}`;
+    const id = `${this._tab} ${this._count++}`;
     const record = { id, tab: this._tab, unsure: !this._clock.known, event, resolve };
     this._queue.push(record);
     this._store.put('queue', [record]);
@@ -954,7 +952,7 @@ export class Leftoff {
     const title = this._title(event.title_id);
     const before = title.own.filter((one) => one.version === version && one.id);
     const [place] = joinPlace(before, { version, position_ms, touched, ended });
-    const own = { ...event, ...place, last_ms: position_ms, touched, stepped_back, state: STATES[event.kind], speed: event.speed ?? 1, id, kept: undefined };
+    const own = { ...event, ...place, last_ms: position_ms, touched, stepped_back, state: STATES[event.kind], speed: event.speed ?? 1, id };
     title.own = [...title.own.filter((one) => !before.includes(one)), own];
     return own;
   }
@@ -965,7 +963,8 @@ export class Leftoff {
     title.own = [...title.own.filter((one) => one.id || one.version !== own.version), { ...own, id: null, kept: this.env.mono() }];
     this._changed(own.title_id, before);
     for (const attachment of this._attached) {
-      if (attachment.titleId === own.title_id && attachment.plays && /PLAY|SEEK/.test(own.kind)) attachment.muted = true;
+      // For a while: the other may be killed.
+      if (attachment.titleId === own.title_id && attachment.plays && (own.kind !== 'HEARTBEAT' || attachment.muted)) attachment.muted = /PAUSE|STOP|END/.test(own.kind) ? 0 : this.env.mono() + 3 * this._beat;
     }
   }
 
@@ -1011,9 +1010,9 @@ export class Leftoff {
 
   // The oldest, or of a page that goes the last.
   _batch(going) {
-    let bytes = 200;
+    let bytes = 0;
     const free = this._queue.filter(({ flying }) => !flying && !this._off.signal.aborted);
-    const fits = ({ event }) => (bytes += new Blob([JSON.stringify(event)]).size + 1) < BODY_BYTES_MAX;
+    const fits = ({ event }) => (bytes += new Blob([JSON.stringify(event)]).size) < 60_000;
     if (going) free.reverse();
     const batch = free.slice(0, 500).filter((record, index) => fits(record) || !index);
     for (const record of batch) record.flying = true;
@@ -1021,8 +1020,7 @@ export class Leftoff {
   }
 
   _body(batch) {
-    for (const record of batch) record.sent = true;
-    return { sent_at_ms: this._clock.now(), events: batch.map(({ event }) => event) };
+    return { sent_at_ms: this._clock.now(), events: batch.map(({ event, unsure }) => (unsure ? { ...event, version: undefined, stepped_back: undefined } : event)) };
   }
 
   _kept(batch, { refused, server_time_ms }, asked) {
@@ -1041,7 +1039,7 @@ export class Leftoff {
   _time(server, asked) {
     const shift = this._clock.measure(server, asked);
     const moved = (version) => (this._own.has(version) ? shifted(version, shift) : version);
-    const unsure = this._queue.filter((record) => record.unsure && !record.sent);
+    const unsure = this._queue.filter((record) => record.unsure);
     for (const record of unsure) {
       const { event } = record;
       if (event.at_ms > 1e12) event.at_ms += shift;
@@ -1072,14 +1070,17 @@ export class Leftoff {
     for (const { shown } of await this._store.all('titles')) {
       if (shown.profile_id === this.profileId) this._title(shown.title_id).shown ??= shown;
     }
-    for (const attachment of this._attached) attachment.elsewhere(this.view(attachment.titleId));
+    for (const attachment of this._attached) if (attachment.options.resume !== false) attachment.elsewhere(this.view(attachment.titleId));
     if (records.length) this.flush();
   }
 
   _leave(kind) {
     const now = this.env.mono();
     if (kind !== 'STOP' || !(now - this._left < 1_000)) {
-      for (const attachment of this._attached) if (attachment.plays) kind === 'STOP' ? attachment.still(kind) : attachment.report(kind);
+      for (const attachment of this._attached) {
+        attachment.settle();
+        if (attachment.plays) kind === 'STOP' ? attachment.still(kind) : attachment.report(kind);
+      }
     }
     this._left = now;
     this._save();
@@ -1092,7 +1093,6 @@ export class Leftoff {
   _save() {
     const batch = this._batch(true);
     if (!batch.length) return;
-    if (!this._clock.known) for (const { event } of batch) delete event.version, delete event.stepped_back;
     const asked = this.env.mono();
     this._post('/v1/events', { ...this._body(batch), token: this._bearer }, true).then((answer) => this._kept(batch, answer, asked)).catch(() => this._land(batch));
     this._store.put('queue', batch);
@@ -1107,7 +1107,7 @@ export class Leftoff {
     this._left = 0;
     for (const attachment of this._attached) {
       if (!attachment.media.paused) attachment.playing();
-      attachment.elsewhere(this.view(attachment.titleId));
+      if (attachment.missed) attachment.elsewhere(this.view(attachment.titleId));
     }
     if (this.live && this._link.mode !== 'websocket') {
       this._link.failures = 0;

@@ -1,4 +1,4 @@
-//! Viewers that come and go: a short run of `leftoff bench gateway --parts churn`, which fails if anything grows or stays.
+//! Short runs of `leftoff bench gateway`: viewers that come and go (it fails if anything grows or stays), and a large watch party.
 
 use serde_json::Value;
 
@@ -14,4 +14,13 @@ fn nothing_grows_and_nothing_stays_while_viewers_come_and_go() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["figures"]["visits"]["median"].as_f64() > Some(50.0), "{report}");
+}
+
+#[test]
+fn everybody_in_a_party_of_hundreds_has_each_command() {
+    let arguments = ["bench", "gateway", "--parts", "party", "--viewers", "300", "--seconds", "0.5", "--runs", "1", "--json"];
+    let output = leftoff().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["figures"]["a party of 300: the last viewer has it max"]["median"].as_f64() > Some(0.0), "{report}");
 }

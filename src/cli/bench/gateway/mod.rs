@@ -5,6 +5,7 @@
 
 mod churn;
 mod exchange;
+mod party;
 mod reads;
 mod sockets;
 mod wire;
@@ -21,6 +22,9 @@ use super::process::{cpu_seconds, memory, own_cpu_seconds};
 use super::{BenchError, Common, Report};
 use crate::time::system::monotonic_now;
 
+/// Connections that a node keeps beside those of a party.
+const SPARE_CONNECTIONS: u64 = 64;
+
 /// Options of `leftoff bench gateway`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Gateway {
@@ -36,6 +40,9 @@ pub(super) struct Gateway {
     /// WebSockets that are open and say nothing
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     idle: u64,
+    /// Viewers of the watch party
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    viewers: u64,
     /// How long each part is measured
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -68,6 +75,8 @@ enum Part {
     Reads,
     /// Sockets that say nothing: memory, and all of them back at once
     Idle,
+    /// A watch party: how soon all of its viewers have a command
+    Party,
     /// Viewers that come and go in every way: fails if anything grows or stays
     Churn,
 }
@@ -85,6 +94,12 @@ pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Re
                 churn::run(options, &cluster.start_with("one", &[], &more)?, report)?;
                 continue;
             }
+            if *part == Part::Party {
+                let bounds = options.viewers + SPARE_CONNECTIONS;
+                let more = [format!("sockets_max = {bounds}\nconnections_max = {bounds}"), String::new()];
+                party::run(options, &cluster.start_with("one", &[], &more)?, report)?;
+                continue;
+            }
             let node = cluster.start("one", &[])?;
             match part {
                 Part::Sockets => exchange::run("one node", options, &node, &node, report)?,
@@ -95,7 +110,7 @@ pub(super) fn run(options: &Gateway, common: &Common, report: &mut Report) -> Re
                 Part::Events => events(options, &node, report)?,
                 Part::Reads => reads::run(options, &node, report)?,
                 Part::Idle => sockets::idle(options, &node, report)?,
-                Part::Churn => {}
+                Part::Churn | Part::Party => {}
             }
         }
     }

@@ -75,6 +75,13 @@ fn fault(scenario: &Scenario, key: &FaultKey, section: &mut Section<'_, '_>) -> 
         section.wrong("lasts", format!("a fault of kind '{}' must last for more than 0", key.kind));
     }
     let kind = kind(scenario, key, at, section)?;
+    if !scenario.reaches(&kind) {
+        let (name, why) = match kind {
+            FaultKind::Bridge { .. } => ("host", "there are no two other nodes to keep apart"),
+            _ => (if section.has("to") { "to" } else { "hosts" }, "nobody in `hosts` talks to anybody in `to`"),
+        };
+        section.wrong(name, format!("touches nobody: {why}"));
+    }
     Some(Fault { at, lasts, kind })
 }
 

@@ -13,6 +13,7 @@ pub mod quantity;
 mod describe;
 mod faults;
 mod parse;
+mod reach;
 mod reader;
 mod write;
 

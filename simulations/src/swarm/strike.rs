@@ -34,7 +34,7 @@ fn fault(dice: &mut Dice, scenario: &Scenario, kind: &str) -> Option<Fault> {
         _ => dice.time(second.min(left), left.min(scenario.duration / 2)),
     };
     let kind = strike(dice, scenario, kind, at)?;
-    Some(Fault { at, lasts, kind })
+    scenario.reaches(&kind).then_some(Fault { at, lasts, kind })
 }
 
 fn strike(dice: &mut Dice, scenario: &Scenario, kind: &str, at: Duration) -> Option<FaultKind> {
@@ -107,7 +107,10 @@ pub(super) fn mend(scenario: &mut Scenario) {
             *age = (*age).min(fault.at);
         }
         let must_last = FAULTS.iter().any(|key| key.kind == fault.kind.name() && key.must_last);
-        fault.at <= scenario.duration && (!must_last || !fault.lasts.is_zero()) && strikes(scenario, &fault.kind)
+        fault.at <= scenario.duration
+            && (!must_last || !fault.lasts.is_zero())
+            && strikes(scenario, &fault.kind)
+            && scenario.reaches(&fault.kind)
     });
     faults.sort_by_key(|fault| fault.at);
     scenario.faults = faults;

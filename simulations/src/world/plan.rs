@@ -143,10 +143,11 @@ impl Planner<'_> {
         spots
     }
 
-    /// From some to others: all others, if none are named.
+    /// From some to others: all others, if none are named; of everybody each to everybody.
     fn sets(&self, hosts: &[Selector], to: &[Selector]) -> (Vec<bool>, Vec<bool>) {
         let from = self.spots_of(hosts);
-        let to = if to.is_empty() { from.iter().map(|spot| !spot).collect() } else { self.spots_of(to) };
+        let everybody = from.iter().all(|spot| *spot);
+        let to = if to.is_empty() { from.iter().map(|spot| everybody || !spot).collect() } else { self.spots_of(to) };
         (from, to)
     }
 

@@ -9,7 +9,7 @@ use leftoff::store::Record;
 use leftoff_simulations::checkers::{Checker, Kinds, Violation};
 use leftoff_simulations::observation::{DiskFault, HostId, Observation, Stop, View, VirtualTime};
 use leftoff_simulations::outcome::Outcome;
-use leftoff_simulations::scenario::library;
+use leftoff_simulations::scenario::{FaultKind, Scenario, library};
 use leftoff_simulations::world::{self, Options};
 
 /// What was seen of a run.
@@ -129,6 +129,24 @@ fn disks_are_lost_and_set_back() {
     assert_eq!(seen_in("disk-lost").0.disks, [DiskFault::Lost]);
     assert_eq!(seen_in("old-backup-restored").0.disks, [DiskFault::Restored]);
     assert_eq!(seen_in("folder-set-back").0.disks, [DiskFault::Restored; 2]);
+}
+
+#[test]
+fn links_of_everybody_get_worse_for_a_while() {
+    for name in ["everything-lossy", "five-continents-day"] {
+        let mut scenario = library::scenario(name).unwrap().unwrap_or_else(|error| panic!("{error}"));
+        let p99_ms = |scenario: &Scenario| {
+            let outcome = world::run(scenario, 1, Options { checkers: Some(Vec::new()), ..Options::default() });
+            outcome.propagation.iter().map(|pair| pair.p99_ms).sum::<f64>() / outcome.propagation.len() as f64
+        };
+        // By itself: what waits for a cut to end is not what makes a link bad.
+        scenario.faults.retain(|fault| matches!(&fault.kind, FaultKind::Degrade { hosts, to, .. } if hosts == &["all"] && to.is_empty()));
+        assert_eq!(scenario.faults.len(), 1, "{name}: one fault makes the links of all to all worse");
+        let worse = p99_ms(&scenario);
+        scenario.faults.clear();
+        let calm = p99_ms(&scenario);
+        assert!(worse > 1.2 * calm, "{name}: 99 of 100 changes took {worse} ms at most, {calm} ms without the fault");
+    }
 }
 
 #[test]

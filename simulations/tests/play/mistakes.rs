@@ -106,6 +106,18 @@ fn faults_that_cannot_be_are_told() {
             "kind = \"clock\"\nlasts = \"1s\"\nhosts = \"all\"\n",
             "x.toml:3: faults[0].offset: a clock that is wrong needs an offset or a drift_ppm other than 0",
         ),
+        (
+            "kind = \"cut\"\nlasts = \"1s\"\nhosts = \"us-east-1/0\"\nto = \"us-east-1/0\"\n",
+            "x.toml:7: faults[0].to: touches nobody: nobody in `hosts` talks to anybody in `to`",
+        ),
+        (
+            "kind = \"degrade\"\nlasts = \"1s\"\nloss = 0.1\nhosts = \"device/0\"\nto = \"device/1\"\n",
+            "x.toml:8: faults[0].to: touches nobody: nobody in `hosts` talks to anybody in `to`",
+        ),
+        (
+            "kind = \"bridge\"\nlasts = \"1s\"\nhost = \"us-east-1\"\n",
+            "x.toml:6: faults[0].host: touches nobody: there are no two other nodes to keep apart",
+        ),
     ];
     for (text, expected) in told {
         assert_eq!(fault(text), expected);

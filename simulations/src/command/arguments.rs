@@ -112,10 +112,10 @@ pub(super) struct List {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Suite {
     /// Drawn worlds in its swarm
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     pub(super) swarm: u64,
     /// Seeds of each scenario
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(super) seeds: u64,
     /// Seeds that failed once: lines of `SCENARIO SEED`, `vary:SCENARIO SEED` or `drawn SEED`
     #[arg(long, default_value = "simulations/seeds.txt", value_name = "FILE")]

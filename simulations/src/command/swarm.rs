@@ -70,6 +70,9 @@ pub(super) fn swarm(options: &Run, stop: &AtomicBool) -> Result<Held, CommandErr
     // The clock's milliseconds leave room for a swarm of any length before the next one's seeds.
     let first = if options.fresh { wall_now().as_millis() << 10 } else { options.seed.unwrap_or(1) };
     let count = options.seeds.unwrap_or(1);
+    if first.checked_add(count - 1).is_none() {
+        return Err(CommandError::new(format!("--seed {first} with --seeds {count}: the last seed may be at most {}", u64::MAX)));
+    }
     let jobs = options.jobs.map_or_else(output::cores, |jobs| jobs as usize);
     let name = options.scenario.as_deref();
     if !options.show.json {
@@ -83,7 +86,7 @@ pub(super) fn swarm(options: &Run, stop: &AtomicBool) -> Result<Held, CommandErr
     let begin = monotonic_now().since_start();
     let mut told = Told { commit: COMMIT.into(), scenario: options.scenario.clone(), first_seed: first, ..Told::default() };
     let bar = output::bar(count, "worlds");
-    let seeds: Vec<u64> = (first..first.saturating_add(count)).collect();
+    let seeds: Vec<u64> = (first..=first + (count - 1)).collect();
     let one = |seed: &u64| pool::run(&|scenario, seed| run::observed(scenario, seed, None), &recipe.scenario(*seed), *seed);
     let mut virtual_time = Duration::ZERO;
     let mut failed_count = 0;

@@ -1,7 +1,8 @@
 //! Worlds on all cores. A panic in one of them is a failure of that one, told by its message and place.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -46,22 +47,33 @@ impl End {
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether a world runs on this thread.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From here on a panic prints nothing, and [`run`] tells it. For the program's beginning.
+/// From here on a panic within a world prints nothing, and [`run`] tells it; any other is printed. For the program's beginning.
 pub fn tell_panics() {
     panic::set_hook(Box::new(|info| {
         let payload = info.payload();
         let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
         let place = info.location().map_or_else(String::new, |location| format!(" ({}:{})", location.file(), location.line()));
         let text = format!("{}{place}", message.unwrap_or_else(|| "without a message".into()).replace('\n', " "));
-        LAST_PANIC.with(|last| *last.borrow_mut() = Some(text));
+        if RUNS.get() {
+            LAST_PANIC.with(|last| *last.borrow_mut() = Some(text));
+        } else {
+            let told = format!("leftoff-sim: a bug of the simulator: {text}\n");
+            // Nobody is there to be told that standard error is closed.
+            let _ = io::stderr().lock().write_all(told.as_bytes());
+        }
     }));
 }
 
 /// One world, with its panic caught.
 pub fn run(how: &Run<'_>, scenario: &Scenario, seed: u64) -> End {
-    match panic::catch_unwind(AssertUnwindSafe(|| how(scenario, seed))) {
+    RUNS.set(true);
+    let end = panic::catch_unwind(AssertUnwindSafe(|| how(scenario, seed)));
+    RUNS.set(false);
+    match end {
         Ok(outcome) => End::Done(Box::new(outcome)),
         Err(_) => End::Panicked(LAST_PANIC.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "without a message".into())),
     }

@@ -127,6 +127,10 @@ fn what_cannot_be_done_is_told_in_a_line_with_exit_code_1() {
         (&["run", "short.toml", "--trace", "none/t.tsv"], "none/t.tsv: cannot be written"),
         (&["run", "short.toml", "--seeds", "2", "--report", "r.html"], "a swarm has no report"),
         (&["run", "propagation-aws", "--latency", "none.csv"], "none.csv: cannot be read as CSV"),
+        (
+            &["run", "--seeds", "3", "--seed", "18446744073709551615"],
+            "--seed 18446744073709551615 with --seeds 3: the last seed may be at most 18446744073709551615",
+        ),
         (&["suite", "--seeds-file", "none.txt"], "none.txt: cannot be read"),
     ] {
         let run = simulate(folder.path(), arguments);

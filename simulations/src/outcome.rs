@@ -156,12 +156,12 @@ pub struct FaultOutcome {
     /// When it began.
     #[serde(rename = "at_s", serialize_with = "seconds")]
     pub at: Duration,
-    /// When it ended.
+    /// When it ended: its time was over, and the hosts that it had stopped ran again.
     #[serde(rename = "until_s", serialize_with = "seconds")]
     pub until: Duration,
-    /// Most registers unequal while it lasted.
+    /// Most registers unequal from its beginning until what it had left was equal.
     pub unequal_max: u64,
-    /// From its end until all nodes that were up were equal, or until the next fault began; none: not before the end.
+    /// From its end until what it had left unequal was equal, at all nodes that were up and at devices that it struck; none: not before the end.
     #[serde(rename = "converged_s", serialize_with = "seconds_or_none")]
     pub converged: Option<Duration>,
 }

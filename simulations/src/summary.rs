@@ -67,7 +67,7 @@ fn faults(text: &mut String, outcome: &Outcome) {
     }
     let mut table = Table::new(&["convergence", "from", "until", "unequal at most", "equal again after"]);
     for fault in &outcome.faults {
-        let again = fault.converged.map_or("not before the next".into(), show_duration);
+        let again = fault.converged.map_or("not before the end".into(), show_duration);
         table.row([fault.what.clone(), show_duration(fault.at), show_duration(fault.until), show_count(fault.unequal_max), again]);
     }
     table.write(text);

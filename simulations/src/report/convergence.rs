@@ -19,7 +19,7 @@ pub(super) fn section(number: usize, outcome: &Outcome) -> Option<String> {
     if outcome.faults.is_empty() {
         return None;
     }
-    let says = "From the end of the fault until every register was the same at all nodes that run. Where the next fault began before that, there is no figure.";
+    let says = "From the end of the fault, when its hosts run again, until what it had left unequal was the same at all nodes that run, and at the devices that it struck. What faults that overlap keep apart counts for both; what an earlier one had left, for that one.";
     let mut slowest: Vec<_> = outcome.faults.iter().filter_map(|fault| Some((fault.converged?, fault))).collect();
     slowest.sort_by_key(|(converged, _)| std::cmp::Reverse(*converged));
     let rows: Vec<Vec<String>> = slowest
@@ -37,7 +37,8 @@ pub(super) fn section(number: usize, outcome: &Outcome) -> Option<String> {
 
 fn drawing(outcome: &Outcome) -> String {
     let bottom = TOP + ROW * outcome.faults.len() as f64;
-    let mut drawing = Drawing::new(bottom + 44.0, "Seconds from the end of each fault until all nodes were equal, on a logarithmic axis");
+    let mut drawing =
+        Drawing::new(bottom + 44.0, "Seconds from the end of each fault until what it had left was equal, on a logarithmic axis");
     let seconds = || outcome.faults.iter().filter_map(|fault| fault.converged).map(|converged| converged.as_secs_f64().max(LEAST_S));
     let least = seconds().fold(f64::INFINITY, f64::min);
     let least = if least.is_finite() { least.min(0.1) } else { 0.1 };
@@ -57,7 +58,7 @@ fn drawing(outcome: &Outcome) -> String {
                 drawing.dot("c2", (end, middle), 5.0);
                 drawing.text("small strong", (end + 10.0, middle + 4.0), "start", &show_duration(converged));
             }
-            None => drawing.text("small bad", (LEFT + 8.0, middle + 4.0), "start", "not before the next fault began"),
+            None => drawing.text("small bad", (LEFT + 8.0, middle + 4.0), "start", "not before the end"),
         }
     }
     drawing.line("axis", (LEFT, TOP), (LEFT, bottom));

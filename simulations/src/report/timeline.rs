@@ -34,7 +34,7 @@ pub(super) fn section(number: usize, scenario: &Scenario, outcome: &Outcome) -> 
         .faults
         .iter()
         .map(|fault| {
-            let again = fault.converged.map_or_else(|| "not before the next fault".into(), show_duration);
+            let again = fault.converged.map_or_else(|| "not before the end".into(), show_duration);
             vec![fault.what.clone(), show_duration(fault.at), show_duration(fault.until), show_count(fault.unequal_max), again]
         })
         .collect();

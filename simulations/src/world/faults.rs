@@ -1,7 +1,8 @@
 //! Faults strike, and are over.
 
-use leftoff::progress::{EventKind, PlaybackEvent};
+use leftoff::progress::{EventKind, PlaybackEvent, ProfileId};
 use leftoff::store::log::Fault as DiskStrike;
+use leftoff::time::Hlc;
 
 use super::World;
 use super::host::{Kind, Up};
@@ -9,11 +10,14 @@ use super::people::Errand;
 use super::plan::{Planner, Step};
 use super::queue::{Event, Micros};
 use crate::observation::{DiskFault, HostId, Observation};
+use crate::scenario::FaultKind;
 
 /// How long an armed crash waits for an I/O call to strike between.
 const ARMED_US: Micros = 3_000_000;
 /// I/O calls among which an armed crash is drawn.
 const ARMED_CALLS: u64 = 24;
+/// How long a process is down that is only restarted.
+const RESTART_US: Micros = 500_000;
 /// Within which time all those who come back at once do so.
 const HERD_US: Micros = 1_000_000;
 
@@ -28,9 +32,11 @@ impl World<'_> {
             nodes: self.stage.nodes,
             steps: Vec::new(),
             backups: Vec::new(),
+            struck: Vec::new(),
         };
         planner.plan();
-        let Planner { steps, backups, .. } = planner;
+        let Planner { steps, backups, struck, .. } = planner;
+        self.struck = struck;
         for (slot, (at, host, copy)) in backups.into_iter().enumerate() {
             self.backups.push(None);
             self.plan_errand(at, Errand::Backup { host, slot, copy });
@@ -46,10 +52,14 @@ impl World<'_> {
         let now = self.stage.now();
         match step {
             Step::Begins(index) => {
-                self.watch.measure.divergence.fault_begins(index);
+                let devices = self.struck.get(index).map(|struck| struck.devices.clone());
+                self.watch.measure.divergence.fault_begins(index, devices.unwrap_or_default());
                 self.see(&Observation::Fault { index, begins: true });
             }
-            Step::Ends(index) => self.fault_ends(index),
+            Step::Ends(index) => {
+                self.ending.push(index);
+                self.end_faults();
+            }
             Step::Rule(rule) => {
                 self.paths.add(rule);
                 self.review_all();
@@ -69,7 +79,8 @@ impl World<'_> {
             Step::Restore { host, slot, down } => self.restore(host, slot, down),
             Step::FailSync { host, down } => {
                 self.stage.hosts[host].disk.files.arm(2, DiskStrike::FailedSync);
-                self.stage.hosts[host].down_next = Some(down);
+                // Restarted when the fault is over.
+                self.stage.hosts[host].down_next = Some(RESTART_US);
                 let life = self.stage.hosts[host].life;
                 self.stage.queue.after(down, Event::Strike { host: host as u32, life });
             }
@@ -78,7 +89,7 @@ impl World<'_> {
                 if full {
                     self.see(&Observation::Disk { host: HostId(host as u32), fault: DiskFault::Full });
                 } else if self.has_closed(host) {
-                    self.crash(host, Some(500_000));
+                    self.crash(host, Some(RESTART_US));
                 }
             }
             Step::FlipBits { host, count, down } => {
@@ -90,6 +101,30 @@ impl World<'_> {
             Step::Poison { host, ahead_ms } => self.poison(host, ahead_ms),
             Step::Erase { host, profile } => self.erase(host, profile),
             Step::Hold { place, holds } => self.hold_place(place, holds),
+        }
+    }
+
+    /// Of the faults whose time is over, those end whose hosts run again.
+    pub(super) fn end_faults(&mut self) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let over = |index: &usize| {
+            // An erasure strikes when it is durable somewhere, unless nobody took it.
+            if let Some(FaultKind::Erase { profile, .. }) = self.scenario.faults.get(*index).map(|fault| &fault.kind)
+                && let Ok(profile) = ProfileId::new(super::workload::profile_name(*profile))
+            {
+                let mut nodes = self.stage.hosts[..self.stage.nodes].iter().filter_map(|host| host.core.as_deref()).peekable();
+                return self.healed || nodes.peek().is_none() || nodes.any(|core| core.store().erased(&profile) > Hlc::ZERO);
+            }
+            let mut stopped = self.struck.get(*index).into_iter().flat_map(|struck| &struck.stopped);
+            stopped.all(|host| self.stage.hosts[*host].is_up() && self.stage.hosts[*host].down_next.is_none())
+        };
+        let (over, ending) = std::mem::take(&mut self.ending).into_iter().partition(over);
+        self.ending = ending;
+        let over: Vec<usize> = over;
+        for index in over {
+            self.fault_ends(index);
         }
     }
 
@@ -239,6 +274,7 @@ impl World<'_> {
             }
         }
         self.healed = true;
+        self.end_faults();
         self.see(&Observation::Healed);
     }
 }

@@ -122,7 +122,7 @@ impl Measure {
         }
         if applied.is_tombstone() {
             self.propagation.forget_profile(applied.key.profile_hash());
-            self.divergence.forget_profile(applied.key.profile_hash());
+            self.divergence.note_erased(stage, applied.key.profile_hash());
             return;
         }
         let key = applied.key;

@@ -47,7 +47,7 @@ use self::host::{Dialer, Host, Kind, Up};
 use self::latency::Latencies;
 use self::measure::Measure;
 use self::paths::{Paths, Spot};
-use self::plan::Step;
+use self::plan::{Step, Struck};
 use self::propagation::Propagation;
 use self::queue::{Event, Micros, Queue};
 use self::random::Random;
@@ -98,6 +98,10 @@ pub struct World<'a> {
     /// Regions whose clients hold everything back.
     held_places: Vec<bool>,
     plan: Vec<Step>,
+    /// Whom each fault strikes.
+    struck: Vec<Struck>,
+    /// Faults whose time is over, and not all of whose hosts run again.
+    ending: Vec<usize>,
     errands: Vec<people::Errand>,
     backups: Vec<Option<Backup>>,
     authority: Arc<dyn Authority>,
@@ -160,6 +164,8 @@ impl<'a> World<'a> {
             nearest_nodes,
             held_places: vec![false; scenario.regions.len()],
             plan: Vec::new(),
+            struck: Vec::new(),
+            ending: Vec::new(),
             errands: Vec::new(),
             backups: Vec::new(),
             authority: Arc::new(Tokens),

@@ -37,7 +37,7 @@ impl World<'_> {
         let faults = self.scenario.faults.iter().enumerate().map(|(index, fault)| FaultOutcome {
             what: fault.kind.to_string(),
             at: fault.at,
-            until: fault.at + fault.lasts,
+            until: measure.divergence.ended(index).unwrap_or(fault.at + fault.lasts),
             unequal_max: measure.divergence.most(index),
             converged: measure.divergence.converged(index),
         });

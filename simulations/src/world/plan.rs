@@ -91,6 +91,42 @@ pub(super) enum Step {
     },
 }
 
+impl Step {
+    /// The host whose process or disk it strikes: the fault is over only when that host runs again.
+    const fn struck(&self) -> Option<usize> {
+        match self {
+            Self::Crash { host, .. }
+            | Self::Stop { host, .. }
+            | Self::Pause { host }
+            | Self::LoseDisk { host, .. }
+            | Self::Restore { host, .. }
+            | Self::FailSync { host, .. }
+            | Self::Full { host, .. }
+            | Self::FlipBits { host, .. } => Some(*host),
+            _ => None,
+        }
+    }
+
+    /// The hosts that it strikes in any way: of a rule, those on its side, or, if there are no devices among them, those on the other.
+    fn strikes(&self, host: usize, nodes: usize) -> bool {
+        match self {
+            Self::Rule(rule) if rule.from[nodes..].contains(&true) => rule.from[host],
+            Self::Rule(rule) => rule.to[host],
+            Self::Stuck { host: struck, .. } | Self::Clock { host: struck, .. } => *struck == host,
+            other => other.struck() == Some(host),
+        }
+    }
+}
+
+/// Whom a fault strikes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Struck {
+    /// Hosts that run again when it is over.
+    pub(super) stopped: Vec<usize>,
+    /// Devices with a replica.
+    pub(super) devices: Vec<usize>,
+}
+
 /// The least time that a process is down.
 const DOWN_MIN: Micros = 500_000;
 
@@ -105,15 +141,28 @@ pub(super) struct Planner<'a> {
     pub(super) steps: Vec<(Micros, Step)>,
     /// When a backup is to be taken, of whom: by slot.
     pub(super) backups: Vec<(Micros, usize, bool)>,
+    /// Whom each fault strikes.
+    pub(super) struck: Vec<Struck>,
 }
 
 impl Planner<'_> {
     pub(super) fn plan(&mut self) {
         for (index, fault) in self.scenario.faults.iter().enumerate() {
+            let first = self.steps.len();
             self.plan_fault(index, fault);
+            let struck = self.struck_by(&self.steps[first..]);
+            self.struck.push(struck);
         }
         // Steps of one moment stay in the order in which they were planned.
         self.steps.sort_by_key(|(at, _)| *at);
+    }
+
+    fn struck_by(&self, steps: &[(Micros, Step)]) -> Struck {
+        let mut stopped: Vec<usize> = steps.iter().filter_map(|(_, step)| step.struck()).collect();
+        stopped.sort_unstable();
+        stopped.dedup();
+        let is_struck = |device: &usize| steps.iter().any(|(_, step)| step.strikes(*device, self.nodes));
+        Struck { stopped, devices: (self.nodes..self.hosts).filter(is_struck).collect() }
     }
 
     fn push(&mut self, at: Micros, step: Step) {

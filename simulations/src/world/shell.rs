@@ -78,6 +78,8 @@ impl World<'_> {
             self.stage.queue.after(0, Event::Expire { host: host as u32, life });
         }
         self.see(&Observation::Started { host: HostId(host as u32), replica, damage: &damage });
+        self.watch.measure.divergence.note_started(&self.stage);
+        self.end_faults();
         self.flush_if_woken(host);
     }
 
@@ -163,6 +165,7 @@ impl World<'_> {
             self.poll_link(host, *index);
         }
         self.stage.hosts[host].concerned = concerned;
+        self.end_faults();
         self.flush_if_woken(host);
         let at = &mut self.stage.hosts[host];
         if !at.fold_planned {
@@ -394,6 +397,7 @@ impl World<'_> {
         for index in self.stage.hosts[host].links.clone() {
             self.review(index);
         }
+        self.end_faults();
         self.flush_if_woken(host);
     }
 }

@@ -1,7 +1,9 @@
 //! Faults do what they say.
 
+use std::time::Duration;
+
 use super::scenes::{run_well, seconds, small, with};
-use leftoff_simulations::scenario::{Fault, FaultKind, Latency, Quality};
+use leftoff_simulations::scenario::{Fault, FaultKind, Latency, Quality, Scenario};
 
 #[test]
 fn a_cut_diverges_and_heals() {
@@ -17,6 +19,63 @@ fn crashes_lose_nothing_that_was_acknowledged() {
     for seed in 0..5 {
         run_well(&with(FaultKind::Crash { hosts: vec!["all".into()], times: 2, down: seconds(10) }), seed);
     }
+}
+
+#[test]
+fn a_cut_of_all_keeps_each_from_each() {
+    let outcome = run_well(&with(FaultKind::Cut { hosts: one("all"), to: vec![], one_way: false }), 1);
+    let within = outcome.bytes_over_time.iter().filter(|(at, _)| (seconds(220)..seconds(350)).contains(at));
+    assert_eq!(within.flat_map(|(_, bytes)| bytes.values()).sum::<u64>(), 0, "nobody sends anything when its links have broken");
+    let lone = run_well(&with(FaultKind::Cut { hosts: one("nodes"), to: one("nodes"), one_way: false }), 1);
+    assert!(lone.faults[0].unequal_max > 3, "{:?}", lone.faults);
+}
+
+#[test]
+fn a_fault_of_a_disk_is_over_when_its_host_runs_again_and_the_refilling_counts() {
+    let mut scenario = with(FaultKind::LoseDisk { hosts: one("west/0") });
+    scenario.faults[0].lasts = seconds(5);
+    let fault = &run_well(&scenario, 1).faults[0];
+    assert!(fault.until >= seconds(185), "{fault:?}");
+    assert!(fault.unequal_max > 10, "everything that the others had: {fault:?}");
+    assert!(fault.converged.is_some_and(|after| !after.is_zero()), "{fault:?}");
+}
+
+#[test]
+fn what_one_fault_has_left_is_not_repaired_on_anothers_account() {
+    let mut scenario = with(FaultKind::LoseDisk { hosts: one("west/0") });
+    scenario.faults[0].lasts = seconds(5);
+    // When the host is back and is being refilled; over at once.
+    let kind = FaultKind::Erase { host: "east/0".to_owned(), profile: 1 };
+    scenario.faults.push(Fault { at: Duration::from_millis(185_050), lasts: seconds(0), kind });
+    let faults = run_well(&scenario, 1).faults;
+    assert!(faults[0].converged.is_some_and(|after| !after.is_zero()), "{faults:?}");
+    assert!(faults[1].converged < faults[0].converged.map(|after| after / 2), "{faults:?}");
+}
+
+#[test]
+fn a_host_whose_sync_failed_is_restarted_when_the_fault_is_over() {
+    let fault = &run_well(&with(FaultKind::FailSync { hosts: one("east/0") }), 1).faults[0];
+    assert!((seconds(360)..seconds(363)).contains(&fault.until), "{fault:?}");
+}
+
+#[test]
+fn an_erasure_behind_a_cut_leaves_registers_unequal_until_the_cut_is_over() {
+    let mut scenario = with(FaultKind::Cut { hosts: one("east"), to: vec![], one_way: false });
+    scenario.workload.erasures = 0;
+    let kind = FaultKind::Erase { host: "east/0".to_owned(), profile: 1 };
+    scenario.faults.push(Fault { at: seconds(200), lasts: seconds(0), kind });
+    let alone = Scenario { faults: vec![scenario.faults[1].clone()], ..scenario.clone() };
+    let erased = &run_well(&scenario, 1).faults[1];
+    assert!(erased.unequal_max > 0, "{erased:?}");
+    let erased = &run_well(&alone, 1).faults[0];
+    assert!(erased.unequal_max > 0 && erased.converged.is_some_and(|after| after < seconds(10)), "{erased:?}");
+}
+
+#[test]
+fn a_device_without_a_line_is_unequal_until_it_is_back() {
+    let fault = &run_well(&with(FaultKind::Offline { hosts: one("devices") }), 1).faults[0];
+    assert!(fault.unequal_max > 0, "{fault:?}");
+    assert!(fault.converged.is_some_and(|after| !after.is_zero() && after < seconds(60)), "{fault:?}");
 }
 
 fn one(host: &str) -> Vec<String> {

@@ -21,6 +21,16 @@ const RESTART_US: Micros = 500_000;
 /// Within which time all those who come back at once do so.
 const HERD_US: Micros = 1_000_000;
 
+/// What faults of one kind do to a host until the last of them ends.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Lasting {
+    Pause,
+    Stuck,
+    Clock,
+    Full,
+    Held,
+}
+
 impl World<'_> {
     pub(super) fn plan_faults(&mut self) {
         let places = self.paths.spots().iter().map(|spot| spot.place).collect();
@@ -68,13 +78,16 @@ impl World<'_> {
                 self.paths.remove(fault, part);
                 self.review_all();
             }
-            Step::Stuck { host, stuck } => self.set_stuck(host, stuck),
-            Step::Clock { host, offset_ms, drift_ppm } => self.stage.hosts[host].clock.disturb(now, offset_ms, drift_ppm),
-            Step::ClockRight { host } => self.stage.hosts[host].clock.put_right(),
+            Step::Stuck { host, stuck } if self.changes(Lasting::Stuck, host, stuck) => self.set_stuck(host, stuck),
+            Step::Clock { host, offset_ms, drift_ppm } => {
+                self.changes(Lasting::Clock, host, true);
+                self.stage.hosts[host].clock.disturb(now, offset_ms, drift_ppm);
+            }
+            Step::ClockRight { host } if self.changes(Lasting::Clock, host, false) => self.stage.hosts[host].clock.put_right(),
             Step::Crash { host, down } => self.arm_crash(host, down),
             Step::Stop { host, down } => self.stop(host, Some(down)),
-            Step::Pause { host } => self.pause(host),
-            Step::Resume { host } => self.resume(host),
+            Step::Pause { host } if self.changes(Lasting::Pause, host, true) => self.pause(host),
+            Step::Resume { host } if self.changes(Lasting::Pause, host, false) => self.resume(host),
             Step::LoseDisk { host, down } => self.lose_disk(host, down),
             Step::Restore { host, slot, down } => self.restore(host, slot, down),
             Step::FailSync { host, down } => {
@@ -84,7 +97,7 @@ impl World<'_> {
                 let life = self.stage.hosts[host].life;
                 self.stage.queue.after(down, Event::Strike { host: host as u32, life });
             }
-            Step::Full { host, full } => {
+            Step::Full { host, full } if self.changes(Lasting::Full, host, full) => {
                 self.stage.hosts[host].disk.files.set_full(full);
                 if full {
                     self.see(&Observation::Disk { host: HostId(host as u32), fault: DiskFault::Full });
@@ -100,8 +113,23 @@ impl World<'_> {
             }
             Step::Poison { host, ahead_ms } => self.poison(host, ahead_ms),
             Step::Erase { host, profile } => self.erase(host, profile),
-            Step::Hold { place, holds } => self.hold_place(place, holds),
+            Step::Hold { place, holds } if self.changes(Lasting::Held, place, holds) => self.hold_place(place, holds),
+            // Another fault of the kind holds on.
+            Step::Stuck { .. }
+            | Step::ClockRight { .. }
+            | Step::Pause { .. }
+            | Step::Resume { .. }
+            | Step::Full { .. }
+            | Step::Hold { .. } => {}
         }
+    }
+
+    /// Counts the faults of a kind that hold a host, or a region's viewers, now: whether the first has begun or the last has ended.
+    fn changes(&mut self, kind: Lasting, whom: usize, begins: bool) -> bool {
+        let held = self.lasting.entry((kind, whom)).or_default();
+        let others = if begins { *held } else { held.saturating_sub(1) };
+        *held = others + u32::from(begins);
+        others == 0
     }
 
     /// Of the faults whose time is over, those end whose hosts run again.

@@ -32,6 +32,7 @@ mod watch;
 mod wire;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -100,6 +101,8 @@ pub struct World<'a> {
     plan: Vec<Step>,
     /// Whom each fault strikes.
     struck: Vec<Struck>,
+    /// How many faults of a kind hold a host, or a region's viewers, now.
+    lasting: BTreeMap<(faults::Lasting, usize), u32>,
     /// Faults whose time is over, and not all of whose hosts run again.
     ending: Vec<usize>,
     errands: Vec<people::Errand>,
@@ -165,6 +168,7 @@ impl<'a> World<'a> {
             held_places: vec![false; scenario.regions.len()],
             plan: Vec::new(),
             struck: Vec::new(),
+            lasting: BTreeMap::new(),
             ending: Vec::new(),
             errands: Vec::new(),
             backups: Vec::new(),

@@ -59,6 +59,17 @@ fn a_host_whose_sync_failed_is_restarted_when_the_fault_is_over() {
 }
 
 #[test]
+fn a_fault_within_another_of_its_kind_does_not_end_it() {
+    let mut scenario = with(FaultKind::Pause { hosts: one("west/0") });
+    let alone = run_well(&scenario, 1).faults[0].unequal_max;
+    let within = Fault { at: seconds(200), lasts: seconds(10), kind: FaultKind::Pause { hosts: one("west/0") } };
+    scenario.faults.push(within);
+    let outcome = run_well(&scenario, 1);
+    assert!(outcome.faults[1].until >= seconds(360), "its host runs again when the other is over: {:?}", outcome.faults);
+    assert_eq!(outcome.faults[0].unequal_max, alone);
+}
+
+#[test]
 fn an_erasure_behind_a_cut_leaves_registers_unequal_until_the_cut_is_over() {
     let mut scenario = with(FaultKind::Cut { hosts: one("east"), to: vec![], one_way: false });
     scenario.workload.erasures = 0;

@@ -15,7 +15,7 @@ const HASHER: KeyHasher = KeyHasher::new([4; 16]);
 struct KeepAll;
 
 impl Sift for KeepAll {
-    fn keeps(&self, _hash: u64, _profile: &[u8], _progress: &Progress) -> bool {
+    fn keeps(&self, _key: RegisterKey, _profile: &[u8], _progress: &Progress) -> bool {
         true
     }
 }
@@ -23,7 +23,7 @@ impl Sift for KeepAll {
 struct EpochFrom(Hlc);
 
 impl Sift for EpochFrom {
-    fn keeps(&self, _hash: u64, _profile: &[u8], progress: &Progress) -> bool {
+    fn keeps(&self, _key: RegisterKey, _profile: &[u8], progress: &Progress) -> bool {
         progress.epoch >= self.0
     }
 }
@@ -44,8 +44,10 @@ fn merge(engine: &dyn Engine, model: &mut Model, deltas: &[EngineRegister], swee
         .values()
         .map(|one| (one.key, encoded_id(one.profile.as_str()), encoded_id(one.title.as_str()), one.progress.to_bytes(), one.arrived))
         .collect();
-    let borrowed: Vec<Delta<'_>> =
-        parts.iter().map(|(key, profile, title, state, arrived)| Delta { key: *key, profile, title, state, arrived: *arrived }).collect();
+    let borrowed: Vec<Delta<'_>> = parts
+        .iter()
+        .map(|(key, profile, title, state, arrived)| Delta { key: *key, profile, title, state, arrived: *arrived, floor_day: 0 })
+        .collect();
     let mut told = BTreeMap::new();
     engine
         .merge(&borrowed, sweep, sift, &mut |merged: Merged<'_>| {
@@ -59,11 +61,11 @@ fn merge(engine: &dyn Engine, model: &mut Model, deltas: &[EngineRegister], swee
             entry.arrived = entry.arrived.max(delta.arrived);
         }
         entry.progress.join(&delta.progress);
-        if !sift.keeps(0, &[], &model[&key].progress) {
+        if !sift.keeps(key, &[], &model[&key].progress) {
             model.remove(&key);
         }
     }
-    model.retain(|key, one| !sweep.iter().any(|range| range.contains(*key)) || sift.keeps(0, &[], &one.progress));
+    model.retain(|key, one| !sweep.iter().any(|range| range.contains(*key)) || sift.keeps(*key, &[], &one.progress));
     for key in before.keys().chain(model.keys()) {
         let (old, new) = (before.get(key).map(|one| &one.progress), model.get(key).map(|one| &one.progress));
         if old == new {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Delta, Engine, EngineError, Merged, Sift};
-use super::forgetting::Forgetting;
+use super::forgetting::{Forgetting, is_at_or_above};
 use super::leaves::Leaves;
 use super::meta::{Changes, FoldedState};
 use super::packed::PackedRef;
@@ -19,8 +19,25 @@ use super::{FoldBudget, FoldStep, KeyRange, PeerCursor, ProfileCache, RegisterKe
 use crate::progress::Progress;
 
 impl Sift for Forgetting {
-    fn keeps(&self, profile_hash: u64, profile: &[u8], progress: &Progress) -> bool {
-        Self::keeps(self, profile_hash, profile, progress)
+    fn keeps(&self, key: RegisterKey, profile: &[u8], progress: &Progress) -> bool {
+        Self::keeps(self, key.profile_hash(), profile, progress)
+    }
+}
+
+/// What the fold of a slot keeps.
+struct SlotSift<'a> {
+    forgetting: &'a Forgetting,
+    /// The floor before the slot was frozen. What came on top since then came under this one or a later one, and so finds nothing where this one
+    /// has dropped something.
+    floor_day: u32,
+    /// What was on top already, by key: it may keep alive what lies below. A later fold, of both, decides.
+    on_top: Vec<RegisterKey>,
+}
+
+impl Sift for SlotSift<'_> {
+    fn keeps(&self, key: RegisterKey, profile: &[u8], progress: &Progress) -> bool {
+        progress.epoch >= self.forgetting.erased(key.profile_hash(), profile)
+            && (is_at_or_above(progress, self.floor_day) || self.on_top.binary_search(&key).is_ok())
     }
 }
 
@@ -168,6 +185,8 @@ impl Fold {
             let here = sweeps.profiles[start..].iter().take_while(|hash| **hash <= range.last.profile_hash());
             here.map(|hash| KeyRange::of_profile(*hash)).collect()
         };
+        let mut sift =
+            SlotSift { forgetting: &parts.present.forgetting, floor_day: parts.present.forgetting.floor_day(), on_top: Vec::new() };
         let (frozen, gone) = {
             let mut state = parts.present.table.slot(slot);
             // What an earlier, failed attempt has frozen is folded first; what came since waits for the next round.
@@ -179,6 +198,9 @@ impl Fold {
                 state.frozen = None;
                 return Ok(None);
             }
+            if sift.floor_day > 0 {
+                sift.on_top = state.active.iter().map(|(key, _)| key).collect();
+            }
             (frozen, state.joined)
         };
         let deltas = deltas_of(&frozen)?;
@@ -186,7 +208,7 @@ impl Fold {
         {
             let mut leaves = lock(&self.leaves);
             let secret = parts.present.hasher.secret();
-            let merged = parts.engine.merge(&deltas, &sweep, &parts.present.forgetting, &mut |merged: Merged<'_>| {
+            let merged = parts.engine.merge(&deltas, &sweep, &sift, &mut |merged: Merged<'_>| {
                 if let Some(leaves) = leaves.as_mut() {
                     leaves.note(&merged, secret);
                 }
@@ -295,7 +317,7 @@ fn deltas_of(frozen: &Registers) -> Result<Vec<Delta<'_>>, EngineError> {
     for (key, entry) in frozen.iter() {
         let packed = PackedRef::read(entry.packed)?;
         let (profile, title, state) = (packed.profile, packed.title, packed.state);
-        deltas.push(Delta { key, profile, title, state, arrived: entry.arrival.seq() });
+        deltas.push(Delta { key, profile, title, state, arrived: entry.arrival.seq(), floor_day: entry.floor.day() });
     }
     Ok(deltas)
 }

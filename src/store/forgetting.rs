@@ -2,6 +2,9 @@
 //!
 //! A register begun before its profile's erasure is nothing, and so is one whose newest stamp lies before the floor: in every read, join, scan,
 //! fingerprint and feed. Both only grow.
+//!
+//! A register is judged whole, however it is spread over engine, frozen and active table; and what comes on top of it finds it as it was by the floor
+//! that was in force then. So with everything that is kept on top of something lies that floor ([`FloorDay`]), and when a fold runs changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -13,6 +16,27 @@ use crate::progress::Progress;
 use crate::time::Hlc;
 
 const DAY_MS: u64 = 86_400_000;
+
+/// An expiry floor that was in force at some time, in two bytes: days since the Unix epoch, up to the year 2149.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct FloorDay(u16);
+
+impl FloorDay {
+    /// The floor of a day; later ones than it can say become the last.
+    pub(super) fn of(day: u32) -> Self {
+        Self(u16::try_from(day).unwrap_or(u16::MAX))
+    }
+
+    /// As days since the Unix epoch.
+    pub(super) fn day(self) -> u32 {
+        u32::from(self.0)
+    }
+}
+
+/// Whether a register lies at or above an expiry floor: its newest stamp decides about all of it.
+pub(super) fn is_at_or_above(progress: &Progress, floor_day: u32) -> bool {
+    floor_day == 0 || progress.newest_stamp().wall().as_millis() / DAY_MS >= u64::from(floor_day)
+}
 
 /// An erased profile.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,6 +94,11 @@ impl Forgetting {
         self.state.read().unwrap_or_else(PoisonError::into_inner).floor_day
     }
 
+    /// The same, as it is kept with what arrives now.
+    pub(super) fn floor(&self) -> FloorDay {
+        if self.anything() { FloorDay::of(self.floor_day()) } else { FloorDay::default() }
+    }
+
     /// When a profile was last erased; zero for never.
     pub(super) fn erased(&self, profile_hash: u64, profile: &[u8]) -> Hlc {
         if !self.anything() {
@@ -83,14 +112,13 @@ impl Forgetting {
         self.anything.load(Ordering::Acquire)
     }
 
-    /// Whether a register still is something.
+    /// Whether a register, as a whole, still is something.
     pub(super) fn keeps(&self, profile_hash: u64, profile: &[u8], progress: &Progress) -> bool {
         if !self.anything() {
             return true;
         }
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        progress.epoch >= state.erased(profile_hash, profile)
-            && (state.floor_day == 0 || progress.newest_stamp().wall().as_millis() / DAY_MS >= u64::from(state.floor_day))
+        progress.epoch >= state.erased(profile_hash, profile) && is_at_or_above(progress, state.floor_day)
     }
 
     /// The tombstones of one profile hash.

@@ -208,7 +208,7 @@ impl Store {
             if frame.is_mark {
                 continue;
             }
-            if let Err(error) = self.present.apply(&frame, &mut committer.scratch, observe) {
+            if let Err(error) = self.present.apply(&frame, &|key| folded_of(self.engine.as_ref(), key), &mut committer.scratch, observe) {
                 // A batch encodes its records itself, so this is a mistake of ours; the log has it, and nothing is acknowledged on top of it.
                 let reason: Arc<str> = format!("a record just written does not decode: {error}").into();
                 self.intake.close(&reason);
@@ -413,6 +413,11 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("id", &self.id()).field("epoch", &self.epoch()).finish_non_exhaustive()
     }
+}
+
+/// What the engine holds of a register; nothing, if that cannot be read.
+pub(super) fn folded_of(engine: &dyn super::engine::Engine, key: super::RegisterKey) -> Option<crate::progress::Progress> {
+    engine.register(key).ok().flatten().map(|(progress, _)| progress)
 }
 
 pub(super) fn encoded_id(text: &str) -> Vec<u8> {

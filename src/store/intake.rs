@@ -130,7 +130,7 @@ impl Intake {
         while let Some(frame) = bytes.get(at..).and_then(super::log::segment::Frame::read_unchecked) {
             at += frame.bytes;
             if !frame.is_mark {
-                let _ = present.apply(&frame, &mut Scratch::default(), &mut |_| ());
+                let _ = present.apply(&frame, &|_| None, &mut Scratch::default(), &mut |_| ());
             }
         }
     }

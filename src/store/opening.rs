@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::fold::{Fold, StoredMeta};
+use super::front::folded_of;
 use super::intake::Intake;
 use super::log::FileSystem;
 use super::log::recovery::LogReader;
@@ -76,7 +77,7 @@ pub(super) fn open(
 
     let present = Present::new(hasher, Ring::new(options.ring_count_max, folded));
     restore(&present, &remembered);
-    let (segments, last) = replay(&mut log, &present, folded, &mut report)?;
+    let (segments, last) = replay(&mut log, &present, engine, folded, &mut report)?;
 
     let log_lost = remembered.identity.is_some() && remembered.clean.map_or(log_is_empty, |clean| last < clean);
     let lives = match remembered.lives.clone() {
@@ -142,7 +143,13 @@ fn restore(present: &Present, remembered: &Remembered) {
 }
 
 /// Replays what is not folded. Answers the segments and the last sequence number known.
-fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut OpenReport) -> Result<(Vec<Segment>, Seq), OpenError> {
+fn replay(
+    log: &mut LogReader,
+    present: &Present,
+    engine: &dyn Engine,
+    folded: Seq,
+    report: &mut OpenReport,
+) -> Result<(Vec<Segment>, Seq), OpenError> {
     let mut scratch = Scratch::default();
     let mut segments = Vec::new();
     let mut last = folded;
@@ -160,7 +167,7 @@ fn replay(log: &mut LogReader, present: &Present, folded: Seq, report: &mut Open
             report.replayed += u64::from(frame.count);
             // A page was set aside, and no fold has noted it since.
             report.needs_reconciliation |= frame.kind == FrameKind::ForgetsCursors;
-            broken = present.apply(frame, &mut scratch, &mut |_| ()).err();
+            broken = present.apply(frame, &|key| folded_of(engine, key), &mut scratch, &mut |_| ()).err();
             present.publish(frame.last(), &mut scratch);
         })?;
         last = last.max(findings.last.unwrap_or_default());

@@ -10,7 +10,7 @@ use super::interner::Interner;
 use super::log::segment::{Frame, FrameKind};
 use super::packed::{PackedRef, RecordRef, key_of, profile_hash};
 use super::ring::{Change, Ring};
-use super::table::{Arrival, OriginIndex, Table};
+use super::table::{Arrival, Joining, OriginIndex, Table};
 use super::{Applied, KeyHasher, KeyRange, Origin, PeerCursor, RegisterKey, ReplicaId, Seq};
 use crate::limits::CURSORS_PER_ACCOUNT_COUNT_MAX;
 use crate::progress::codec::Reader;
@@ -26,6 +26,9 @@ pub(super) struct UnsharedDelta {
 }
 
 pub(super) type Unshared = BTreeMap<RegisterKey, UnsharedDelta>;
+
+/// Looks up what the engine holds of a register; nothing, if that cannot be read.
+pub(super) type Folded<'a> = dyn Fn(RegisterKey) -> Option<Progress> + 'a;
 
 /// Buffers of the one who applies frames, kept from one flush to the next.
 #[derive(Debug, Default)]
@@ -90,7 +93,13 @@ impl Present {
     ///
     /// # Errors
     /// A record that does not decode: a mistake of ours, or of whoever wrote the log. What came before it is applied.
-    pub(super) fn apply(&self, frame: &Frame<'_>, scratch: &mut Scratch, observe: &mut dyn FnMut(&Applied<'_>)) -> Result<(), DecodeError> {
+    pub(super) fn apply(
+        &self,
+        frame: &Frame<'_>,
+        folded: &Folded<'_>,
+        scratch: &mut Scratch,
+        observe: &mut dyn FnMut(&Applied<'_>),
+    ) -> Result<(), DecodeError> {
         if frame.kind == FrameKind::ForgetsCursors {
             lock(&self.cursors).clear();
         }
@@ -105,7 +114,7 @@ impl Present {
         while !reader.is_empty() {
             let before = reader;
             let record = RecordRef::read(&mut reader)?;
-            let applying = Applying { seq, origin, frame, encoded: before.bytes_until(&reader) };
+            let applying = Applying { seq, origin, frame, folded, encoded: before.bytes_until(&reader) };
             match record {
                 RecordRef::Register(packed) => self.apply_register(&applying, packed, scratch, observe)?,
                 RecordRef::Erased { profile, erased } => self.apply_erased(&applying, profile, erased, scratch, observe)?,
@@ -172,7 +181,8 @@ impl Present {
         let arrival = Arrival::new(applying.seq, applying.origin);
         let mut slot = self.table.slot(key.slot());
         let before = slot.active.len();
-        let (joined, grown) = slot.join(key, packed, &delta, arrival, (&scratch.ids, &self.forgetting), &mut scratch.encoded)?;
+        let joining = Joining { ids: &scratch.ids, forgetting: &self.forgetting, folded: applying.folded };
+        let (joined, grown) = slot.join(key, packed, &delta, arrival, joining, &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
         drop(slot);
         if grown != 0 {
@@ -324,6 +334,7 @@ struct Applying<'a> {
     seq: Seq,
     origin: OriginIndex,
     frame: &'a Frame<'a>,
+    folded: &'a Folded<'a>,
     encoded: &'a [u8],
 }
 

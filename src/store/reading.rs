@@ -43,7 +43,7 @@ impl Store {
         // First, because sharing moves deltas from there to the table.
         let unshared = self.present.unshared().as_ref().and_then(|unshared| unshared.get(&key).map(|delta| delta.progress.clone()));
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let mut found = self.joined_register(key, profile)?;
+        let mut found = self.joined_register(key)?.filter(|found| self.keeps(key, profile, &found.progress));
         if let Some(delta) = unshared {
             let stored = found.get_or_insert_with(|| Stored { progress: Progress::default(), arrived: Seq(0) });
             stored.progress.join(&delta);
@@ -60,7 +60,7 @@ impl Store {
 
     /// The same by its key, and not counted as a read.
     pub(super) fn shared_at(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
-        Ok(self.joined_register(key, profile)?.filter(|found| self.keeps(key, profile, &found.progress)))
+        Ok(self.joined_register(key)?.filter(|found| self.keeps(key, profile, &found.progress)))
     }
 
     fn keeps(&self, key: RegisterKey, profile: &ProfileId, progress: &Progress) -> bool {
@@ -69,8 +69,8 @@ impl Store {
     }
 
     /// What table and engine hold of a register, without what was shared with nobody.
-    fn joined_register(&self, key: RegisterKey, profile: &ProfileId) -> Result<Option<Stored>, ReadError> {
-        let known = self.present.table.slot(key.slot()).known(key, &self.present.forgetting)?;
+    fn joined_register(&self, key: RegisterKey) -> Result<Option<Stored>, ReadError> {
+        let changed = self.present.table.slot(key.slot()).entry(key);
         let folded = match self.cache.get(key.profile_hash()) {
             Some(cached) => {
                 let index = cached.binary_search_by_key(&key, |register| register.key).ok();
@@ -78,14 +78,13 @@ impl Store {
             }
             None => self.engine.register(key)?,
         };
-        // Each by itself: what has expired is nothing, also to what came after it.
-        let folded = folded.filter(|(progress, _)| self.keeps(key, profile, progress));
-        Ok(match (known, folded) {
+        Ok(match (changed, folded) {
             (None, None) => None,
-            (Some(known), None) => Some(Stored { progress: known.progress, arrived: known.arrival.seq() }),
             (None, Some((progress, arrived))) => Some(Stored { progress, arrived }),
-            (Some(known), Some((progress, arrived))) => {
-                Some(Stored { progress: progress.joined(&known.progress), arrived: arrived.max(known.arrival.seq()) })
+            (Some(changed), folded) => {
+                let (below, arrived) = folded.unzip();
+                let arrived = arrived.unwrap_or_default().max(changed.arrival.seq());
+                Some(Stored { progress: changed.over(below)?, arrived })
             }
         })
     }
@@ -99,14 +98,12 @@ impl Store {
             unshared.range(range.first..=range.last).map(|(_, delta)| delta.clone()).filter(|delta| delta.profile == *profile).collect()
         };
         let unshared = self.present.unshared().as_deref().map(of_profile).unwrap_or_default();
-        let (changed, generation) = self.copy_of(hash)?;
+        let (changed, generation) = self.copy_of(hash);
         let mut stored = StoredProfile { profile: Profile::empty(profile.clone()), arrived: BTreeMap::new() };
         stored.profile.erased = self.erased(profile);
         let registers = &mut stored.profile.registers;
         let folded = self.folded_profile(hash, generation)?;
-        for register in
-            folded.iter().filter(|register| register.profile == *profile && self.keeps(register.key, profile, &register.progress))
-        {
+        for register in folded.iter().filter(|register| register.profile == *profile) {
             registers.insert(register.title.clone(), register.progress.clone());
             stored.arrived.insert(register.title.clone(), register.arrived);
         }
@@ -115,17 +112,23 @@ impl Store {
             let packed = PackedRef::read(&entry.packed)?;
             if packed.profile == encoded {
                 let title = packed.title_id()?;
-                registers.entry(title.clone()).or_default().join(&packed.progress()?);
+                let whole = entry.over(registers.remove(&title))?;
+                registers.insert(title.clone(), whole);
                 let arrived = stored.arrived.entry(title).or_default();
                 *arrived = entry.arrival.seq().max(*arrived);
             }
+        }
+        let forgetting = &self.present.forgetting;
+        if forgetting.anything() && !unshared.is_empty() {
+            // What has expired is nothing to what is shared later, either.
+            registers.retain(|_, progress| forgetting.keeps(hash, &encoded, progress));
         }
         for delta in unshared {
             registers.entry(delta.title.clone()).or_default().join(&delta.progress);
             stored.arrived.entry(delta.title).or_default();
         }
-        if self.present.forgetting.anything() {
-            registers.retain(|_, progress| self.present.forgetting.keeps(hash, &encoded, progress));
+        if forgetting.anything() {
+            registers.retain(|_, progress| forgetting.keeps(hash, &encoded, progress));
             stored.arrived.retain(|title, _| registers.contains_key(title));
         }
         Ok(stored)
@@ -142,35 +145,40 @@ impl Store {
             }
             return Ok(());
         }
-        let (changed, generation) = self.copy_of(hash)?;
+        let (changed, generation) = self.copy_of(hash);
         let folded = self.folded_profile(hash, generation)?;
         let encoded = encoded_id(profile.as_str());
-        let is_kept = |register: &&EngineRegister| register.profile == *profile && self.keeps(register.key, profile, &register.progress);
+        let forgetting = &self.present.forgetting;
+        let visit_older = |visitor: &mut _, older: &EngineRegister| {
+            if forgetting.keeps(hash, &encoded, &older.progress) {
+                Visitor::visit(visitor, &older.title, &older.progress, older.arrived);
+            }
+        };
         // Both are in the order of their keys.
-        let mut folded = folded.iter().filter(is_kept).peekable();
+        let mut folded = folded.iter().filter(|register| register.profile == *profile).peekable();
         for (key, entry) in &changed {
             while let Some(older) = folded.next_if(|older| older.key < *key) {
-                visitor.visit(&older.title, &older.progress, older.arrived);
+                visit_older(visitor, older);
             }
             let packed = PackedRef::read(&entry.packed)?;
             if packed.profile != encoded {
                 continue;
             }
             let (acted, is_of_series) = Progress::glance(packed.state)?;
-            if folded.peek().is_none_or(|older| older.key != *key) && !visitor.wants(acted, is_of_series) {
+            let is_alone = entry.below.is_none() && folded.peek().is_none_or(|older| older.key != *key);
+            if is_alone && !visitor.wants(acted, is_of_series) {
                 continue;
             }
-            let (title, mut progress, mut arrived) = (packed.title_id()?, packed.progress()?, entry.arrival.seq());
-            if let Some(older) = folded.next_if(|older| older.key == *key && older.title == title) {
-                progress.join(&older.progress);
-                arrived = arrived.max(older.arrived);
-            }
-            if self.keeps(*key, profile, &progress) {
+            let title = packed.title_id()?;
+            let older = folded.next_if(|older| older.key == *key && older.title == title);
+            let arrived = older.map_or(Seq(0), |older| older.arrived).max(entry.arrival.seq());
+            let progress = entry.over(older.map(|older| older.progress.clone()))?;
+            if forgetting.keeps(hash, &encoded, &progress) {
                 visitor.visit(&title, &progress, arrived);
             }
         }
         for older in folded {
-            visitor.visit(&older.title, &older.progress, older.arrived);
+            visit_older(visitor, older);
         }
         Ok(())
     }
@@ -200,10 +208,10 @@ impl Store {
         Ok(self.profile(profile)?.profile.registers.len())
     }
 
-    fn copy_of(&self, profile_hash: u64) -> Result<(Vec<(RegisterKey, Entry)>, u64), ReadError> {
+    fn copy_of(&self, profile_hash: u64) -> (Vec<(RegisterKey, Entry)>, u64) {
         let range = KeyRange::of_profile(profile_hash);
         let slot = self.present.table.slot(range.first.slot());
-        Ok((slot.copy(range, &self.present.forgetting)?, slot.generation))
+        (slot.copy(range), slot.generation)
     }
 
     /// What the engine holds under a profile hash, from the cache if it is there. `generation` is the slot's, read before.
@@ -243,8 +251,7 @@ impl Store {
 
     /// The same for a range within one slot.
     fn scan_slot(&self, range: KeyRange, visit: &mut dyn FnMut(ScanItem) -> ControlFlow<()>) -> Result<ControlFlow<()>, ReadError> {
-        let changed = self.present.table.slot(range.first.slot()).copy(range, &self.present.forgetting)?;
-        let mut changed = changed.into_iter().peekable();
+        let mut changed = self.present.table.slot(range.first.slot()).copy(range).into_iter().peekable();
         let mut flow = ControlFlow::Continue(());
         let mut failed = None;
         let mut offer = |item: ScanItem| {
@@ -270,17 +277,12 @@ impl Store {
                 progress: register.progress,
                 arrived: register.arrived,
             };
-            if let Some((key, entry)) = changed.next_if(|(key, _)| *key == item.key) {
-                match item_of(key, &entry) {
-                    Ok(newer) => {
-                        if !self.keeps(item.key, &item.profile, &item.progress) {
-                            item.progress = Progress::default();
-                        }
-                        item.progress.join(&newer.progress);
-                        item.arrived = item.arrived.max(newer.arrived);
-                    }
+            if let Some((_, entry)) = changed.next_if(|(key, _)| *key == item.key) {
+                item.arrived = item.arrived.max(entry.arrival.seq());
+                match entry.over(Some(item.progress)) {
+                    Ok(whole) => item.progress = whole,
                     Err(error) => {
-                        failed = Some(error);
+                        failed = Some(error.into());
                         return ControlFlow::Break(());
                     }
                 }
@@ -304,5 +306,5 @@ impl Store {
 fn item_of(key: RegisterKey, entry: &Entry) -> Result<ScanItem, ReadError> {
     let packed = PackedRef::read(&entry.packed)?;
     let (profile, title) = (packed.profile_id()?, packed.title_id()?);
-    Ok(ScanItem { key, profile, title, progress: packed.progress()?, arrived: entry.arrival.seq() })
+    Ok(ScanItem { key, profile, title, progress: entry.over(None)?, arrived: entry.arrival.seq() })
 }

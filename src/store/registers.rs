@@ -5,6 +5,7 @@
 //! register's own bytes, where a tree costs five; and that is what a join costs, mostly. One allocation a register would cost as much again,
 //! and more when a fold frees a million of them.
 
+use super::forgetting::FloorDay;
 use super::table::{Arrival, EntryRef};
 use super::{KeyRange, RegisterKey};
 
@@ -20,7 +21,9 @@ struct Element {
     key: Words,
     arrival: Arrival,
     offset: u32,
-    length: u32,
+    /// Two ids and a state: below a kilobyte.
+    length: u16,
+    floor: FloorDay,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,18 +85,18 @@ fn reserve<T>(vec: &mut Vec<T>, more: usize) {
 impl Run {
     fn entry(&self, element: &Element) -> EntryRef<'_> {
         let start = element.offset as usize;
-        let packed = self.bytes.get(start..start + element.length as usize).unwrap_or_default();
-        EntryRef { packed, arrival: element.arrival }
+        let packed = self.bytes.get(start..start + usize::from(element.length)).unwrap_or_default();
+        EntryRef { packed, arrival: element.arrival, floor: element.floor }
     }
 
     /// Appends bytes; answers where they lie. Bytes that nobody names are squeezed out first when they are half of all.
-    fn keep(&mut self, packed: &[u8]) -> (u32, u32) {
+    fn keep(&mut self, packed: &[u8]) -> (u32, u16) {
         if self.dead > 512 && self.dead * 2 > self.bytes.len() {
             let mut kept = Vec::with_capacity(self.bytes.len() - self.dead + packed.len());
             for element in &mut self.elements {
                 let start = element.offset as usize;
                 element.offset = kept.len() as u32;
-                kept.extend_from_slice(self.bytes.get(start..start + element.length as usize).unwrap_or_default());
+                kept.extend_from_slice(self.bytes.get(start..start + usize::from(element.length)).unwrap_or_default());
             }
             self.bytes = kept;
             self.dead = 0;
@@ -101,7 +104,7 @@ impl Run {
         reserve(&mut self.bytes, packed.len());
         let offset = self.bytes.len() as u32;
         self.bytes.extend_from_slice(packed);
-        (offset, packed.len() as u32)
+        (offset, packed.len() as u16)
     }
 }
 
@@ -135,7 +138,7 @@ impl Registers {
     }
 
     /// Puts a register in; what was there under the key is replaced.
-    pub(super) fn insert(&mut self, key: RegisterKey, packed: &[u8], arrival: Arrival) {
+    pub(super) fn insert(&mut self, key: RegisterKey, packed: &[u8], arrival: Arrival, floor: FloorDay) {
         if self.runs.is_empty() {
             self.runs.push(Run::default());
         } else if self.runs.len() == 1 && self.count == SINGLE_RUN_COUNT_MAX {
@@ -147,20 +150,20 @@ impl Registers {
             Ok(index) => {
                 let before = run.elements[index];
                 let start = before.offset as usize;
-                if before.length as usize == packed.len() && start + packed.len() <= run.bytes.len() {
+                if usize::from(before.length) == packed.len() && start + packed.len() <= run.bytes.len() {
                     run.bytes[start..start + packed.len()].copy_from_slice(packed);
-                    run.elements[index].arrival = arrival;
+                    run.elements[index] = Element { arrival, floor, ..before };
                 } else {
-                    run.dead += before.length as usize;
+                    run.dead += usize::from(before.length);
                     run.elements[index].length = 0;
                     let (offset, length) = run.keep(packed);
-                    run.elements[index] = Element { arrival, offset, length, ..before };
+                    run.elements[index] = Element { arrival, offset, length, floor, ..before };
                 }
             }
             Err(index) => {
                 let (offset, length) = run.keep(packed);
                 reserve(&mut run.elements, 1);
-                run.elements.insert(index, Element { key: words(key), arrival, offset, length });
+                run.elements.insert(index, Element { key: words(key), arrival, offset, length, floor });
                 self.count += 1;
             }
         }
@@ -173,7 +176,7 @@ impl Registers {
         for run in &single {
             for element in &run.elements {
                 let entry = run.entry(element);
-                self.insert(key(element.key), entry.packed, entry.arrival);
+                self.insert(key(element.key), entry.packed, entry.arrival, entry.floor);
             }
         }
     }
@@ -183,7 +186,7 @@ impl Registers {
         let (run, index) = self.locate(key)?;
         let run = self.runs.get_mut(run)?;
         self.count -= 1;
-        let length = run.elements.remove(index).length as usize;
+        let length = usize::from(run.elements.remove(index).length);
         run.dead += length;
         Some(length)
     }
@@ -231,7 +234,7 @@ mod tests {
                 } else {
                     let bytes = vec![number as u8; 1 + (next() % 40) as usize];
                     let arrival = Arrival::new(Seq(number), OriginIndex(3));
-                    registers.insert(key, &bytes, arrival);
+                    registers.insert(key, &bytes, arrival, FloorDay::default());
                     model.insert(key, (bytes, arrival));
                 }
             }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::forgetting::Forgetting;
+use super::forgetting::{FloorDay, Forgetting, is_at_or_above};
 use super::interner::Interner;
 use super::packed::PackedRef;
 use super::registers::Registers;
@@ -39,12 +39,16 @@ impl Arrival {
     }
 }
 
-/// A changed register, copied out of the table.
+/// A changed register, copied out of the table: what lies on top of what is folded.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// Profile id, title id, canonical state.
     pub(super) packed: Box<[u8]>,
     pub(super) arrival: Arrival,
+    /// The expiry floor that was in force when the first of it arrived.
+    pub(super) floor: FloorDay,
+    /// What is being folded, below it.
+    pub(super) below: Option<Box<Self>>,
 }
 
 /// The same, borrowed from the table.
@@ -52,12 +56,42 @@ pub(super) struct Entry {
 pub(super) struct EntryRef<'a> {
     pub(super) packed: &'a [u8],
     pub(super) arrival: Arrival,
+    pub(super) floor: FloorDay,
 }
 
 impl EntryRef<'_> {
     fn to_entry(self) -> Entry {
-        Entry { packed: self.packed.into(), arrival: self.arrival }
+        Entry { packed: self.packed.into(), arrival: self.arrival, floor: self.floor, below: None }
     }
+
+    /// The register with what lies below: that is nothing, if it had expired when this came.
+    fn over(self, below: Option<Progress>) -> Result<Progress, DecodeError> {
+        let state = PackedRef::read(self.packed)?.progress()?;
+        Ok(match below.filter(|below| is_at_or_above(below, self.floor.day())) {
+            Some(below) => below.joined(&state),
+            None => state,
+        })
+    }
+}
+
+impl Entry {
+    /// The whole register, with what the engine holds of it.
+    pub(super) fn over(&self, folded: Option<Progress>) -> Result<Progress, DecodeError> {
+        let below = match &self.below {
+            Some(entry) => Some(entry.over(folded)?),
+            None => folded,
+        };
+        EntryRef { packed: &self.packed, arrival: self.arrival, floor: self.floor }.over(below)
+    }
+}
+
+/// What a join needs besides the delta.
+#[derive(Clone, Copy)]
+pub(super) struct Joining<'a> {
+    pub(super) ids: &'a Interner,
+    pub(super) forgetting: &'a Forgetting,
+    /// What the engine holds of a register.
+    pub(super) folded: &'a dyn Fn(RegisterKey) -> Option<Progress>,
 }
 
 /// What an entry costs besides its bytes: key, arrival, place, and the slack of both.
@@ -74,13 +108,6 @@ pub(super) struct SlotState {
     pub(super) gone: Seq,
     /// Grows with every fold of the slot: what was read from the engine before may be old.
     pub(super) generation: u64,
-}
-
-/// What the table knows of one register.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) progress: Progress,
-    pub(super) arrival: Arrival,
 }
 
 /// What a join did.
@@ -100,7 +127,7 @@ impl SlotState {
         packed: PackedRef<'_>,
         delta: &Progress,
         arrival: Arrival,
-        (ids, forgetting): (&Interner, &Forgetting),
+        Joining { ids, forgetting, folded }: Joining<'_>,
         scratch: &mut Vec<u8>,
     ) -> Result<(Joined, isize), DecodeError> {
         let newest = delta.newest().map(|place| place.version);
@@ -108,9 +135,16 @@ impl SlotState {
         if let Some(entry) = self.active.get(key) {
             let known_ref = PackedRef::read(entry.packed)?;
             let mut known = ids.progress(known_ref.state)?;
-            // What has expired is nothing, also to what comes after it.
+            let mut floor = entry.floor;
+            // What has expired is nothing, also to what comes after it. But this may be the lesser part of a register that lives.
             if !forgetting.keeps(key.profile_hash(), known_ref.profile, &known) {
-                known = Progress::default();
+                known = match &self.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
+                    Some(frozen) => entry.over(Some(frozen.over(folded(key))?))?,
+                    None => entry.over(folded(key))?,
+                };
+                if !forgetting.keeps(key.profile_hash(), known_ref.profile, &known) {
+                    (known, floor) = (Progress::default(), forgetting.floor());
+                }
             }
             if known.holds(delta) {
                 return Ok((Joined { changed: false, opened: None }, 0));
@@ -122,7 +156,7 @@ impl SlotState {
             scratch.extend_from_slice(known_ref.profile);
             scratch.extend_from_slice(known_ref.title);
             known.encode(scratch);
-            self.active.insert(key, scratch, arrival);
+            self.active.insert(key, scratch, arrival, floor);
             self.joined = self.joined.max(arrival.seq());
             return Ok((Joined { changed: true, opened }, scratch.len().cast_signed() - before.cast_signed()));
         }
@@ -138,7 +172,7 @@ impl SlotState {
         }
         scratch.clear();
         packed.put(scratch);
-        self.active.insert(key, scratch, arrival);
+        self.active.insert(key, scratch, arrival, forgetting.floor());
         self.joined = self.joined.max(arrival.seq());
         Ok((Joined { changed: true, opened }, entry_bytes(scratch.len()).cast_signed()))
     }
@@ -148,26 +182,14 @@ impl SlotState {
         self.active.get(key).is_some_and(|entry| packed.is_packed_as(entry.packed))
     }
 
-    /// What the slot knows of a register of this profile and title (encoded ids, so that two that share a key are told apart).
-    pub(super) fn known(&self, key: RegisterKey, forgetting: &Forgetting) -> Result<Option<Known>, DecodeError> {
-        let active = self.active.get(key);
-        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(key));
-        let mut known: Option<Known> = None;
-        for entry in [frozen, active].into_iter().flatten() {
-            let packed = PackedRef::read(entry.packed)?;
-            let progress = packed.progress()?;
-            if !forgetting.keeps(key.profile_hash(), packed.profile, &progress) {
-                continue;
-            }
-            match &mut known {
-                Some(known) => {
-                    known.progress.join(&progress);
-                    known.arrival = entry.arrival;
-                }
-                None => known = Some(Known { progress, arrival: entry.arrival }),
-            }
+    /// What the slot holds of a register.
+    pub(super) fn entry(&self, key: RegisterKey) -> Option<Entry> {
+        let active = self.active.get(key).map(EntryRef::to_entry);
+        let frozen = self.frozen.as_ref().and_then(|frozen| frozen.get(key)).map(EntryRef::to_entry);
+        match active {
+            Some(active) => Some(Entry { below: frozen.map(Box::new), ..active }),
+            None => frozen,
         }
-        Ok(known)
     }
 
     /// The ids of a register, if it has changed.
@@ -184,27 +206,19 @@ impl SlotState {
         self.active.range(range).chain(frozen).nth(count_max).is_none()
     }
 
-    /// Copies the slot's registers of a range, frozen and active joined, in key order.
-    pub(super) fn copy(&self, range: KeyRange, forgetting: &Forgetting) -> Result<Vec<(RegisterKey, Entry)>, DecodeError> {
+    /// Copies the slot's registers of a range in key order, what is frozen below what is active.
+    pub(super) fn copy(&self, range: KeyRange) -> Vec<(RegisterKey, Entry)> {
         let mut copied: Vec<(RegisterKey, Entry)> = Vec::new();
         let mut frozen = self.frozen.iter().flat_map(|frozen| frozen.range(range)).peekable();
         for (key, entry) in self.active.range(range) {
             while let Some((older, entry)) = frozen.next_if(|(older, _)| *older < key) {
                 copied.push((older, entry.to_entry()));
             }
-            let mut entry = entry.to_entry();
-            if let Some((_, older)) = frozen.next_if(|(older, _)| *older == key) {
-                let packed = PackedRef::read(&entry.packed)?;
-                let older = PackedRef::read(older.packed)?.progress()?;
-                if forgetting.keeps(key.profile_hash(), packed.profile, &older) {
-                    let joined = older.joined(&packed.progress()?);
-                    entry.packed = PackedRef { state: &joined.to_bytes(), ..packed }.pack();
-                }
-            }
-            copied.push((key, entry));
+            let below = frozen.next_if(|(older, _)| *older == key).map(|(_, older)| Box::new(older.to_entry()));
+            copied.push((key, Entry { below, ..entry.to_entry() }));
         }
         copied.extend(frozen.map(|(key, entry)| (key, entry.to_entry())));
-        Ok(copied)
+        copied
     }
 }
 

@@ -130,10 +130,9 @@ impl Engine for MemoryEngine {
             let mut progress = packed.progress()?;
             let mut arrived = delta.arrived;
             if let Some(old) = &old {
-                // What has expired is nothing, also to what comes after it.
-                if sift.keeps(delta.key.profile_hash(), delta.profile, &old.progress) {
+                if delta.finds(&old.progress) {
                     // As on a disk: what brings nothing new is not written, and keeps the number it has.
-                    if old.progress.holds(&progress) {
+                    if old.progress.holds(&progress) && sift.keeps(delta.key, delta.profile, &old.progress) {
                         continue;
                     }
                     progress = old.progress.clone().joined(&progress);
@@ -144,7 +143,7 @@ impl Engine for MemoryEngine {
             if crate::planted::is_on(crate::planted::Planted::FoldOverwrites) {
                 progress = packed.progress()?;
             }
-            let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
+            let kept = sift.keeps(delta.key, delta.profile, &progress);
             let before = old.as_ref().map(|old| &old.progress);
             if kept || before.is_some() {
                 visit(Merged { key: delta.key, old: before, new: kept.then_some(&progress), arrived });
@@ -165,7 +164,7 @@ impl Engine for MemoryEngine {
             for (key, register) in state.registers.range(range.first..=range.last) {
                 let mut profile = Vec::new();
                 crate::progress::codec::put_id(&mut profile, register.profile.as_str());
-                if !sift.keeps(key.profile_hash(), &profile, &register.progress) {
+                if !sift.keeps(*key, &profile, &register.progress) {
                     visit(Merged { key: *key, old: Some(&register.progress), new: None, arrived: register.arrived });
                     gone.push(*key);
                 }

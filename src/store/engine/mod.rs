@@ -12,6 +12,7 @@ pub use memory::MemoryEngine;
 
 use std::ops::ControlFlow;
 
+use super::forgetting::is_at_or_above;
 use super::{Damage, KeyRange, RegisterKey, Seq};
 use crate::progress::{DecodeError, ProfileId, Progress, TitleId};
 
@@ -62,6 +63,16 @@ pub struct Delta<'a> {
     pub state: &'a [u8],
     /// When it last arrived at this replica.
     pub arrived: Seq,
+    /// The expiry floor (days since the Unix epoch) that was in force when the first of it arrived: a register that had expired by then was
+    /// nothing, and this begins anew.
+    pub floor_day: u32,
+}
+
+impl Delta<'_> {
+    /// Whether what the engine holds of the register was still something when this came.
+    fn finds(&self, held: &Progress) -> bool {
+        is_at_or_above(held, self.floor_day)
+    }
 }
 
 /// A register as the engine holds it.
@@ -95,7 +106,7 @@ pub struct Merged<'a> {
 /// Which registers are nothing, so that a merge drops them: begun before their profile's erasure, or expired.
 pub trait Sift: Sync {
     /// Whether the register of this profile (its id encoded) still is something.
-    fn keeps(&self, profile_hash: u64, profile: &[u8], progress: &Progress) -> bool;
+    fn keeps(&self, key: RegisterKey, profile: &[u8], progress: &Progress) -> bool;
 }
 
 /// What reading a whole engine found.

@@ -141,9 +141,8 @@ impl<'a> Page<'a> {
             let mut before = None;
             if let Some(item) = old.next_if(|item| item.key == delta.key) {
                 let known = self.progress(&item, ids)?;
-                // What has expired is nothing, also to what comes after it.
-                if sift.keeps(delta.key.profile_hash(), delta.profile, &known) {
-                    if known.holds(&progress) {
+                if delta.finds(&known) {
+                    if known.holds(&progress) && sift.keeps(delta.key, delta.profile, &known) {
                         merged.push(item);
                         continue;
                     }
@@ -152,7 +151,7 @@ impl<'a> Page<'a> {
                 arrived = arrived.max(item.arrived);
                 before = Some(known);
             }
-            let kept = sift.keeps(delta.key.profile_hash(), delta.profile, &progress);
+            let kept = sift.keeps(delta.key, delta.profile, &progress);
             if kept || before.is_some() {
                 changed = true;
                 visit(Merged { key: delta.key, old: before.as_ref(), new: kept.then_some(&progress), arrived });
@@ -180,7 +179,7 @@ impl<'a> Page<'a> {
     ) -> Result<bool, DecodeError> {
         if sweep.iter().any(|range| range.contains(item.key)) {
             let progress = self.progress(&item, ids)?;
-            if !sift.keeps(item.key.profile_hash(), item.profile, &progress) {
+            if !sift.keeps(item.key, item.profile, &progress) {
                 visit(Merged { key: item.key, old: Some(&progress), new: None, arrived: item.arrived });
                 return Ok(true);
             }

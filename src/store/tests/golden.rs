@@ -51,7 +51,7 @@ fn a_page() {
     let (who, what) = (super::super::front::encoded_id("ada"), super::super::front::encoded_id("film"));
     let state = heartbeat(1_000, 540_500, 1).to_bytes();
     let key = RegisterKey(0x0102_0304_0506_0708_1112_1314_1516_1718);
-    let delta = super::super::engine::Delta { key, profile: &who, title: &what, state: &state, arrived: Seq(300) };
+    let delta = super::super::engine::Delta { key, profile: &who, title: &what, state: &state, arrived: Seq(300), floor_day: 0 };
     engine.merge(&[delta], &[], &super::super::forgetting::Forgetting::default(), &mut |_| ()).unwrap();
     engine.sync().unwrap();
     drop(engine);

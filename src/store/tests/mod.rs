@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod expiry;
 mod feeds;
 mod figures;
 mod golden;

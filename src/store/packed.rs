@@ -29,13 +29,6 @@ impl<'a> PackedRef<'a> {
         Ok(Self { profile, title, state })
     }
 
-    /// The same as one allocation.
-    pub(super) fn pack(&self) -> Box<[u8]> {
-        let mut packed = Vec::with_capacity(self.profile.len() + self.title.len() + self.state.len());
-        self.put(&mut packed);
-        packed.into_boxed_slice()
-    }
-
     /// Appends the bytes that the table keeps.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.profile);

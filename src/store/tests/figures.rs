@@ -11,11 +11,12 @@ fn a_register_of_one_place_takes_at_most_128_bytes_in_the_table_without_its_key(
     super::super::record::put_register(&mut record, &profile(1), &title(1), &progress);
     let state = progress.to_bytes();
     assert!(state.len() <= 96, "{} bytes encoded", state.len());
-    let packed = PackedRef {
+    let mut packed = Vec::new();
+    PackedRef {
         profile: &super::super::front::encoded_id(profile(1).as_str()),
         title: &super::super::front::encoded_id(title(1).as_str()),
         state: &state,
     }
-    .pack();
+    .put(&mut packed);
     assert!(packed.len() <= 128, "{} bytes packed", packed.len());
 }

@@ -15,6 +15,12 @@ use crate::time::MonotonicTime;
 /// Passes of one reconciliation, those included that could not ask everything.
 const ALL_PASSES_COUNT_MAX: u8 = 200;
 
+/// How long after the expiry floor rose here everything is compared: by then it has risen at the peer too, which looks at its clock every ten minutes.
+/// What one of them forgot, and the other had joined with a change before its own floor rose, is found then.
+const FLOOR_REST: Duration = Duration::from_mins(12);
+/// And up to so much later, so that not all links compare at once.
+const FLOOR_SPREAD_S: u64 = 180;
+
 /// Waits between passes: what was exchanged must be durable on both sides before it is compared again.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -33,6 +39,9 @@ pub(super) struct Reconciler {
     waiting: Option<Waiting>,
     due: Option<MonotonicTime>,
     interval: Option<Duration>,
+    /// The expiry floor by which everything was compared on this link, or will be.
+    floor_day: u32,
+    floor_due: Option<MonotonicTime>,
     passes: u8,
     /// Passes that the other side began, over the life of the link.
     joined: u8,
@@ -53,6 +62,8 @@ impl Reconciler {
             waiting: None,
             due,
             interval,
+            floor_day: 0,
+            floor_due: None,
             passes: 0,
             joined: 0,
             whole_passes: 0,
@@ -67,12 +78,24 @@ impl Reconciler {
 
     /// Whether the next frame or poll may read much.
     pub(super) fn is_heavy(&self, mono: MonotonicTime) -> bool {
-        self.is_active() || self.due.is_some_and(|due| due <= mono)
+        self.is_active() || self.is_due(mono)
     }
 
     /// When the next one begins.
     pub(super) fn next_timeout(&self) -> Option<MonotonicTime> {
-        if self.is_active() { None } else { self.due }
+        if self.is_active() { None } else { self.due.into_iter().chain(self.floor_due).min() }
+    }
+
+    fn is_due(&self, mono: MonotonicTime) -> bool {
+        self.due.into_iter().chain(self.floor_due).any(|due| due <= mono)
+    }
+
+    /// Plans a comparison for each floor: of what was exchanged while the two had different ones.
+    fn mind_floor(&mut self, mono: MonotonicTime, floor_day: u32) {
+        if self.scope.is_some() && floor_day > self.floor_day {
+            self.floor_day = floor_day;
+            self.floor_due = Some(mono + FLOOR_REST + Duration::from_secs(self.seed % FLOOR_SPREAD_S));
+        }
     }
 
     /// Takes a frame; an event when the other side, which leads, says that the reconciliation is settled.
@@ -156,6 +179,7 @@ impl Reconciler {
         outbox: &Outbox,
         out: &mut Vec<u8>,
     ) -> Result<Option<LinkEvent>, SessionError> {
+        self.mind_floor(mono, store.floor_day());
         if let Some(session) = self.session.take_if(|session| session.is_complete()) {
             self.differed |= session.differs();
             self.whole_passes += u8::from(!session.truncated());
@@ -170,8 +194,11 @@ impl Reconciler {
         }
         let begins = match self.waiting {
             Some(waiting) => outbox.acked() >= waiting.acked && store.durable() >= waiting.durable,
-            None => self.session.is_none() && self.due.is_some_and(|due| due <= mono),
+            None => self.session.is_none() && self.is_due(mono),
         };
+        if begins && self.passes == 0 && self.floor_due.is_some_and(|due| due <= mono) {
+            self.floor_due = None;
+        }
         if begins && let Some(scope) = &self.scope {
             self.waiting = None;
             self.due = None;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::world::{Grants, Replica, World, cursor};
-use crate::progress::EventKind;
+use crate::progress::{EventKind, ProfileId, TitleId};
 use crate::replica::{AckMode, CoreOptions};
-use crate::store::{Batch, StoreOptions};
+use crate::store::{Batch, PeerCursor, StoreOptions};
 use crate::sync::message::{RefusalReason, RefusedKey, Role};
 use crate::sync::{LinkConfig, LinkError, LinkEvent};
 
@@ -467,6 +467,46 @@ fn expiry_floors_are_joined_before_any_record() {
     world.run(500);
     assert_eq!(world.replicas[0].core.store().floor_day(), crate::store::day_of(world.wall(0)) - 30);
     assert_eq!(world.replicas[0].everything().len() + world.replicas[1].everything().len(), 0);
+}
+
+#[test]
+fn what_one_side_forgot_and_the_other_had_joined_is_found_after_the_floor_rose() {
+    let options = CoreOptions { ttl_days: Some(30), playheads_count_max: 100, ..CoreOptions::default() };
+    let mut world =
+        World::new(vec![Replica::new(1, options.clone(), StoreOptions::small()), Replica::new(2, options, StoreOptions::small())]);
+    world.record(0, "ada", "film", EventKind::Play, 600_000);
+    let pair = world.link(0, 1);
+    world.run_until_equal();
+    // So that each has a cursor of the other.
+    world.record(1, "ada", "another", EventKind::Play, 600_000);
+    world.run_until_equal();
+    world.run_until_quiet(pair);
+    world.pairs.clear();
+    world.now_ms += 32 * 86_400_000;
+    // One forgets it, and it is watched there again; the other takes that before its own floor has risen, and so as what it was: a change of a register
+    // that lives.
+    world.replicas[0].core.expire(world.wall(0)).unwrap();
+    world.replicas[0].core.flush().unwrap();
+    world.record(0, "ada", "film", EventKind::Play, 1_000);
+    let (ada, film) = (ProfileId::new("ada").unwrap(), TitleId::new("film").unwrap());
+    let watched = world.replicas[0].core.store().register(&ada, &film).unwrap().unwrap().progress;
+    let mut batch = Batch::from_peer(world.replicas[0].id());
+    batch.register(&ada, &film, &watched);
+    let from = world.replicas[0].core.store();
+    batch.set_cursor(PeerCursor { peer: from.id(), epoch: from.epoch(), seq: from.durable() });
+    world.replicas[1].core.store().append(batch).unwrap();
+    world.replicas[1].core.flush().unwrap();
+    world.link(0, 1);
+    world.run(2_000);
+    assert_eq!(world.replicas[0].core.store().floor_day(), world.replicas[1].core.store().floor_day());
+    assert_ne!(world.replicas[0].everything(), world.replicas[1].everything(), "neither has anything to send");
+    for _ in 0..80 {
+        world.now_ms += 14_000;
+        world.run(50);
+    }
+    assert!(world.pairs[0].is_alive());
+    assert_eq!(world.replicas[0].everything(), world.replicas[1].everything());
+    assert_eq!(world.replicas[0].position("ada", "film"), 600_000);
 }
 
 #[test]

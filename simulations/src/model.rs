@@ -3,6 +3,8 @@
 //! Shares nothing with the product but the shape of what it reads: no join, no comparison, no encoding of the product is called here. Written
 //! after section 3 of the semantics, to be read beside it. Slow where slowness makes it plain.
 
+use std::collections::BTreeMap;
+
 use leftoff::progress::Progress;
 
 /// Places that a register keeps.
@@ -257,18 +259,27 @@ pub fn row(registers: &[(&str, &Facts)]) -> Vec<usize> {
 pub struct Deltas {
     certain: Vec<Facts>,
     uncertain: Vec<Facts>,
+    /// Days before the last that were put together.
+    merged: usize,
 }
 
 /// Deltas kept one by one where they need not be told apart.
 const KEPT_APART_MAX: usize = 32;
 
 impl Deltas {
-    /// Adds a delta. `apart`: it may have to be told from the others later.
-    pub fn add(&mut self, delta: Facts, apart: bool) {
+    /// Adds a delta. `apart`: it may have to be told from the others later. `expires`: from those of other days.
+    pub fn add(&mut self, delta: Facts, apart: bool, expires: bool) {
         self.certain.push(delta);
-        if !apart && self.certain.len() >= KEPT_APART_MAX {
-            self.certain = vec![Facts::of_all(&self.certain)];
+        if apart || self.certain.len() < self.merged + KEPT_APART_MAX {
+            return;
         }
+        let mut by_day: BTreeMap<u64, Vec<Facts>> = BTreeMap::new();
+        for delta in std::mem::take(&mut self.certain) {
+            let day = if expires { delta.last_day() } else { 0 };
+            by_day.entry(day).or_default().push(delta);
+        }
+        self.certain = by_day.values().map(Facts::of_all).collect();
+        self.merged = self.certain.len() - 1;
     }
 
     /// Adds a delta that may be there in the end or not.
@@ -398,8 +409,8 @@ mod tests {
             ..Facts::default()
         };
         let mut deltas = Deltas::default();
-        deltas.add(at(0, 10), true);
-        deltas.add(at(5, 20), true);
+        deltas.add(at(0, 10), true, false);
+        deltas.add(at(5, 20), true, false);
         assert_eq!(deltas.lose(|delta| delta.places[0].version == 5), [at(5, 20)]);
         assert_eq!(deltas.expected(Some(&at(0, 10)), 0, 0), Some(at(0, 10)), "gone");
         let both = Facts::of_all([&at(0, 10), &at(5, 20)]);
@@ -413,7 +424,7 @@ mod tests {
     fn erased_and_expired_deltas_are_nothing() {
         let day = 86_400_000u64 << 10;
         let mut deltas = Deltas::default();
-        deltas.add(Facts { hidden: 3 * day, ..Facts::default() }, false);
+        deltas.add(Facts { hidden: 3 * day, ..Facts::default() }, false, true);
         assert!(deltas.expected(None, 0, 3).is_some());
         assert!(deltas.expected(None, 0, 4).is_none());
         assert!(deltas.expected(None, 1, 0).is_none());

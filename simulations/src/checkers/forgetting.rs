@@ -3,7 +3,7 @@
 use leftoff::progress::ProfileId;
 use leftoff::store::Record;
 
-use super::ledger::{Book, LEDGER_KINDS, stamp};
+use super::ledger::{Book, LEDGER_KINDS, floor_day, stamp};
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
 use crate::observation::{HostId, Observation, View, VirtualTime};
@@ -37,7 +37,7 @@ impl Forgetting {
         }
     }
 
-    fn shown(&self, at: VirtualTime, found: &mut Vec<Violation>) {
+    fn shown(&self, at: VirtualTime, view: &dyn View, found: &mut Vec<Violation>) {
         let ledger = self.book.read();
         for shown in ledger.shown() {
             let Some(facts) = &shown.facts else { continue };
@@ -46,7 +46,10 @@ impl Forgetting {
                 let what = format!("{}: begun under {}, erased at {}", ledger.name(shown.register), facts.epoch, stamp(erased));
                 found.push(Self::violation(at, shown.host, what));
             }
-            let hidden = ledger.held(shown.host, shown.register).filter(|held| held.epoch == facts.epoch).map_or(0, |held| held.hidden);
+            let hidden = ledger
+                .held(shown.host, shown.register, floor_day(view, shown.host))
+                .filter(|held| held.epoch == facts.epoch)
+                .map_or(0, |held| held.hidden);
             let is_shown_again = |facts: &Facts| facts.hidden < hidden && facts.acted() <= hidden;
             if is_shown_again(facts) {
                 let what = format!(
@@ -90,7 +93,7 @@ impl Checker for Forgetting {
             }
             _ => {}
         }
-        self.shown(at, found);
+        self.shown(at, view, found);
     }
 
     fn at_rest(&mut self, at: VirtualTime, _settled: bool, view: &dyn View, found: &mut Vec<Violation>) {

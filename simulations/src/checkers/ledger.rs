@@ -215,13 +215,16 @@ impl Ledger {
         self.host(host).map(|holdings| holdings.erased.iter().map(|(profile, erased)| (*profile, *erased)).collect()).unwrap_or_default()
     }
 
-    /// What a host durably holds of a register in all: shared and not.
-    pub fn held(&self, host: HostId, register: RegisterNo) -> Option<Facts> {
+    /// What a host durably holds of a register in all, shared and not, by the expiry floor that it has. None: nothing.
+    pub fn held(&self, host: HostId, register: RegisterNo, floor_day: u32) -> Option<Facts> {
         let holdings = self.host(host)?;
-        let both = [holdings.held.get(&register), holdings.unshared.get(&register)];
+        // What is not shared comes on top of what is.
+        let shared = holdings.held.get(&register).filter(|facts| !facts.is_expired(floor_day));
         let erased = self.erased_at(host, self.profile_of(register));
+        let both = [shared, holdings.unshared.get(&register)];
         let counted: Vec<&Facts> = both.into_iter().flatten().map(|held| &**held).filter(|facts| facts.epoch >= erased).collect();
-        (!counted.is_empty()).then(|| Facts::of_all(counted))
+        let all = (!counted.is_empty()).then(|| Facts::of_all(counted))?;
+        (!all.is_expired(floor_day)).then_some(all)
     }
 
     /// What a host durably holds of a register and may send.
@@ -266,6 +269,7 @@ impl Ledger {
         match seen {
             Observation::Applied { host, seq, from, record, unshared, same, .. } => {
                 let hostile = from.is_none() && view.is_hostile(*host);
+                self.expire(*host, record, view);
                 self.applied(*host, *seq, from.is_none(), (record, *same), *unshared, hostile);
                 return;
             }
@@ -314,13 +318,26 @@ impl Ledger {
         Some((register, facts))
     }
 
+    /// What a host holds of a register that a record comes to now is nothing, if it has expired by then.
+    fn expire(&mut self, host: HostId, record: &Record, view: &dyn View) {
+        let Record::Register { profile, title, .. } = record else { return };
+        let floor = if self.expires { floor_day(view, host) } else { 0 };
+        let Some(register) = self.register_no(profile, title).filter(|_| floor > 0) else { return };
+        let holdings = self.host_mut(host);
+        for kept in [&mut holdings.held, &mut holdings.unshared] {
+            if kept.get(&register).is_some_and(|facts| facts.is_expired(floor)) {
+                kept.remove(&register);
+            }
+        }
+    }
+
     fn applied(&mut self, host: HostId, seq: Seq, local: bool, (record, same): (&Record, Same), unshared: bool, hostile: bool) {
         let holdings = self.host_mut(host);
         holdings.last = holdings.last.max(seq);
         match record {
             Record::Register { profile, title, state } => {
                 let Some((register, facts)) = self.said(profile, title, state, same) else { return };
-                let apart = self.apart;
+                let (apart, expires) = (self.apart, self.expires);
                 let holdings = &mut self.hosts[host.0 as usize];
                 if unshared {
                     holdings.unshared.entry(register).or_default().add(&facts, same);
@@ -338,7 +355,7 @@ impl Ledger {
                         self.updates += 1;
                         let deltas = &mut self.deltas[register.0 as usize];
                         let delta = Facts::clone(&facts);
-                        if hostile { deltas.add_uncertain(delta) } else { deltas.add(delta, apart) }
+                        if hostile { deltas.add_uncertain(delta) } else { deltas.add(delta, apart, expires) }
                     } else if apart {
                         self.deltas[register.0 as usize].find(held);
                     }
@@ -445,7 +462,7 @@ impl Ledger {
 
     fn absorb(&mut self, host: HostId, profile: &ProfileId, title: &TitleId, facts: Facts) {
         let Some(register) = self.register_no(profile, title) else { return };
-        let apart = self.apart;
+        let (apart, expires) = (self.apart, self.expires);
         let held = self.host_mut(host).held.entry(register).or_default();
         if held.holds(&facts) {
             return;
@@ -458,7 +475,7 @@ impl Ledger {
             .any(|(index, other)| index != host.0 as usize && other.held.get(&register).is_some_and(|other| other.holds(&facts)));
         let deltas = &mut self.deltas[register.0 as usize];
         if !known && deltas.expected(Some(&facts), 0, 0).is_none_or(|all| !all.holds(&facts)) {
-            deltas.add(facts.clone(), apart);
+            deltas.add(facts.clone(), apart, expires);
             if apart {
                 self.losses.was_not_promised(register, facts.clone());
             }

@@ -89,7 +89,7 @@ impl OwnPlace {
         self.heads.insert(key.clone(), now);
         let Some(before) = before.and_then(|before| before.version).filter(|before| !moves && *before != version) else { return };
         let ledger = self.book.read();
-        let was_there = ledger.held(host, key.1).is_some_and(|held| held.places.iter().any(|place| place.version == version));
+        let was_there = ledger.held(host, key.1, 0).is_some_and(|held| held.places.iter().any(|place| place.version == version));
         if was_there || version < before {
             let what = format!(
                 "{}: a {:?} of {} at {} ms, whose playhead was in place {before}, counted in {version}, which was there before",

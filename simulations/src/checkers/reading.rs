@@ -2,10 +2,7 @@
 
 use super::ledger::{Book, LEDGER_KINDS, floor_day};
 use super::{Checker, Kinds, Violation};
-use crate::model::wall_ms;
 use crate::observation::{Observation, View, VirtualTime};
-
-const DAY_MS: u64 = 86_400_000;
 
 /// See the module's head. More would be lost by a crash at that instant; less is lost already.
 #[derive(Debug)]
@@ -37,16 +34,8 @@ impl Checker for Reading {
         let ledger = self.book.read();
         for shown in ledger.shown() {
             let floor = floor_day(view, shown.host);
-            let held = ledger.held(shown.host, shown.register).filter(|held| !held.is_expired(floor));
+            let held = ledger.held(shown.host, shown.register, floor);
             if held == shown.facts {
-                continue;
-            }
-            // What has expired inside a register that lives on may be there or not.
-            let is_old = |stamp: u64| ledger.expires() && wall_ms(stamp) / DAY_MS < u64::from(floor);
-            if let (Some(held), Some(facts)) = (&held, &shown.facts)
-                && held.holds(facts)
-                && held.places.iter().any(|place| is_old(place.touched))
-            {
                 continue;
             }
             let what = format!("{}: read {:?}, durable is {held:?}", ledger.name(shown.register), shown.facts);

@@ -33,7 +33,7 @@ impl Survival {
         let floor = floor_day(view, host);
         let mut lost = |what: String| found.push(Violation { checker: "acknowledged-survives", at, host: Some(host), what });
         for register in ledger.registers_at(host) {
-            let Some(held) = ledger.held(host, register).filter(|held| !held.is_expired(floor)) else { continue };
+            let Some(held) = ledger.held(host, register, floor) else { continue };
             let (profile, title) = ledger.ids(register);
             let stored = match core.store().register(profile, title) {
                 Ok(stored) => stored.map(|stored| Facts::from(&stored.progress)),
@@ -43,10 +43,7 @@ impl Survival {
                 }
             };
             let is_kept = stored.as_ref().is_some_and(|stored| stored.holds(&held));
-            // Of a register that lived longer than its time, what expired in between may be gone.
-            let expired =
-                ledger.expires() && held.places.iter().any(|place| crate::model::wall_ms(place.touched) / 86_400_000 < u64::from(floor));
-            if !is_kept && !expired {
+            if !is_kept {
                 lost(format!("{} held {held:?} durably, and {stored:?} is there after the restart", ledger.name(register)));
             }
         }

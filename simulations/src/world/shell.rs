@@ -21,7 +21,7 @@ const FOLD_STEP_US: Micros = 20_000;
 /// Slots folded in one step.
 const FOLD_SLOTS: usize = 32;
 /// How often the expiry floor is looked at.
-const EXPIRY_US: Micros = 3_600_000_000;
+const EXPIRY_US: Micros = 600_000_000;
 /// How long a host that cannot open its store waits before it tries again.
 const REOPEN_US: Micros = 1_000_000;
 

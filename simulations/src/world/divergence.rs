@@ -147,7 +147,8 @@ impl Divergence {
             self.dirty.iter().filter(|(_, known)| known.equal != Some(true)).map(|(key, known)| (*key, known.ids.clone())).collect();
         left.sort_by_key(|(key, _)| *key);
         // What a fault that ended before has left, and what is not yet repaired, is that one's.
-        let others: BTreeSet<&Ids> = self.stories.iter().flat_map(|story| story.left.iter().map(|(ids, _)| ids)).collect();
+        let before = self.stories.iter().filter(|story| story.ended.is_some_and(|ended| ended < stage.now()));
+        let others: BTreeSet<&Ids> = before.flat_map(|story| story.left.iter().map(|(ids, _)| ids)).collect();
         let mut left: Vec<(Ids, Option<usize>)> =
             left.into_iter().filter(|(_, ids)| !others.contains(ids)).map(|(_, ids)| (ids, None)).collect();
         drop(others);

@@ -67,6 +67,7 @@ fn a_fault_within_another_of_its_kind_does_not_end_it() {
     let outcome = run_well(&scenario, 1);
     assert!(outcome.faults[1].until >= seconds(360), "its host runs again when the other is over: {:?}", outcome.faults);
     assert_eq!(outcome.faults[0].unequal_max, alone);
+    assert_eq!(outcome.faults[0].converged, outcome.faults[1].converged, "both end in one moment: neither is the earlier one");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leftoff::progress::{ProfileId, Progress, TitleId};
 use leftoff::replica::Core;
-use leftoff::store::{KeyRange, RegisterKey};
+use leftoff::store::{KeyRange, ReadError, RegisterKey};
 
 use super::host::{Host, Kind};
 use super::propagation::ByKey;
@@ -213,9 +213,9 @@ fn nodes_up(stage: &Stage) -> impl Iterator<Item = &Core> {
     stage.hosts[..stage.nodes].iter().filter(|host| host.is_up()).filter_map(|host| host.core.as_deref())
 }
 
-/// The register as others may see it; the outer none: it cannot be read, and is not equal to anything.
-fn shared(core: &Core, profile: &ProfileId, title: &TitleId) -> Option<Option<Progress>> {
-    core.store().shared_register(profile, title).ok().map(|found| found.map(|stored| stored.progress))
+/// The register as others may see it. One that cannot be read is not equal to anything.
+fn shared(core: &Core, profile: &ProfileId, title: &TitleId) -> Result<Option<Progress>, ReadError> {
+    core.store().shared_register(profile, title).map(|found| found.map(|stored| stored.progress))
 }
 
 /// How the nodes are now.
@@ -229,7 +229,7 @@ fn lives(stage: &Stage) -> Lives {
 
 /// Whether all nodes that are up hold the same.
 fn is_equal(stage: &Stage, profile: &ProfileId, title: &TitleId) -> bool {
-    let mut states = nodes_up(stage).map(|core| shared(core, profile, title));
+    let mut states = nodes_up(stage).map(|core| shared(core, profile, title).ok());
     let Some(first) = states.next() else { return true };
     first.is_some() && states.all(|state| state == first)
 }
@@ -238,7 +238,7 @@ fn is_equal(stage: &Stage, profile: &ProfileId, title: &TitleId) -> bool {
 fn is_level(stage: &Stage, device: &Host, profile: &ProfileId, title: &TitleId) -> bool {
     let Some(core) = device.core.as_deref().filter(|_| device.is_up() && !device.hostile) else { return true };
     let own = core.store().register(profile, title).ok().map(|found| found.map(|stored| stored.progress));
-    nodes_up(stage).next().is_none_or(|node| own.is_some() && own == shared(node, profile, title))
+    nodes_up(stage).next().is_none_or(|node| own.is_some() && own == shared(node, profile, title).ok())
 }
 
 /// Registers that these devices hold otherwise than the nodes, of the profile that each may hold; in order.

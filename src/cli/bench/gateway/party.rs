@@ -15,7 +15,7 @@ use crate::cli::bench::{BenchError, Report};
 use crate::time::MonotonicTime;
 use crate::time::system::monotonic_now;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 const READ_BYTES: usize = 64 << 10;
 const EVENTS_COUNT: usize = 1_024;
 /// Between a command that all have and the next.

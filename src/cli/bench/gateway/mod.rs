@@ -22,6 +22,9 @@ use super::process::{cpu_seconds, memory, own_cpu_seconds};
 use super::{BenchError, Common, Report};
 use crate::time::system::monotonic_now;
 
+/// How long playheads are begun before it is looked whether all have been.
+const BEGINNING_SECONDS: f64 = 0.25;
+
 /// Connections that a node keeps beside those of a party.
 const SPARE_CONNECTIONS: u64 = 64;
 
@@ -129,8 +132,11 @@ fn events(options: &Gateway, node: &NodeProcess, report: &mut Report) -> Result<
         seconds: options.seconds,
     };
     // Every playhead once, so that what is measured is heartbeats and not their beginning.
-    let begun = Load { rate: 1e6, seconds: options.playheads as f64 / 1e6, ..load.clone() }.send(&mut evening)?;
-    report.note("events: playheads begun", "", begun.acknowledged as f64);
+    let mut begun = 0;
+    while begun < options.playheads {
+        begun += Load { seconds: BEGINNING_SECONDS, ..load.clone() }.send(&mut evening)?.acknowledged;
+    }
+    report.note("events: before it is measured", "", begun as f64);
     let (node_cpu, own_cpu) = (cpu_seconds(node.process.id()), own_cpu_seconds());
     let sent = load.send(&mut evening)?;
     let per_million = |seconds: f64| seconds / sent.acknowledged as f64 * 1e6;

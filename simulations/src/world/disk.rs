@@ -42,7 +42,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(replicas: &Replicas, is_device: bool, mut random: Random) -> Self {
+    pub(super) fn new(replicas: &Replicas, is_device: bool, nodes: u32, mut random: Random) -> Self {
         let mut store = StoreOptions::small();
         let table_bytes_max = if is_device { replicas.table_bytes_max.min(16 << 20) } else { replicas.table_bytes_max };
         store.table_bytes_max = table_bytes_max;
@@ -58,6 +58,8 @@ impl Disk {
             drift_ms_max: replicas.drift_ms_max,
             ttl_days: replicas.ttl_days,
             keeps_unshared: is_device,
+            // As the daemon does that is given seeds.
+            expires_with_peers: !is_device && nodes > 1,
             ..CoreOptions::default()
         };
         let id = ReplicaId(random.bytes());

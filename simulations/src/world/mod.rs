@@ -345,7 +345,7 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             region: scenario.regions[place].name.clone(),
             place,
             kind,
-            disk: Disk::new(&scenario.replicas, is_device, Random::of(seed, "disk", number)),
+            disk: Disk::new(&scenario.replicas, is_device, scenario.node_count(), Random::of(seed, "disk", number)),
             clock,
             core: None,
             up: Up::No,

@@ -216,7 +216,8 @@ impl Ephemeral {
         })
     }
 
-    /// Renews a session of `profile`, also one that another node held until now; with what its player says of itself.
+    /// Renews a session of `profile`, also one that another node held until now; with what its player says of itself. One that is taken over so may
+    /// turn out to be one too many of its account.
     pub fn renew_session(
         &self,
         now: MonotonicTime,
@@ -226,7 +227,10 @@ impl Ephemeral {
         title: Option<TitleId>,
         state: Option<SessionState>,
     ) -> Result<Session, SessionGone> {
-        self.act(now, stamp, |inner, told| inner.sessions.renew(&mut turn!(inner, now, stamp, told), id, profile, title, state))
+        self.act(now, stamp, |inner, told| {
+            let limit = inner.options.streams_count_max;
+            inner.sessions.renew(&mut turn!(inner, now, stamp, told), id, profile, title, state, limit)
+        })
     }
 
     /// Ends a session. Whether it was not over already.

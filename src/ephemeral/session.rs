@@ -211,7 +211,11 @@ impl Sessions {
             if !same || !self.is_live(turn, &known, &new.id) {
                 return Err(StartSessionError::Taken);
             }
-            return self.renew(turn, &new.id, &new.profile, Some(new.title), None).map_err(|_| StartSessionError::Taken);
+            let renewed = self.renew(turn, &new.id, &new.profile, Some(new.title), None, limit);
+            return renewed.map_err(|gone| match gone.reason {
+                Some(EndReason::TooManyStreams) => StartSessionError::TooManyStreams { limit },
+                _ => StartSessionError::Taken,
+            });
         }
         if self.live(turn, &new.account).len() >= limit {
             return Err(StartSessionError::TooManyStreams { limit });
@@ -255,6 +259,7 @@ impl Sessions {
         profile: &ProfileId,
         title: Option<TitleId>,
         state: Option<SessionState>,
+        limit: usize,
     ) -> Result<Session, SessionGone> {
         let known = self.known.get(id).map(|slot| &slot.value).filter(|session| session.profile == *profile);
         let known = known.cloned().ok_or(SessionGone { reason: None })?;
@@ -270,6 +275,13 @@ impl Sessions {
             self.join(turn, id, renewed.clone(), None);
         }
         self.hold(turn, id);
+        if known.node != turn.me {
+            // Only who holds a session ends it, and who held this one may not have known the account's others.
+            self.enforce(turn, &renewed.account, limit);
+            if let Some(reason) = self.known.get(id).and_then(|slot| slot.value.ended) {
+                return Err(SessionGone { reason: Some(reason) });
+            }
+        }
         Ok(renewed)
     }
 

@@ -8,7 +8,8 @@ use leftoff::progress::{ProfileId, Progress, TitleId};
 use leftoff::replica::Core;
 use leftoff::store::{Fingerprint, Fingerprints, KeyRange, LEAF_COUNT};
 
-use super::ledger::{Book, Ledger, RegisterNo, stamp};
+use super::book::Book;
+use super::ledger::{Ledger, RegisterNo, stamp};
 use super::{Checker, Kinds, Violation};
 use crate::model::{self, Facts};
 use crate::observation::{HostId, Observation, View, VirtualTime};

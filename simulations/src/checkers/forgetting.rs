@@ -3,7 +3,8 @@
 use leftoff::progress::ProfileId;
 use leftoff::store::Record;
 
-use super::ledger::{Book, LEDGER_KINDS, floor_day, stamp};
+use super::book::{Book, LEDGER_KINDS};
+use super::ledger::{floor_day, stamp};
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
 use crate::observation::{HostId, Observation, View, VirtualTime};

@@ -3,7 +3,6 @@
 //! Fed by what was observed, never by asking the product, with one exception: what a restart reads back from a log that was written and not yet
 //! acknowledged when its host died has been seen by nobody, so it is looked up when the host serves again.
 
-use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::ops::ControlFlow;
@@ -18,9 +17,8 @@ use leftoff::time::Hlc;
 use super::holdings::{Held, Holdings, Shown, Touched};
 use super::losses::Losses;
 use super::mix::{Map, Mix, is_looked_at};
-use super::{Checker, Kinds, Violation};
 use crate::model::{Deltas, Facts};
-use crate::observation::{DiskFault, HostId, Observation, Same, View, VirtualTime};
+use crate::observation::{DiskFault, HostId, Observation, Same, View};
 use crate::scenario::{FaultKind, Scenario};
 
 /// One durable record in so many has its register read back at the next occasion, as a viewer would read it.
@@ -79,7 +77,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario) -> Self {
         let tampers = |kind: &FaultKind| {
             matches!(
                 kind,
@@ -197,7 +195,7 @@ impl Ledger {
         self.hosts.get(host.0 as usize)
     }
 
-    fn host_mut(&mut self, host: HostId) -> &mut Holdings {
+    pub(super) fn host_mut(&mut self, host: HostId) -> &mut Holdings {
         let index = host.0 as usize;
         if self.hosts.len() <= index {
             self.hosts.resize_with(index + 1, Holdings::default);
@@ -484,7 +482,7 @@ impl Ledger {
     }
 
     /// Makes those deltas uncertain that no disk holds any more, now that a host has lost some of what it held before.
-    fn lose(&mut self, before: &Map<RegisterNo, Held>) {
+    pub(super) fn lose(&mut self, before: &Map<RegisterNo, Held>) {
         let mut registers: Vec<RegisterNo> = before.keys().copied().collect();
         registers.sort_unstable();
         for register in registers {
@@ -525,7 +523,7 @@ impl Ledger {
     }
 
     /// Counts what was lost and has not turned up. What an erasure or its age would have removed is not counted; nor what a later delta says too.
-    fn count_lost(&mut self, floor_day: u32) {
+    pub(super) fn count_lost(&mut self, floor_day: u32) {
         let is_nowhere = |register: RegisterNo, facts: &Facts| {
             let all = self.hosts.iter().flat_map(|holdings| [holdings.held.get(&register), holdings.unshared.get(&register)]);
             facts.epoch >= self.erased(self.profile_of(register))
@@ -545,84 +543,6 @@ impl Ledger {
                 self.shown.push(Shown { host, register, facts: stored.map(|stored| Facts::from(&stored.progress)) });
             }
         }
-    }
-}
-
-/// The ledger, shared by the checkers of one world.
-#[derive(Clone, Debug)]
-pub struct Book(Rc<RefCell<Ledger>>);
-
-impl Book {
-    /// An empty ledger for a scenario.
-    pub fn of(scenario: &Scenario) -> Self {
-        Self(Rc::new(RefCell::new(Ledger::new(scenario))))
-    }
-
-    /// The ledger, to look things up.
-    pub fn read(&self) -> Ref<'_, Ledger> {
-        self.0.borrow()
-    }
-
-    /// The number of a register, which gets one if it has none.
-    pub fn register_no(&self, profile: &ProfileId, title: &TitleId) -> Option<RegisterNo> {
-        self.0.borrow_mut().register_no(profile, title)
-    }
-
-    /// The number of a profile, which gets one if it has none.
-    pub fn profile_no(&self, profile: &ProfileId) -> Option<ProfileNo> {
-        self.0.borrow_mut().profile_no(profile)
-    }
-}
-
-/// Keeps the ledger. Finds nothing itself; comes first, so that the others look things up as they are now.
-#[derive(Debug)]
-pub struct Bookkeeper {
-    book: Book,
-}
-
-impl Bookkeeper {
-    /// Keeps this ledger.
-    pub const fn new(book: Book) -> Self {
-        Self { book }
-    }
-}
-
-/// What the ledger must see, and so whoever looks at what it reads back.
-pub const LEDGER_KINDS: Kinds =
-    Kinds::APPLIED.and(Kinds::RESTAMPED).and(Kinds::READ).and(Kinds::LIVES).and(Kinds::ACKNOWLEDGED).and(Kinds::FRAME_SENT);
-
-impl Checker for Bookkeeper {
-    fn name(&self) -> &'static str {
-        "ledger"
-    }
-
-    fn about(&self) -> &'static str {
-        "keeps what every host durably holds, for the others"
-    }
-
-    fn wants(&self) -> Kinds {
-        LEDGER_KINDS.and(Kinds::PASSED)
-    }
-
-    fn observe(&mut self, _at: VirtualTime, seen: &Observation<'_>, view: &dyn View, _found: &mut Vec<Violation>) {
-        self.book.0.borrow_mut().note(seen, view);
-    }
-
-    fn at_rest(&mut self, _at: VirtualTime, _settled: bool, view: &dyn View, _found: &mut Vec<Violation>) {
-        let mut ledger = self.book.0.borrow_mut();
-        let floor = view.hosts().into_iter().map(|host| floor_day(view, host)).max().unwrap_or_default();
-        ledger.count_lost(floor);
-        for host in view.hosts().into_iter().filter(|host| view.is_hostile(*host)) {
-            // What a hostile host alone holds was written by nobody, and nobody waits for it to bring what it alone has kept: erasures too.
-            let holdings = ledger.host_mut(host);
-            holdings.erased.clear();
-            let alone = std::mem::take(&mut holdings.held);
-            ledger.lose(&alone);
-        }
-    }
-
-    fn lost_by_design(&self) -> u64 {
-        self.book.read().lost_by_design()
     }
 }
 

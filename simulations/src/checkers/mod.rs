@@ -4,6 +4,7 @@
 //! and not the code: what every host holds is kept by the [`ledger`] from what became durable there, in the plain numbers of the
 //! [`model`](crate::model). Memory grows with the registers of the world, time with what changes.
 
+pub mod book;
 pub mod bounds;
 pub mod convergence;
 pub mod entitlement;
@@ -160,9 +161,9 @@ pub trait Checker {
 
 /// All checkers of a scenario, in the order in which they must be called: the first keeps what the others look things up in.
 pub fn all(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
-    let book = ledger::Book::of(scenario);
+    let book = book::Book::of(scenario);
     vec![
-        Box::new(ledger::Bookkeeper::new(book.clone())),
+        Box::new(book::Bookkeeper::new(book.clone())),
         Box::new(survival::Survival::new(book.clone())),
         Box::new(monotonic::Monotonic::new(book.clone())),
         Box::new(reading::Reading::new(book.clone())),

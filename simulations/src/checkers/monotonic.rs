@@ -1,6 +1,7 @@
 //! Whoever watches one register at one node sees `(version, high)` never decrease, across crashes and restarts, until it is erased or expires.
 
-use super::ledger::{Book, LEDGER_KINDS, RegisterNo, floor_day};
+use super::book::{Book, LEDGER_KINDS};
+use super::ledger::{RegisterNo, floor_day};
 use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::ledger::{Book, LEDGER_KINDS, RegisterNo};
+use super::book::{Book, LEDGER_KINDS};
+use super::ledger::RegisterNo;
 use super::mix::Mix;
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, ProfileId, TitleId, Version};
 use leftoff::store::Record;
 
-use super::ledger::{Book, ProfileNo, RegisterNo};
+use super::book::Book;
+use super::ledger::{ProfileNo, RegisterNo};
 use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};

@@ -1,6 +1,7 @@
 //! What is read is durable, and all of it: a read shows exactly the join of what became durable at that host, no more and no less.
 
-use super::ledger::{Book, LEDGER_KINDS, floor_day};
+use super::book::{Book, LEDGER_KINDS};
+use super::ledger::floor_day;
 use super::{Checker, Kinds, Violation};
 use crate::observation::{Observation, View, VirtualTime};
 

@@ -2,7 +2,8 @@
 
 use leftoff::store::Seq;
 
-use super::ledger::{Book, LEDGER_KINDS, floor_day};
+use super::book::{Book, LEDGER_KINDS};
+use super::ledger::floor_day;
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
 use crate::observation::{HostId, Observation, View, VirtualTime};

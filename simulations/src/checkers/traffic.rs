@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ledger::{Book, LEDGER_KINDS};
+use super::book::{Book, LEDGER_KINDS};
 use super::{Checker, Kinds, Violation};
 use crate::model::Facts;
 use crate::observation::{HostId, Observation, Traffic, View, VirtualTime};

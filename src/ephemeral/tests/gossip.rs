@@ -239,6 +239,28 @@ fn of_simultaneous_starts_the_earlier_stay() {
     assert_eq!(nodes[1].renew("b2"), Err(SessionGone { reason: Some(EndReason::TooManyStreams) }));
 }
 
+/// Only who holds a session ends it; whoever held this one knew nothing of the other's.
+#[test]
+fn a_session_that_is_taken_over_may_be_one_too_many() {
+    let options = EphemeralOptions { streams_count_max: 2, ..EphemeralOptions::default() };
+    for asks_again in [true, false] {
+        let nodes = [1, 2].map(|number| Node::with(number, if number == 1 { 8_000 } else { 0 }, options));
+        nodes[0].start("a1", "family", "tv").unwrap();
+        nodes[0].start("a2", "family", "laptop").unwrap();
+        nodes[1].start("b1", "family", "phone").unwrap();
+        Line::open(&nodes[0]).send(&nodes[0], &nodes[1]);
+        if asks_again {
+            assert_eq!(nodes[1].start("a2", "family", "laptop"), Err(StartSessionError::TooManyStreams { limit: 2 }));
+        } else {
+            assert_eq!(nodes[1].renew("a2"), Err(SessionGone { reason: Some(EndReason::TooManyStreams) }));
+        }
+        Lines::new(&nodes, &[(0, 1)]).settle(&nodes);
+        for node in &nodes {
+            assert_eq!(["a1", "a2", "b1"].map(|id| node.ended(id)), [None, Some(EndReason::TooManyStreams), None]);
+        }
+    }
+}
+
 #[test]
 fn the_limit_is_exact_again_after_a_cut() {
     let options = EphemeralOptions { streams_count_max: 1, ..EphemeralOptions::default() };

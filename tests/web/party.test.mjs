@@ -85,6 +85,18 @@ test('two seeks that cross end with everyone in one place', async () => {
   assert.equal(anchors.commands, 3, 'the play and two seeks, and no answer to either');
 });
 
+test('a player that nudges itself after a move is no viewer: the next command counts', async () => {
+  const { time, viewers: [one, other] } = await party(2);
+  one.party.control({ position_ms: 250_000, playing: false, rate: 1 });
+  await time.pass(1_000);
+  assert.ok(Math.abs(other.video.currentTime - 250) < 0.5);
+  other.video.currentTime += 0.1;
+  await time.pass(100);
+  one.party.control({ position_ms: 50_000, playing: true, rate: 1 });
+  await time.pass(2_000);
+  for (const { video } of [one, other]) assert.ok(!video.paused && video.at > 49 && video.at < 60, [one, other].map((each) => [each.video.at, each.video.paused]).join());
+});
+
 test('a seek that takes its time is not undone before it has been said', async () => {
   const { anchors, viewers, watch, time, spread } = await party(2);
   await viewers[0].video.play();

@@ -517,11 +517,12 @@ class Attachment {
     if (this.media.seeking && abs(this.now - this.target) > 1_500) delete this.target;
     if (this.target !== undefined || !this.media.readyState) return;
     const { aim } = this;
-    if (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000) && this.backs++ < 9) {
-      // Players go to their start, some twice.
+    const nudge = abs(this.now - this.position) < 1_000;
+    if (nudge || (aim && this.now < 1_000 && !(this.env.mono() - this.aimed >= 1_000) && this.backs++ < 9)) {
+      // A player's own.
       this.target = this.now;
       this.sought = this.env.mono();
-      if (aim > 1) this.seek(aim);
+      if (aim > 1 && !nudge) this.seek(aim);
     } else this.target = NaN, this.moved = true;
   }
 
@@ -629,7 +630,7 @@ class Party {
 
   pushed({ type, id, over, anchor }) {
     if (id !== this.id) return;
-    // A node may not have heard of it yet.
+    // A node may not know it yet.
     this.refused = type === 'error' && this.refused + 1;
     if (this.refused === 1) this.enter();
     if (over || this.refused > 6) this.end();
@@ -994,7 +995,7 @@ export class Leftoff {
     }
     if (type !== 'progress' && type !== 'hidden') return this._say(type, message);
     const before = this.view(title_id);
-    // What was asked for before is older.
+    // What was asked before is older.
     this._titles.set(title_id, { ...this._title(title_id) });
     this._learn(message);
     this._changed(title_id, before);
@@ -1008,7 +1009,7 @@ export class Leftoff {
     if (this.quiet && this.live) this._calm = this.env.setTimeout(() => this.quiet && this._link.restart(), 10_000);
   }
 
-  // The oldest, or of a page that goes the last.
+  // The oldest, or as it goes the last.
   _batch(going) {
     let bytes = 0;
     const free = this._queue.filter(({ flying }) => !flying && !this._off.signal.aborted);
@@ -1085,7 +1086,7 @@ export class Leftoff {
     this._left = now;
     this._save();
     if (kind !== 'STOP') return this._state();
-    // A page that may come back keeps no line and no lock.
+    // It may come back.
     this._link.stop();
     this._free?.();
   }

@@ -223,12 +223,16 @@ pub enum Observation<'a> {
     },
     /// A record of a peer was refused.
     Refused {
+        /// On which link.
+        link: LinkId,
         /// By whom.
         host: HostId,
         /// Whose record.
         peer: HostId,
         /// Whose progress.
         profile: &'a ProfileId,
+        /// Of which title; none: it was an erasure.
+        title: Option<&'a TitleId>,
         /// Why.
         reason: RefusedReason,
     },

@@ -153,11 +153,11 @@ impl Checker for Entitlement {
 #[cfg(test)]
 mod tests {
     use leftoff::progress::{EventKind, ProfileId};
-    use leftoff::store::{Record, ReplicaId, Seq};
+    use leftoff::store::Record;
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW};
-    use crate::observation::{HostId, LinkId, Observation, Same};
+    use crate::observation::{HostId, LinkId, Observation};
 
     fn world() -> Hosts {
         let mut hosts = Hosts::nodes(2);
@@ -197,16 +197,7 @@ mod tests {
     fn another_profile_in_a_store_is_found() {
         let mut hosts = world();
         let record = Record::Erased { profile: ProfileId::new("alice-10").unwrap(), erased: Hlc::from_wall(NOW) };
-        let from = Some(ReplicaId([1; 16]));
-        hosts.see(&Observation::Applied {
-            host: HostId(1),
-            seq: Seq(1),
-            from,
-            record: &record,
-            unshared: false,
-            changed: true,
-            same: Same::UNKNOWN,
-        });
+        hosts.take(1, &record);
         assert!(hosts.found().contains(&"only-entitled-hosts"));
     }
 }

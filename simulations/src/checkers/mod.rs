@@ -6,6 +6,7 @@
 
 pub mod book;
 pub mod bounds;
+pub mod clocks;
 pub mod convergence;
 pub mod entitlement;
 pub mod forgetting;
@@ -22,6 +23,7 @@ pub mod reading;
 pub mod refusals;
 pub mod stamps;
 pub mod survival;
+pub mod taken;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod traffic;

@@ -133,10 +133,9 @@ impl Checker for Origins {
 #[cfg(test)]
 mod tests {
     use leftoff::progress::{EventKind, Position, Version};
-    use leftoff::store::{Record, ReplicaId, Seq};
+    use leftoff::store::Record;
 
     use crate::checkers::testing::{Hosts, ids};
-    use crate::observation::{HostId, Observation, Same};
 
     #[test]
     fn what_was_recorded_may_travel() {
@@ -161,16 +160,7 @@ mod tests {
             state.places.as_slice().iter().map(|place| leftoff::progress::Place { version: Version::from_u64(7), ..*place }).collect();
         state.furthest = Position::from_millis(100_000);
         let record = Record::Register { profile, title, state };
-        let from = Some(ReplicaId([1; 16]));
-        hosts.see(&Observation::Applied {
-            host: HostId(1),
-            seq: Seq(1),
-            from,
-            record: &record,
-            unshared: false,
-            changed: true,
-            same: Same::UNKNOWN,
-        });
+        hosts.take(1, &record);
         assert!(hosts.found().contains(&"values-have-an-origin"));
     }
 }

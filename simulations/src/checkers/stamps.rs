@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use leftoff::store::Record;
 use leftoff::sync::frame::FrameType;
-use leftoff::time::WallTime;
 
+use super::clocks::{ahead_ms, true_now};
 use super::mix::Map;
 use super::{Checker, Kinds, Violation};
 use crate::model::wall_ms;
@@ -48,16 +48,6 @@ impl Stamps {
         let first = taken.partition_point(|(since, _)| *since + DURABLE_WITHIN < at).saturating_sub(1);
         taken.iter().skip(first).map(|(_, ahead_ms)| *ahead_ms).max()
     }
-}
-
-fn true_now(view: &dyn View) -> WallTime {
-    WallTime::from_millis(wall_ms(view.true_stamp().as_u64()))
-}
-
-/// How far a host's clock, as its replica corrects it, is ahead of the true time now.
-fn ahead_ms(view: &dyn View, host: HostId) -> i64 {
-    let machine = true_now(view).shifted(view.clock_error_ms(host));
-    view.core(host).map_or(machine, |core| core.corrected(machine)).millis_since(true_now(view))
 }
 
 impl Checker for Stamps {
@@ -106,12 +96,12 @@ impl Checker for Stamps {
 #[cfg(test)]
 mod tests {
     use leftoff::progress::Progress;
-    use leftoff::store::{Record, ReplicaId, Seq};
+    use leftoff::store::Record;
     use leftoff::sync::frame::FrameType;
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW, ids};
-    use crate::observation::{HostId, LinkId, Observation, Same};
+    use crate::observation::{HostId, LinkId, Observation};
 
     #[test]
     fn a_record_from_the_future_is_found_and_one_within_the_bound_is_not() {
@@ -119,16 +109,7 @@ mod tests {
             let mut hosts = Hosts::nodes(1);
             let (profile, title) = ids("p");
             let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(NOW.shifted(ahead_ms))) };
-            let from = Some(ReplicaId([9; 16]));
-            hosts.see(&Observation::Applied {
-                host: HostId(0),
-                seq: Seq(1),
-                from,
-                record: &record,
-                unshared: false,
-                changed: true,
-                same: Same::UNKNOWN,
-            });
+            hosts.take(0, &record);
             assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
         }
     }
@@ -150,16 +131,7 @@ mod tests {
             frame(&mut hosts);
             hosts.wait(170 - taken_at_s);
             let record = Record::Register { profile, title, state: Progress::hiding(Hlc::ZERO, Hlc::from_wall(hosts.now)) };
-            let from = Some(ReplicaId([9; 16]));
-            hosts.see(&Observation::Applied {
-                host,
-                seq: Seq(1),
-                from,
-                record: &record,
-                unshared: false,
-                changed: true,
-                same: Same::UNKNOWN,
-            });
+            hosts.take(0, &record);
             assert_eq!(hosts.found().contains(&"no-future-stamps"), is_found);
         }
     }

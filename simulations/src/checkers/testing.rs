@@ -225,6 +225,20 @@ impl Hosts {
         self.flush(to);
     }
 
+    /// A record of a peer becomes durable at a host: seen by the checkers, whatever the host's replica holds.
+    pub(crate) fn take(&mut self, host: u32, record: &Record) {
+        let seen = Observation::Applied {
+            host: HostId(host),
+            seq: Seq(1),
+            from: Some(ReplicaId([0xff; 16])),
+            record,
+            unshared: false,
+            changed: true,
+            same: Same::UNKNOWN,
+        };
+        self.see(&seen);
+    }
+
     /// A viewer reads what the host shows.
     pub(crate) fn read(&mut self, host: u32, profile: &str) {
         let (profile, title) = ids(profile);

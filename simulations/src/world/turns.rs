@@ -263,7 +263,7 @@ impl World<'_> {
                             conn.sent[side].1 += 1;
                             self.watch.see(&self.stage, &Observation::FrameSent { link: conn.id, host, peer, traffic, bytes });
                             if traffic == Traffic::Acks {
-                                self.watch.show_refused(&self.stage, host, peer, found.body);
+                                self.watch.show_refused(&self.stage, conn.id, (host, peer), found.body);
                             }
                             rest = &rest[bytes..];
                         }

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::trace::Trace;
 use crate::checkers::mix::is_looked_at;
 use crate::checkers::{Kinds, Panel};
-use crate::observation::{HostId, Observation};
+use crate::observation::{HostId, LinkId, Observation};
 
 /// All of them.
 pub(super) struct Watch {
@@ -82,7 +82,7 @@ impl Watch {
     }
 
     /// Shows which records of a peer an acknowledgement says were refused.
-    pub(super) fn show_refused(&mut self, stage: &Stage, host: HostId, peer: HostId, body: &[u8]) {
+    pub(super) fn show_refused(&mut self, stage: &Stage, link: LinkId, (host, peer): (HostId, HostId), body: &[u8]) {
         // The link has just encoded it.
         let Ok(ack) = Ack::decode(body) else { return };
         for refused in ack.refused {
@@ -92,7 +92,8 @@ impl Watch {
                 _ => (RefusedReason::OutOfBounds, "out of bounds"),
             };
             *self.measure.refused_records.entry(name.to_owned()).or_default() += 1;
-            self.see(stage, &Observation::Refused { host, peer, profile: &refused.profile, reason });
+            let (profile, title) = (&refused.profile, refused.title.as_ref());
+            self.see(stage, &Observation::Refused { link, host, peer, profile, title, reason });
         }
     }
 

@@ -72,8 +72,9 @@ impl LogReader {
         let mut findings = SegmentFindings { bytes: bytes.len(), ..SegmentFindings::default() };
         let mut at = SEGMENT_HEADER_BYTES.min(bytes.len());
         if listed.header.is_none() {
-            // A crash while the segment was begun leaves a file without a head and with nothing after it.
-            if is_last && next_frame(&bytes, at, 0).is_none() {
+            // A crash while the segment was begun leaves a file without a head and with nothing after it. A frame, and be it a mark and the only one
+            // that reads back, was written when the head had been synced.
+            if is_last && Frame::read(&bytes[at..]).is_none() && next_frame(&bytes, at, 0).is_none() {
                 findings.torn_at = Some(0);
                 return Ok(findings);
             }

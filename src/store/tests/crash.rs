@@ -163,6 +163,20 @@ fn a_flipped_bit_anywhere_in_the_log_is_found_and_costs_at_most_its_own_group() 
     }
 }
 
+/// The head of a log and its only group were hit; the mark between them read back. That was taken for a segment whose beginning a crash had cut: what
+/// had been acknowledged was dropped without a word, and no peer was asked for it.
+#[test]
+fn a_damaged_head_is_told_though_nothing_but_a_mark_reads_back_after_it() {
+    let disk = seeded(1);
+    let path = disk.files.paths().into_iter().find(|path| path.starts_with("log/")).unwrap();
+    let size = super::super::log::FileSystem::size(&disk.files, &path).unwrap() as usize;
+    disk.files.flip_bit(&path, 7, 0);
+    disk.files.flip_bit(&path, size - 1, 0);
+    let (store, report) = disk.open();
+    assert!(report.needs_reconciliation && report.damage.iter().any(|damage| damage.file == path), "{report:?}");
+    assert!(states(&store).is_empty());
+}
+
 #[test]
 fn damage_forgets_cursors_and_is_gone_from_the_log_once_folded() {
     let disk = seeded(12);

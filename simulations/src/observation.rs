@@ -80,7 +80,7 @@ pub enum DiskFault {
     Lost,
     /// The folder is as it was when the backup was taken; the host has a new identity.
     Restored,
-    /// A bit was flipped.
+    /// Bits of the log were flipped, and what comes after them says that they had been synced.
     FlippedBit,
     /// A sync failed.
     FailedSync,
@@ -88,6 +88,8 @@ pub enum DiskFault {
     Full,
     /// A write was cut short.
     ShortWrite,
+    /// Bits were flipped at the end of the log: nothing after them says that they had been synced, and so they look like a write that a crash has cut.
+    FlippedEnd,
 }
 
 /// One past fact.

@@ -8,6 +8,7 @@ use leftoff::store::Seq;
 
 use super::ledger::{ProfileNo, RegisterNo};
 use super::mix::Map;
+use super::tampering::{Judged, Tampering};
 use crate::model::Facts;
 use crate::observation::{HostId, Same};
 
@@ -50,10 +51,10 @@ pub(super) struct Holdings {
     pub(super) erased: BTreeMap<ProfileNo, u64>,
     /// The last number that was seen to become durable.
     pub(super) last: Seq,
-    /// Its disk was tampered with since it last started: what it holds is asked anew.
-    pub(super) tampered: bool,
-    /// Whether the last start was such a one.
-    pub(super) restarted_tampered: bool,
+    /// What became of its disk.
+    pub(super) tampering: Tampering,
+    /// How its last start was judged by that.
+    pub(super) started: Judged,
 }
 
 /// A record that has just become durable.

@@ -18,7 +18,7 @@ use super::holdings::{Held, Holdings, Shown, Touched};
 use super::losses::Losses;
 use super::mix::{Map, Mix, is_looked_at};
 use crate::model::{Deltas, Facts};
-use crate::observation::{DiskFault, HostId, Observation, Same, View};
+use crate::observation::{HostId, Observation, Same, View};
 use crate::scenario::{FaultKind, Scenario};
 
 /// One durable record in so many has its register read back at the next occasion, as a viewer would read it.
@@ -239,9 +239,14 @@ impl Ledger {
         all
     }
 
-    /// Whether a host's disk had been tampered with when it last started.
-    pub fn started_tampered(&self, host: HostId) -> bool {
-        self.host(host).is_some_and(|holdings| holdings.restarted_tampered)
+    /// Whether a host may have lacked some of what it held when it last started, because of what had been done to its disk.
+    pub fn may_lack(&self, host: HostId) -> bool {
+        self.host(host).is_some_and(|holdings| holdings.started.may_lack)
+    }
+
+    /// Whether a host said at its last start that its store was damaged, though nothing had been done to its disk.
+    pub fn is_false_alarm(&self, host: HostId) -> bool {
+        self.host(host).is_some_and(|holdings| holdings.started.is_false_alarm)
     }
 
     /// The record that the present observation is about, if it is one that is looked at.
@@ -288,7 +293,7 @@ impl Ledger {
                 }
             }
             Observation::Disk { host, fault } => {
-                self.host_mut(*host).tampered |= matches!(fault, DiskFault::Lost | DiskFault::Restored | DiskFault::FlippedBit);
+                self.host_mut(*host).tampering.note(*fault);
             }
             Observation::Started { host, replica, damage } => {
                 self.waiting.retain(|(waiting, _)| waiting != host);
@@ -390,13 +395,12 @@ impl Ledger {
 
     fn started(&mut self, host: HostId, replica: ReplicaId, store: &Store, damaged: bool) {
         let holdings = self.host_mut(host);
-        let tampered = std::mem::take(&mut holdings.tampered) || damaged;
-        holdings.restarted_tampered = tampered;
+        holdings.started = holdings.tampering.start(damaged);
         let after = holdings.last;
-        if tampered {
+        if holdings.started.may_lack {
             let before = std::mem::take(&mut holdings.held);
             let made_apart = std::mem::take(&mut holdings.made_apart);
-            *holdings = Holdings { restarted_tampered: true, ..Holdings::default() };
+            *holdings = Holdings { tampering: holdings.tampering, started: holdings.started, ..Holdings::default() };
             self.take_stock(host, store);
             self.lose(&before);
             self.losses.lose(made_apart);

@@ -24,6 +24,7 @@ pub mod refusals;
 pub mod stamps;
 pub mod survival;
 pub mod taken;
+mod tampering;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod traffic;

@@ -73,7 +73,7 @@ impl Checker for Monotonic {
             // Its watchers are told to read everything again.
             Observation::Restamped { host, .. } => self.forget(*host),
             // Another disk is another node.
-            Observation::Started { host, .. } if self.book.read().started_tampered(*host) => self.forget(*host),
+            Observation::Started { host, .. } if self.book.read().may_lack(*host) => self.forget(*host),
             _ => {}
         }
         self.shown(at, view, found);

@@ -30,9 +30,12 @@ impl Survival {
 
     fn restarted(&self, at: VirtualTime, host: HostId, view: &dyn View, found: &mut Vec<Violation>) {
         let ledger = self.book.read();
-        let Some(core) = view.core(host).filter(|_| !ledger.started_tampered(host)) else { return };
-        let floor = floor_day(view, host);
         let mut lost = |what: String| found.push(Violation { checker: "acknowledged-survives", at, host: Some(host), what });
+        if ledger.is_false_alarm(host) {
+            lost("it says that something acknowledged is damaged or missing, and nothing was done to its disk".to_owned());
+        }
+        let Some(core) = view.core(host).filter(|_| !ledger.may_lack(host)) else { return };
+        let floor = floor_day(view, host);
         for register in ledger.registers_at(host) {
             let Some(held) = ledger.held(host, register, floor) else { continue };
             let (profile, title) = ledger.ids(register);
@@ -57,7 +60,7 @@ impl Checker for Survival {
     }
 
     fn about(&self) -> &'static str {
-        "what is acknowledged is durable, and what was durable at a host is there after each restart with the same disk"
+        "what is acknowledged is durable, what was durable at a host is there after each restart with the same disk, and only a disk that was tampered with is called damaged"
     }
 
     fn wants(&self) -> Kinds {
@@ -81,7 +84,7 @@ mod tests {
     use leftoff::store::Seq;
 
     use crate::checkers::testing::{Hosts, node};
-    use crate::observation::{HostId, Observation, Stop};
+    use crate::observation::{DiskFault, HostId, Observation, Stop};
 
     fn watched() -> Hosts {
         let mut hosts = Hosts::nodes(1);
@@ -110,14 +113,40 @@ mod tests {
     }
 
     #[test]
-    fn what_a_restart_has_lost_is_found_unless_the_disk_was_tampered_with() {
-        for damage in ["", "the database has lost what it had synced"] {
+    fn what_a_restart_has_lost_is_found_unless_the_disk_was_tampered_with_and_it_says_so() {
+        let said = "the database has lost what it had synced";
+        for (fault, damage, is_found) in [
+            (None, "", true),
+            (None, said, true),
+            (Some(DiskFault::FailedSync), said, true),
+            (Some(DiskFault::FlippedBit), "", true),
+            (Some(DiskFault::FlippedBit), said, false),
+            (Some(DiskFault::FlippedEnd), "", false),
+            (Some(DiskFault::Lost), "", false),
+        ] {
             let mut hosts = watched();
             hosts.see(&Observation::Stopped { host: HostId(0), how: Stop::Crash });
+            if let Some(fault) = fault {
+                hosts.see(&Observation::Disk { host: HostId(0), fault });
+            }
             hosts.cores.insert(0, node(1));
             let replica = hosts.cores[&0].store().id();
             hosts.see(&Observation::Started { host: HostId(0), replica, damage });
-            assert_eq!(hosts.found().is_empty(), !damage.is_empty(), "{:?}", hosts.violations());
+            assert_eq!(!hosts.found().is_empty(), is_found, "{fault:?}, {damage:?}: {:?}", hosts.violations());
+        }
+    }
+
+    #[test]
+    fn damage_that_is_told_of_a_whole_disk_is_found_though_nothing_is_lost() {
+        for (fault, is_found) in [(None, true), (Some(DiskFault::FlippedBit), false)] {
+            let mut hosts = watched();
+            hosts.see(&Observation::Stopped { host: HostId(0), how: Stop::Crash });
+            if let Some(fault) = fault {
+                hosts.see(&Observation::Disk { host: HostId(0), fault });
+            }
+            let replica = hosts.cores[&0].store().id();
+            hosts.see(&Observation::Started { host: HostId(0), replica, damage: "a page does not read back" });
+            assert_eq!(!hosts.found().is_empty(), is_found, "{:?}", hosts.violations());
         }
     }
 

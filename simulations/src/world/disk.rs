@@ -1,5 +1,6 @@
 //! The disk of one host, and the store on it.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -26,6 +27,38 @@ pub(super) enum Backup {
     Records { records: Vec<Record>, floor_day: u32 },
     /// The folder as a program sees it, as a snapshot of the disk has it.
     Folder { files: MemoryFiles, engine: MemoryEngine, id: ReplicaId, clock_offset_ms: i64 },
+}
+
+/// What flipped bits of a log do to it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Flipped {
+    /// What comes after them says that they had been synced: the damage can be told.
+    Proven,
+    /// Nothing that comes after them says so: they look like a write that a crash has cut.
+    End,
+}
+
+/// The head of a segment, and of a frame in it, in bytes; where a frame's payload says whether it is a mark.
+const SEGMENT_HEAD: usize = 64;
+const FRAME_HEAD: usize = 16;
+
+/// Whether a mark stands in a segment of the log after the first of its frames that bits were flipped in, and reads back itself: a mark says that
+/// what lies before it was synced. Told from the bytes as they were before.
+fn is_proven(segment: &[u8], flipped: &[usize]) -> bool {
+    let is_flipped = |from: usize, to: usize| flipped.iter().any(|offset| (from..to).contains(offset));
+    let (mut at, mut is_damaged) = (SEGMENT_HEAD, is_flipped(0, SEGMENT_HEAD));
+    while let Some(length) = segment.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes) {
+        let end = at + FRAME_HEAD + length as usize;
+        let Some(flags) = segment.get(at + FRAME_HEAD).filter(|_| end <= segment.len()) else { break };
+        match is_flipped(at, end) {
+            true => is_damaged = true,
+            // Of a segment whose head is damaged any frame says that it was begun.
+            false if is_damaged && (flags & 1 != 0 || is_flipped(0, SEGMENT_HEAD)) => return true,
+            false => {}
+        }
+        at = end;
+    }
+    false
 }
 
 /// Files, engine, and what they are opened with.
@@ -106,19 +139,33 @@ impl Disk {
         (self.files, self.engine) = (MemoryFiles::new(), MemoryEngine::new());
     }
 
-    /// Flips bits in the log; how many.
-    pub(super) fn flip_bits(&mut self, count: u32) -> u32 {
+    /// Flips bits in the log; what that did to it.
+    pub(super) fn flip_bits(&mut self, count: u32) -> BTreeSet<Flipped> {
         let paths: Vec<String> = self.files.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
+        // The witness of the last fold stands beside the segments, and its name sorts after theirs.
+        let last = paths.iter().filter(|path| !path.starts_with("log/folded")).max();
+        // Files in memory are read, unless a crash is armed; then nothing tells where their frames end.
+        let end = last.and_then(|path| leftoff::store::log::FileSystem::read(&self.files, path).ok()).unwrap_or_default();
+        let mut flipped_at_end = Vec::new();
+        let mut hits = BTreeSet::new();
         if paths.is_empty() {
-            return 0;
+            return hits;
         }
         for _ in 0..count {
             let path = &paths[self.random.below(paths.len() as u64) as usize];
             let size = leftoff::store::log::FileSystem::size(&self.files, path).unwrap_or_default();
             let offset = self.random.below(size) as usize;
             self.files.flip_bit(path, offset, self.random.below(8) as u8);
+            if Some(path) == last {
+                flipped_at_end.push(offset);
+            } else {
+                hits.insert(Flipped::Proven);
+            }
         }
-        count
+        if !flipped_at_end.is_empty() {
+            hits.insert(if is_proven(&end, &flipped_at_end) { Flipped::Proven } else { Flipped::End });
+        }
+        hits
     }
 
     /// A copy of the folder.
@@ -169,5 +216,56 @@ impl Backup {
         });
         records.extend(core.store().tombstones().into_iter().map(|(profile, erased)| Record::Erased { profile, erased }));
         Self::Records { records, floor_day: core.store().floor_day() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use leftoff::progress::{ProfileId, Progress, TitleId};
+    use leftoff::store::Record;
+    use leftoff::store::log::FileSystem as _;
+    use leftoff::time::{Hlc, WallTime};
+
+    use super::*;
+    use crate::checkers::testing::scenario;
+
+    /// A disk after so many groups were written to its log, and the log.
+    fn written(groups: u64) -> (Disk, String) {
+        let mut disk = Disk::new(&scenario().replicas, false, 1, Random::of(1, "disk", 0));
+        let (core, _) = disk.open().unwrap();
+        for number in 1..=groups {
+            let mut batch = Batch::local();
+            for title in 0..number {
+                let title = TitleId::new(format!("film {title}")).unwrap();
+                let state = Progress::hiding(Hlc::ZERO, Hlc::from_wall(WallTime::from_millis(1_790_000_000_000 + number)));
+                batch.push(&Record::Register { profile: ProfileId::new("p").unwrap(), title, state });
+            }
+            core.store().append(batch).unwrap();
+            core.flush().unwrap();
+        }
+        let path = disk.files.paths().into_iter().find(|path| path.starts_with("log/")).unwrap();
+        (disk, path)
+    }
+
+    #[test]
+    fn damage_is_told_of_flipped_bits_exactly_where_something_intact_after_them_says_that_they_were_synced() {
+        for (groups, least_told) in [(1, 64), (3, 200)] {
+            let (mut disk, path) = written(groups);
+            let before = disk.files.read(&path).unwrap();
+            let (files, engine) = (disk.files.copy(), disk.engine.copy());
+            // One bit everywhere, then two: the head and the only group after it may both be hit, or a frame and the marks after it.
+            let len = before.len();
+            let one = (0..len).map(|offset| vec![offset]);
+            let two = (0..3 * len).map(|number| vec![number % len, (number * 7 + number / len * 31) % len]).filter(|two| two[0] != two[1]);
+            let mut told = 0;
+            for flipped in one.chain(two) {
+                (disk.files, disk.engine) = (files.copy(), engine.copy());
+                flipped.iter().for_each(|offset| disk.files.flip_bit(&path, *offset, 3));
+                let (_, report) = disk.open().unwrap();
+                assert_eq!(!report.damage.is_empty(), is_proven(&before, &flipped), "bits at {flipped:?} of {len}");
+                told += usize::from(flipped.len() == 1 && !report.damage.is_empty());
+            }
+            assert!((least_told..len).contains(&told), "{told} of {len}: all but the last group");
+        }
     }
 }

@@ -5,6 +5,7 @@ use leftoff::store::log::Fault as DiskStrike;
 use leftoff::time::Hlc;
 
 use super::World;
+use super::disk::Flipped;
 use super::host::{Kind, Up};
 use super::people::Errand;
 use super::plan::{Planner, Step};
@@ -107,8 +108,12 @@ impl World<'_> {
             }
             Step::FlipBits { host, count, down } => {
                 self.crash(host, Some(down));
-                if self.stage.hosts[host].disk.flip_bits(count) > 0 {
-                    self.see(&Observation::Disk { host: HostId(host as u32), fault: DiskFault::FlippedBit });
+                for flipped in self.stage.hosts[host].disk.flip_bits(count) {
+                    let fault = match flipped {
+                        Flipped::Proven => DiskFault::FlippedBit,
+                        Flipped::End => DiskFault::FlippedEnd,
+                    };
+                    self.see(&Observation::Disk { host: HostId(host as u32), fault });
                 }
             }
             Step::Poison { host, ahead_ms } => self.poison(host, ahead_ms),

@@ -75,7 +75,13 @@ pub const TRACE_EVENTS: [TraceEvent; 17] = [
     event("refused", "a peer's record was refused, and the peer is told", true, "the reason, by number", "the profile and the reason"),
     event("stopped", "a process ended, or was stopped in its tracks", false, "0 in good order, 1 killed, 2 paused", "the observation"),
     event("started", "a process serves", false, "0", "its identity, and what is wrong with its store"),
-    event("disk", "a disk failed", false, "0 lost, 1 restored, 2 flipped bit, 3 failed sync, 4 full", "the observation"),
+    event(
+        "disk",
+        "a disk failed",
+        false,
+        "0 lost, 1 restored, 2 flipped bits, 3 failed sync, 4 full, 6 flipped bits at the log's end",
+        "the observation",
+    ),
     event("fault", "a fault of the timeline begins or ends", false, "twice its index from 0, and 1 more when it begins", "the observation"),
     event("healed", "all faults are over", false, "0", "the observation"),
 ];

@@ -39,11 +39,23 @@ pub enum Planted {
     TombstoneNotReconciled,
     /// A record that a peer refused for now is never offered again.
     RefusedNotOffered,
+    /// Damage in the log is passed over without a word.
+    DamagePassedOver,
+    /// A write that a crash has cut is called damage.
+    TornCalledDamaged,
+    /// The ring of changes drops nothing.
+    RingUnbounded,
+    /// A node passes everything on to everybody, and leaves nothing to those who made it.
+    PassedOnByAll,
+    /// Nobody looks how far ahead a peer's stamps are.
+    DriftUnchecked,
+    /// The bound of clock drift is taken for seconds where it is milliseconds.
+    DriftInSeconds,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::LastWriteWins,
         Self::PlainMax,
         Self::OlderPlacesDropped,
@@ -59,6 +71,12 @@ impl Planted {
         Self::TombstoneForgotten,
         Self::TombstoneNotReconciled,
         Self::RefusedNotOffered,
+        Self::DamagePassedOver,
+        Self::TornCalledDamaged,
+        Self::RingUnbounded,
+        Self::PassedOnByAll,
+        Self::DriftUnchecked,
+        Self::DriftInSeconds,
     ];
 
     /// Its name on the command line.
@@ -79,6 +97,12 @@ impl Planted {
             Self::TombstoneForgotten => "tombstone-forgotten",
             Self::TombstoneNotReconciled => "tombstone-not-reconciled",
             Self::RefusedNotOffered => "refused-not-offered",
+            Self::DamagePassedOver => "damage-passed-over",
+            Self::TornCalledDamaged => "torn-called-damaged",
+            Self::RingUnbounded => "ring-unbounded",
+            Self::PassedOnByAll => "passed-on-by-all",
+            Self::DriftUnchecked => "drift-unchecked",
+            Self::DriftInSeconds => "drift-in-seconds",
         }
     }
 }

@@ -347,6 +347,8 @@ impl Outbox {
         self.gathered = None;
         let bytes_max = if self.lags { LAGGING_FRAME_BYTES } else { LIVE_FRAME_BYTES };
         let left_out = self.elsewhere.as_mut().map(|elsewhere| elsewhere.left_out(core)).unwrap_or_default();
+        #[cfg(leftoff_planted)]
+        let left_out = if crate::planted::is_on(crate::planted::Planted::PassedOnByAll) { &mut [] } else { left_out };
         let step = store.next_changes(feed, to, bytes_max, wants, left_out, records)?;
         if let Some(elsewhere) = self.elsewhere.as_mut().filter(|_| step.left_out_count > 0) {
             elsewhere.note(mono, core);

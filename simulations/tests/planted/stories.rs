@@ -3,7 +3,7 @@
 use leftoff_simulations::scenario::{Scenario, parse};
 
 /// All of them.
-pub(crate) const NAMES: [&str; 8] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew"];
+pub(crate) const NAMES: [&str; 10] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew", "late", "budget"];
 
 /// The story of that name.
 pub(crate) fn scenario(name: &str) -> Scenario {
@@ -16,6 +16,8 @@ pub(crate) fn scenario(name: &str) -> Scenario {
         "scrub" => SCRUB,
         "backup" => BACKUP,
         "skew" => SKEW,
+        "late" => LATE,
+        "budget" => BUDGET,
         other => panic!("no story is called {other}"),
     };
     parse(&format!("{name}.toml"), name, text).unwrap()
@@ -44,6 +46,7 @@ restart = 5
 
 [replicas]
 table = "64 KiB"
+ring = 64
 segment = "64 KiB"
 sync = "5ms"
 "#;
@@ -227,4 +230,38 @@ at = "2min"
 lasts = "3min"
 hosts = "us-east-1/0"
 offset = "-2min"
+"#;
+
+/// A clock that is behind by less than the bound.
+const LATE: &str = r#"
+about = "A node's clock runs five seconds behind the others for a while, which is well within the bound: nothing is refused."
+duration = "8min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 40
+watch = "6min"
+
+[[faults]]
+kind = "clock"
+at = "2min"
+lasts = "3min"
+hosts = "us-east-1/0"
+offset = "-5s"
+"#;
+
+/// Many nodes, and a budget.
+const BUDGET: &str = r#"
+about = "Six nodes in three regions, nothing fails, and each change may cost so many bytes on all links."
+duration = "8min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+nodes = 2
+
+[workload]
+viewers = 60
+watch = "6min"
+replicas_share = "0 %"
+
+[checks]
+bytes_per_update_max = 1500
 "#;

@@ -31,4 +31,10 @@ pub(crate) const TABLE: &[Row] = &[
     row(Planted::TombstoneForgotten, "forgotten-stays-forgotten", "erasures", 1),
     row(Planted::TombstoneNotReconciled, "converged", "backup", 3),
     row(Planted::RefusedNotOffered, "converged", "skew", 2),
+    row(Planted::DamagePassedOver, "acknowledged-survives", "flips", 3),
+    row(Planted::TornCalledDamaged, "acknowledged-survives", "storm", 3),
+    row(Planted::RingUnbounded, "within-bounds", "evening", 1),
+    row(Planted::PassedOnByAll, "traffic-within-budget", "budget", 1),
+    row(Planted::DriftUnchecked, "no-future-stamps", "skew", 1),
+    row(Planted::DriftInSeconds, "refusals-are-true", "late", 1),
 ];

@@ -152,6 +152,12 @@ pub enum Observation<'a> {
         /// Whether the table learned something from it.
         changed: bool,
     },
+    /// A group is about to be written to a host's log: now the buffer before the log is at its fullest, and the table since the last fold. For checkers
+    /// only; no line of the trace.
+    Flushing {
+        /// Whose.
+        host: HostId,
+    },
     /// A device's unshared work was re-stamped by this many milliseconds and shared: its watchers get a reset.
     Restamped {
         /// Where.

@@ -11,6 +11,7 @@ pub mod convergence;
 pub mod entitlement;
 pub mod forgetting;
 pub mod holdings;
+pub mod in_flight;
 pub mod ledger;
 pub mod losses;
 pub mod mix;
@@ -94,6 +95,8 @@ impl Kinds {
     pub const FAULTS: Self = Self(1 << 12);
     /// [`Observation::Passed`].
     pub const PASSED: Self = Self(1 << 13);
+    /// [`Observation::Flushing`].
+    pub const FLUSHING: Self = Self(1 << 14);
     /// All.
     pub const ALL: Self = Self(u16::MAX);
 
@@ -126,6 +129,7 @@ impl Kinds {
             Observation::Erased { .. } => Self::ERASED,
             Observation::Applied { .. } => Self::APPLIED,
             Observation::Passed { .. } => Self::PASSED,
+            Observation::Flushing { .. } => Self::FLUSHING,
             Observation::Restamped { .. } => Self::RESTAMPED,
             Observation::Acknowledged { .. } => Self::ACKNOWLEDGED,
             Observation::Read { .. } => Self::READ,

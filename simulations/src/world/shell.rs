@@ -97,6 +97,9 @@ impl World<'_> {
         }
         let Some(core) = at.core.as_deref() else { return };
         self.watch.measure.flushes(core);
+        self.watch.flushing(&self.stage, host);
+        let at = &mut self.stage.hosts[host];
+        let Some(core) = at.core.as_deref() else { return };
         let begun = self.watch.measure.begin_part();
         let flushes = core.begin_flush();
         self.watch.measure.end_part("replicas: writing the log", begun);

@@ -81,6 +81,13 @@ impl Watch {
         self.memory = memory;
     }
 
+    /// Shows that a group is about to be written.
+    pub(super) fn flushing(&mut self, stage: &Stage, host: usize) {
+        if self.wants(Kinds::FLUSHING) {
+            self.check(stage, &Observation::Flushing { host: HostId(host as u32) });
+        }
+    }
+
     /// Shows which records of a peer an acknowledgement says were refused.
     pub(super) fn show_refused(&mut self, stage: &Stage, link: LinkId, (host, peer): (HostId, HostId), body: &[u8]) {
         // The link has just encoded it.

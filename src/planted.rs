@@ -47,6 +47,10 @@ pub enum Planted {
     RingUnbounded,
     /// A node passes everything on to everybody, and leaves nothing to those who made it.
     PassedOnByAll,
+    /// The expiry floor is raised a day too far.
+    FloorADayEarly,
+    /// The expiry floor is raised by a clock that no peer's agrees with.
+    FloorByAnyClock,
     /// Nobody looks how far ahead a peer's stamps are.
     DriftUnchecked,
     /// The bound of clock drift is taken for seconds where it is milliseconds.
@@ -55,7 +59,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::LastWriteWins,
         Self::PlainMax,
         Self::OlderPlacesDropped,
@@ -75,6 +79,8 @@ impl Planted {
         Self::TornCalledDamaged,
         Self::RingUnbounded,
         Self::PassedOnByAll,
+        Self::FloorADayEarly,
+        Self::FloorByAnyClock,
         Self::DriftUnchecked,
         Self::DriftInSeconds,
     ];
@@ -101,6 +107,8 @@ impl Planted {
             Self::TornCalledDamaged => "torn-called-damaged",
             Self::RingUnbounded => "ring-unbounded",
             Self::PassedOnByAll => "passed-on-by-all",
+            Self::FloorADayEarly => "floor-a-day-early",
+            Self::FloorByAnyClock => "floor-by-any-clock",
             Self::DriftUnchecked => "drift-unchecked",
             Self::DriftInSeconds => "drift-in-seconds",
         }

@@ -181,7 +181,10 @@ impl Core {
     ///
     /// Nothing was changed.
     pub fn expire(&self, now: WallTime) -> Result<(), AppendError> {
-        if self.keeps_apart() || (self.options.expires_with_peers && !self.clock_agrees.load(Ordering::Acquire)) {
+        let with_peers = self.options.expires_with_peers;
+        #[cfg(leftoff_planted)]
+        let with_peers = with_peers && !crate::planted::is_on(crate::planted::Planted::FloorByAnyClock);
+        if self.keeps_apart() || (with_peers && !self.clock_agrees.load(Ordering::Acquire)) {
             return Ok(());
         }
         self.floor_due(now).map_or(Ok(()), |day| self.raise_floor(now, day))
@@ -194,6 +197,8 @@ impl Core {
 
     /// The expiry floor by this replica's own clock.
     fn floor_due(&self, now: WallTime) -> Option<u32> {
+        #[cfg(leftoff_planted)]
+        let now = if crate::planted::is_on(crate::planted::Planted::FloorADayEarly) { now.shifted(86_400_000) } else { now };
         self.options.ttl_days.map(|ttl| day_of(self.corrected(now)).saturating_sub(ttl))
     }
 

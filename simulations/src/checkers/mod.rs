@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod clocks;
 pub mod convergence;
 pub mod entitlement;
+pub mod expiry;
 pub mod forgetting;
 pub mod holdings;
 pub mod in_flight;
@@ -177,6 +178,7 @@ pub fn all(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         Box::new(origins::Origins::new(book.clone())),
         Box::new(own_place::OwnPlace::new(book.clone())),
         Box::new(forgetting::Forgetting::new(book.clone())),
+        Box::new(expiry::Expiry::new(scenario)),
         Box::new(stamps::Stamps::new(scenario)),
         Box::new(refusals::Refusals::new(scenario)),
         Box::new(numbers::Numbers::default()),

@@ -283,6 +283,7 @@ impl World<'_> {
             return;
         }
         if let Some(core) = at.core.as_deref() {
+            core.note_clock(at.clock.wall(now), super::clock::monotonic(now));
             // A store that takes nothing now is asked again in an hour.
             let _ = core.expire(at.clock.wall(now));
         }

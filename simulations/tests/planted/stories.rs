@@ -3,7 +3,8 @@
 use leftoff_simulations::scenario::{Scenario, parse};
 
 /// All of them.
-pub(crate) const NAMES: [&str; 10] = ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew", "late", "budget"];
+pub(crate) const NAMES: [&str; 11] =
+    ["evening", "erasures", "storm", "flips", "days", "scrub", "backup", "skew", "late", "budget", "tomorrow"];
 
 /// The story of that name.
 pub(crate) fn scenario(name: &str) -> Scenario {
@@ -18,6 +19,7 @@ pub(crate) fn scenario(name: &str) -> Scenario {
         "skew" => SKEW,
         "late" => LATE,
         "budget" => BUDGET,
+        "tomorrow" => TOMORROW,
         other => panic!("no story is called {other}"),
     };
     parse(&format!("{name}.toml"), name, text).unwrap()
@@ -264,4 +266,29 @@ replicas_share = "0 %"
 
 [checks]
 bytes_per_update_max = 1500
+"#;
+
+/// A time to live, and a clock that is days ahead.
+const TOMORROW: &str = r#"
+about = "Registers live for a day; a node's clock is three days ahead for an hour, and nobody's is with it."
+duration = "3h"
+settle = "30min"
+regions = ["eu-central-1", "us-east-1", "ap-northeast-1"]
+
+[workload]
+viewers = 20
+titles = 10
+replicas_share = "0 %"
+watch = "20min"
+heartbeat = "1min"
+
+[replicas]
+ttl = "1d"
+
+[[faults]]
+kind = "clock"
+at = "1h"
+lasts = "1h"
+hosts = "us-east-1/0"
+offset = "3d"
 "#;

@@ -35,6 +35,8 @@ pub(crate) const TABLE: &[Row] = &[
     row(Planted::TornCalledDamaged, "acknowledged-survives", "storm", 3),
     row(Planted::RingUnbounded, "within-bounds", "evening", 1),
     row(Planted::PassedOnByAll, "traffic-within-budget", "budget", 1),
+    row(Planted::FloorADayEarly, "nothing-expires-early", "days", 1),
+    row(Planted::FloorByAnyClock, "nothing-expires-early", "tomorrow", 1),
     row(Planted::DriftUnchecked, "no-future-stamps", "skew", 1),
     row(Planted::DriftInSeconds, "refusals-are-true", "late", 1),
 ];

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 
 use leftoff::progress::{DeviceId, EventKind, PlaybackEvent, ProfileId, TitleId, Version};
 use leftoff::store::Record;
+use leftoff::time::WallTime;
 
 use super::book::Book;
 use super::ledger::{ProfileNo, RegisterNo};
 use super::mix::Map;
-use super::{Checker, Kinds, Violation};
+use super::{Checker, Kinds, Violation, clocks};
 use crate::observation::{HostId, Observation, View, VirtualTime};
 
 #[derive(Clone, Copy, Debug)]
@@ -19,11 +20,14 @@ struct Head {
     /// None: a move that came late has taken it elsewhere, or not.
     version: Option<u64>,
     at_ms: Option<u64>,
-    /// What the host's clock showed: one that is set back makes late what it takes until it is there again.
-    taken_ms: u64,
+    /// When it was, as the host dates it: by its own clock, which may be set back, and makes late what it dates until it is there again.
+    dated_ms: u64,
 }
 
 type Key = (HostId, RegisterNo, DeviceId);
+
+/// A device's clock that agrees with the host's this well is taken as right: `docs/semantics.md`.
+const OFFSET_IGNORED_MS: i64 = 2_000;
 
 /// When and where a report was taken.
 #[derive(Clone, Copy)]
@@ -31,6 +35,19 @@ struct Moment<'a> {
     at: VirtualTime,
     host: HostId,
     view: &'a dyn View,
+    /// When its device says that it was sent.
+    sent_at: Option<WallTime>,
+}
+
+impl Moment<'_> {
+    /// When a report was, as the host dates it: section 2 of the semantics. Without a time of its own, or a time that its device sent it, it is now.
+    fn dated_ms(&self, event: &PlaybackEvent) -> u64 {
+        let taken = clocks::reading(self.view, self.host);
+        let (Some(at_ms), Some(sent_at)) = (event.at_ms, self.sent_at) else { return taken.as_millis() };
+        let offset_ms = taken.millis_since(sent_at);
+        let offset_ms = if offset_ms.abs() <= OFFSET_IGNORED_MS { 0 } else { offset_ms };
+        at_ms.saturating_add_signed(offset_ms).min(taken.as_millis())
+    }
 }
 
 /// See the module's head.
@@ -55,14 +72,13 @@ impl OwnPlace {
     }
 
     fn reported(&mut self, moment: Moment<'_>, event: &PlaybackEvent, version: Version, found: &mut Vec<Violation>) {
-        let Moment { at, host, view } = moment;
+        let Moment { at, host, .. } = moment;
         let Some(key) = self.key(host, event) else { return };
         if version == Version::FIRST && self.erased.contains(&(host, self.book.read().profile_of(key.1))) {
             self.heads.remove(&key);
             return;
         }
-        let taken_ms = view.true_stamp().wall().shifted(view.clock_error_ms(host)).as_millis();
-        let now = Head { version: Some(version.as_u64()), at_ms: event.at_ms, taken_ms };
+        let now = Head { version: Some(version.as_u64()), at_ms: event.at_ms, dated_ms: moment.dated_ms(event) };
         let version = version.as_u64();
         if let Some(named) = event.version
             && named != version
@@ -78,7 +94,7 @@ impl OwnPlace {
             // One with a time of its own beside one without: their order is not told by what is seen here.
             _ => true,
         });
-        let is_late = is_late || before.is_some_and(|before| taken_ms < before.taken_ms);
+        let is_late = is_late || before.is_some_and(|before| now.dated_ms < before.dated_ms);
         let moves = matches!(event.kind, EventKind::Play | EventKind::Seek) || event.version.is_some();
         if is_late {
             // A move that comes late, after the last one, takes the playhead along; a retry of an earlier one does not.
@@ -135,8 +151,8 @@ impl Checker for OwnPlace {
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Reported { host, event, outcome: Ok(version), .. } => {
-                self.reported(Moment { at, host: *host, view }, event, *version, found);
+            Observation::Reported { host, event, sent_at, outcome: Ok(version) } => {
+                self.reported(Moment { at, host: *host, view, sent_at: *sent_at }, event, *version, found);
             }
             // Playheads are remembered in memory only, and forgotten with their profile.
             Observation::Started { host, .. } | Observation::Restamped { host, .. } => self.forget(|key| key.0 == *host),
@@ -227,6 +243,30 @@ mod tests {
         assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
         reported(&mut hosts, &event(EventKind::Heartbeat, 620_000, begun_ms + 30_000), 0);
         assert_eq!(hosts.found(), ["own-place"]);
+    }
+
+    /// A title was played again by a clock that was ahead, which was then put right: what is from before that move, by the right clock, counts where the
+    /// playhead was before, also when it is sent once more after the move is due.
+    #[test]
+    fn what_is_dated_before_the_last_move_of_a_clock_that_was_ahead_is_late() {
+        for (retried_after_s, is_found) in [(-1, false), (1, true)] {
+            let mut hosts = Hosts::nodes(1);
+            let begun = hosts.now;
+            let reported = |hosts: &mut Hosts, seconds: i64, kind, version| {
+                let at_ms = Some(begun.shifted(seconds * 1_000).as_millis());
+                let event = PlaybackEvent { at_ms, ..PlaybackEvent::new("p", "film", "tv", kind, seconds.unsigned_abs() * 1_000) };
+                let (sent_at, outcome) = (Some(hosts.now), Ok(Version::from_u64(version)));
+                hosts.see(&Observation::Reported { host: HostId(0), event: &event, sent_at, outcome });
+            };
+            hosts.clock_errors_ms.insert(0, 28_000);
+            reported(&mut hosts, 0, EventKind::Play, 17);
+            hosts.clock_errors_ms.clear();
+            hosts.wait(10);
+            reported(&mut hosts, 10, EventKind::Heartbeat, 0);
+            hosts.wait(28);
+            reported(&mut hosts, 28 + retried_after_s, EventKind::Heartbeat, 0);
+            assert_eq!(!hosts.violations().is_empty(), is_found, "{:?}", hosts.violations());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{COMMIT, CommandError, Held, output, run};
 use crate::scenario::Scenario;
 use crate::scenario::quantity::{show_bytes, show_count, show_duration};
 use crate::swarm::pool::{self, End};
+use crate::swarm::reason::Reason;
 use crate::swarm::shrink;
 
 /// Runs that shrinking may take.
@@ -32,6 +33,9 @@ pub(super) struct Failure {
     pub(super) failed: Vec<String>,
     /// The first thing that went wrong.
     pub(super) what: String,
+    /// The kind of that failure: what stays the same while it is made shorter.
+    #[serde(skip)]
+    reason: Option<Reason>,
     /// How to run it again.
     pub(super) again: String,
 }
@@ -51,6 +55,7 @@ struct Told {
     failed: u64,
     failures: Vec<Failure>,
     shrunk: Option<PathBuf>,
+    shrunk_alike: Option<String>,
 }
 
 pub(super) fn swarm(options: &Run, stop: &AtomicBool) -> Result<Held, CommandError> {
@@ -100,12 +105,13 @@ pub(super) fn swarm(options: &Run, stop: &AtomicBool) -> Result<Held, CommandErr
         }
         if let Some(what) = end.first_failure() {
             let failed = end.failed().into_iter().collect();
+            let reason = end.failures().into_iter().next().map(|(reason, _)| reason);
             let again = again(name, options.as_written, *seed);
             bar.suspend(|| output::note(&format!("seed {seed}: {what}\n")));
             failed_count += 1;
             bar.set_message(format!("{failed_count} failed"));
             if told.failures.len() < FAILURES_KEPT_MAX {
-                told.failures.push(Failure { seed: *seed, failed, what, again });
+                told.failures.push(Failure { seed: *seed, failed, what, reason, again });
             }
         }
     });
@@ -120,6 +126,7 @@ pub(super) fn swarm(options: &Run, stop: &AtomicBool) -> Result<Held, CommandErr
         let shrunk = shrunk(&recipe.scenario(first_failure.seed), first_failure, stop);
         output::write_file(&path, &shrunk)?;
         told.shrunk = Some(path);
+        told.shrunk_alike = first_failure.reason.as_ref().map(ToString::to_string);
     }
     output::result(&if options.show.json { output::json(&told)? } else { text(&told, count) });
     Ok(told.failures.is_empty() && told.worlds == count)
@@ -137,22 +144,22 @@ pub(super) fn again(scenario: Option<&str>, as_written: bool, seed: u64) -> Stri
 /// The text of the shortest scenario found that fails like the given failure.
 fn shrunk(scenario: &Scenario, failure: &Failure, stop: &AtomicBool) -> String {
     let bar = output::bar(SHRINK_TRIES_MAX as u64, "shrinking");
-    let wanted = failure.failed.first().cloned().unwrap_or_default();
-    let shrunk = shrink::shrink(scenario, SHRINK_TRIES_MAX, |candidate| {
+    let reason = failure.reason.clone().unwrap_or_else(|| Reason::of_violation(&failure.what));
+    let (shrunk, what) = shrink::shrink_alike(scenario, &reason, SHRINK_TRIES_MAX, |candidate| {
         bar.inc(1);
-        if stop.load(Ordering::Relaxed) {
-            return false;
-        }
-        let end = pool::run(&|scenario, seed| run::observed(scenario, seed, None), candidate, failure.seed);
-        end.failed().contains(&wanted)
+        let one = || pool::run(&|scenario, seed| run::observed(scenario, seed, None), candidate, failure.seed);
+        (!stop.load(Ordering::Relaxed)).then(one)
     });
     bar.finish_and_clear();
-    let what = failure.what.replace('\n', " ");
+    let line = |text: &str| text.replace('\n', " ");
+    let end = if shrunk.done { "nothing shorter fails alike" } else { "shorter ones may fail alike" };
     format!(
-        "# Fails with seed {}: {what}\n# Shrunk in {} runs from: {}\n{}",
+        "# Fails with seed {}: {}\n# Shrunk in {} runs, each kept one failing alike ({reason}); {end}\n# From: {}, which failed with: {}\n{}",
         failure.seed,
+        line(what.as_ref().unwrap_or(&failure.what)),
         shrunk.tries,
         failure.again,
+        line(&failure.what),
         shrunk.scenario.to_toml()
     )
 }
@@ -185,6 +192,8 @@ fn text(told: &Told, asked: u64) -> String {
     }
     if let (Some(path), Some(first)) = (&told.shrunk, told.failures.first()) {
         let _ = writeln!(text, "the first, shrunk: leftoff-sim run {} --seed {}", path.display(), first.seed);
+        let alike = told.shrunk_alike.as_deref().unwrap_or("unknown");
+        let _ = writeln!(text, "  it fails alike ({alike}); what fails otherwise was not taken");
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Many worlds at once: one thread a core, one world a thread, each decided by its own seed.
 
 pub mod pool;
+pub mod reason;
 pub mod shrink;
 
 mod dice;

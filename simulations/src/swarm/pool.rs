@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use super::reason::Reason;
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 use crate::scenario::quantity::show_duration;
@@ -30,6 +31,21 @@ impl End {
         match self {
             Self::Done(outcome) => outcome.failed_checkers().into_iter().map(str::to_owned).collect(),
             Self::Panicked(_) => BTreeSet::from(["panic".to_owned()]),
+        }
+    }
+
+    /// Everything that went wrong and was kept, for people, each with its kind, in order; empty: nothing did.
+    pub fn failures(&self) -> Vec<(Reason, String)> {
+        match self {
+            Self::Panicked(what) => vec![(Reason::of_panic(what), format!("panic: {what}"))],
+            Self::Done(outcome) => {
+                let mut all: Vec<(Reason, String)> =
+                    outcome.violations.iter().map(|what| (Reason::of_violation(what), what.clone())).collect();
+                if all.is_empty() {
+                    all.extend(self.first_failure().map(|what| (Reason::of_violation(&what), what)));
+                }
+                all
+            }
         }
     }
 

@@ -1,10 +1,12 @@
-//! A failing scenario made shorter, as long as it fails for the same reason.
+//! A failing scenario made shorter, as long as it fails for the same reason: the same checker says the same, or the same line of code panics.
 //!
 //! Greedy, in the order in which most is gained: faults go, then what makes the world large and long, then what makes it colourful. Every try is a
 //! whole run with the same seed, so there is a bound on how many are made.
 
 use std::time::Duration;
 
+use super::pool::End;
+use super::reason::Reason;
 use super::strike;
 use crate::scenario::{FaultKind, Latency, Quality, Scenario, parse};
 
@@ -43,6 +45,24 @@ pub struct Shrunk {
     pub tries: usize,
     /// Whether nothing shorter was left to try.
     pub done: bool,
+}
+
+/// Shorter and shorter scenarios that fail as the given one did, each run by `run`; and what the shortest says of it, none if nothing shorter fails.
+/// A shorter world that fails in another way, even by the same checker, is not taken: it may be another bug.
+pub fn shrink_alike(
+    scenario: &Scenario,
+    reason: &Reason,
+    tries_max: usize,
+    mut run: impl FnMut(&Scenario) -> Option<End>,
+) -> (Shrunk, Option<String>) {
+    let mut last = None;
+    let shrunk = shrink(scenario, tries_max, |candidate| {
+        let alike = run(candidate).and_then(|end| end.failures().into_iter().find(|(kind, _)| kind == reason));
+        let fails = alike.is_some();
+        last = alike.map(|(_, what)| what).or(last.take());
+        fails
+    });
+    (shrunk, last)
 }
 
 /// Each of them is shorter or plainer than the scenario.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use leftoff_simulations::outcome::Outcome;
 use leftoff_simulations::scenario::{FaultKind, Scenario, library, parse};
 use leftoff_simulations::swarm::pool::{self, End};
-use leftoff_simulations::swarm::shrink::shrink;
+use leftoff_simulations::swarm::reason::Reason;
+use leftoff_simulations::swarm::shrink::{shrink, shrink_alike};
 use leftoff_simulations::swarm::{draw, vary};
 
 fn assert_could_be_a_file(scenario: &Scenario) {
@@ -72,6 +73,40 @@ fn a_failing_scenario_shrinks_to_what_makes_it_fail() {
     let [fault] = &shrunk.scenario.faults[..] else { panic!("{:?}", shrunk.scenario.faults) };
     assert!(matches!(fault.kind, FaultKind::Crash { times: 1, .. }));
     assert_eq!(shrunk.scenario.node_count(), 1);
+}
+
+#[test]
+fn shrinking_keeps_the_failure_that_was_found_and_not_another_of_the_same_checker() {
+    let scenario = (0..).map(draw).find(|s| s.faults.len() > 4 && s.workload.viewers > 20).unwrap();
+    // Every world is unequal in the end, as after every other bug; only the larger ones lack something.
+    let end = |scenario: &Scenario| {
+        let mut violations = vec!["converged at 9s, host 1: its fingerprint is not that of us-west-2/1".to_owned()];
+        if scenario.workload.viewers >= 5 && !scenario.faults.is_empty() {
+            violations.push(format!("converged at 9s, host 1: p1/t{} is missing; us-west-2/1 has Progress {{ }}", scenario.workload.viewers));
+        }
+        End::Done(Box::new(Outcome { violations, settled: true, ..Outcome::default() }))
+    };
+    let (reason, _) = end(&scenario).failures().pop().unwrap();
+    let (shrunk, what) = shrink_alike(&scenario, &reason, 1_000, |candidate| Some(end(candidate)));
+    assert!(shrunk.done && (5..10).contains(&shrunk.scenario.workload.viewers) && shrunk.scenario.faults.len() == 1);
+    let said = format!("converged at 9s, host 1: p1/t{} is missing; us-west-2/1 has Progress {{ }}", shrunk.scenario.workload.viewers);
+    assert_eq!(what.as_ref(), Some(&said), "what the shortest says, not the first");
+    assert_eq!(Reason::of_violation(&said), reason);
+}
+
+#[test]
+fn shrinking_a_panic_keeps_its_place() {
+    let scenario = (0..).map(draw).find(|s| s.workload.viewers > 20).unwrap();
+    let end = |scenario: &Scenario| {
+        let line = if scenario.workload.viewers >= 5 { 7 } else { 8 };
+        End::Panicked(format!("index {} is out of bounds (src/store/table.rs:{line})", scenario.workload.viewers))
+    };
+    let reason = end(&scenario).failures().remove(0).0;
+    let (shrunk, what) = shrink_alike(&scenario, &reason, 1_000, |candidate| Some(end(candidate)));
+    assert!((5..10).contains(&shrunk.scenario.workload.viewers), "{}", shrunk.scenario.workload.viewers);
+    assert!(what.unwrap().ends_with("table.rs:7)"));
+    let (_, nothing) = shrink_alike(&scenario, &reason, 1_000, |_| None);
+    assert_eq!(nothing, None, "stopped, or nothing shorter fails");
 }
 
 #[test]

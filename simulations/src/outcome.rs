@@ -24,8 +24,12 @@ pub struct Outcome {
     /// Real time it took. Not part of what a seed decides.
     #[serde(rename = "real_time_s", serialize_with = "seconds")]
     pub real_time: Duration,
-    /// What was broken, as the checkers say it; empty when all is well.
+    /// What was broken, as the checkers say it, the first few of each; empty when all is well.
     pub violations: Vec<String>,
+    /// How much was found, also what is not kept in `violations`.
+    pub violations_count: u64,
+    /// What came of each checker.
+    pub checkers: Vec<CheckerOutcome>,
     /// Whether all replicas ended equal.
     pub settled: bool,
     /// Hosts by name, nodes first.
@@ -86,6 +90,22 @@ impl Outcome {
         found
     }
 
+    /// How much a checker found, also what was not kept.
+    pub fn found_by(&self, name: &str) -> u64 {
+        let kept = self.violations.iter().filter(|violation| checker(violation) == name).count() as u64;
+        self.checkers.iter().find(|one| one.name == name).map_or(kept, |one| one.found.max(kept))
+    }
+
+    /// Whether a checker had nothing to check in this world.
+    pub fn had_nothing(&self, name: &str) -> bool {
+        self.checkers.iter().any(|one| one.name == name && one.verdict == Verdict::NothingToCheck)
+    }
+
+    /// How much was found, also what was not kept.
+    pub fn found_all(&self) -> u64 {
+        self.violations_count.max(self.violations.len() as u64)
+    }
+
     /// Bytes sent on all links.
     pub fn bytes_all(&self) -> u64 {
         self.bytes.values().sum()
@@ -105,6 +125,31 @@ impl Outcome {
     pub fn joins_per_s(&self) -> f64 {
         self.joins as f64 / self.real_time.as_secs_f64().max(1e-9)
     }
+}
+
+/// What came of a checker.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct CheckerOutcome {
+    /// Its name.
+    pub name: String,
+    /// Whether it held.
+    pub verdict: Verdict,
+    /// How much it found, also what was not kept.
+    pub found: u64,
+}
+
+/// What a checker came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Verdict {
+    /// It looked, and found nothing.
+    #[serde(rename = "held")]
+    Held,
+    /// It found something.
+    #[serde(rename = "violated")]
+    Violated,
+    /// Nothing happened, or nothing was asked, that it could have found fault with.
+    #[serde(rename = "nothing to check")]
+    NothingToCheck,
 }
 
 /// The checker that said so: the word before ` at ` or a colon.

@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 use crate::scenario::quantity::{show_bytes, show_count, show_duration, show_ms, trimmed};
 
-/// Violations that a summary lists; the report and the JSON have all of them.
+/// Violations that a summary lists; the report and the JSON have all that are kept.
 const VIOLATIONS_SHOWN_MAX: usize = 10;
 
 /// A checker's name, and what it promises to find.
@@ -141,19 +141,23 @@ fn where_time_goes(text: &mut String, outcome: &Outcome) {
 
 fn verdict(text: &mut String, outcome: &Outcome, checked: &[Checked]) {
     if !outcome.failed() {
-        let _ = writeln!(
+        let (idle, looked): (Vec<&str>, Vec<&str>) = checked.iter().map(|checked| checked.0).partition(|name| outcome.had_nothing(name));
+        let _ = write!(
             text,
             "held: {} checkers found nothing, and all replicas are equal ({})",
-            checked.len(),
-            checked.iter().map(|checked| checked.0).collect::<Vec<_>>().join(", ")
+            looked.len(),
+            looked.join(", ")
         );
+        let _ = if idle.is_empty() { writeln!(text) } else { writeln!(text, "\nnothing to check: {}", idle.join(", ")) };
         return;
     }
     for violation in outcome.violations.iter().take(VIOLATIONS_SHOWN_MAX) {
         let _ = writeln!(text, "VIOLATED: {violation}");
     }
-    if outcome.violations.len() > VIOLATIONS_SHOWN_MAX {
-        let _ = writeln!(text, "… and {} more", outcome.violations.len() - VIOLATIONS_SHOWN_MAX);
+    let (found, kept) = (outcome.found_all(), outcome.violations.len());
+    let shown = kept.min(VIOLATIONS_SHOWN_MAX) as u64;
+    if found > shown {
+        let _ = writeln!(text, "… and {} more: {} were found, {kept} are kept", show_count(found - shown), show_count(found));
     }
 }
 

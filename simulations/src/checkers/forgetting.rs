@@ -13,12 +13,14 @@ use crate::observation::{HostId, Observation, View, VirtualTime};
 #[derive(Debug)]
 pub struct Forgetting {
     book: Book,
+    /// Whether anything has been erased or hidden.
+    forgets: bool,
 }
 
 impl Forgetting {
     /// Looks things up in this ledger.
     pub const fn new(book: Book) -> Self {
-        Self { book }
+        Self { book, forgets: false }
     }
 
     fn violation(at: VirtualTime, host: HostId, what: String) -> Violation {
@@ -75,11 +77,15 @@ impl Checker for Forgetting {
     }
 
     fn wants(&self) -> Kinds {
-        LEDGER_KINDS
+        LEDGER_KINDS.and(Kinds::HID).and(Kinds::ERASED)
     }
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
+            Observation::Hid { .. } | Observation::Erased { .. } => {
+                self.forgets = true;
+                return;
+            }
             Observation::Started { host, .. } => self.tombstones(at, *host, view, found),
             Observation::Applied { host, record: Record::Register { .. }, changed: true, .. } => {
                 let ledger = self.book.read();
@@ -101,6 +107,10 @@ impl Checker for Forgetting {
         for host in view.hosts() {
             self.tombstones(at, host, view, found);
         }
+    }
+
+    fn had_something(&self) -> bool {
+        self.forgets
     }
 }
 

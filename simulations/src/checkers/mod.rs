@@ -161,6 +161,11 @@ pub trait Checker {
     /// Called once when the world has settled, or when its time to settle is over (`settled` false).
     fn at_rest(&mut self, at: VirtualTime, settled: bool, view: &dyn View, found: &mut Vec<Violation>);
 
+    /// Whether there was anything in this world that it could have found fault with; asked at rest. Who had nothing to check has not held.
+    fn had_something(&self) -> bool {
+        true
+    }
+
     /// Acknowledged changes that are nowhere because every disk that held them was lost. Only the ledger knows of any.
     fn lost_by_design(&self) -> u64 {
         0

@@ -2,15 +2,17 @@
 
 use super::{Checker, Kinds, Violation};
 use crate::observation::{Observation, View, VirtualTime};
+use crate::outcome::{CheckerOutcome, Verdict};
 use crate::scenario::Scenario;
 
 /// Violations kept of one checker: a bug that strikes at every step would fill the memory with the same sentence.
-const FOUND_PER_CHECKER_MAX: usize = 16;
+const FOUND_PER_CHECKER_MAX: u64 = 16;
 
 struct Seat {
     checker: Box<dyn Checker>,
     wants: Kinds,
-    found: usize,
+    /// How much it found, also what was not kept.
+    found: u64,
 }
 
 /// The checkers of a world.
@@ -68,8 +70,8 @@ impl Panel {
     fn keep(&mut self, index: usize) {
         for violation in self.scratch.drain(..) {
             self.count += 1;
-            if self.seats[index].found < FOUND_PER_CHECKER_MAX {
-                self.seats[index].found += 1;
+            self.seats[index].found += 1;
+            if self.seats[index].found <= FOUND_PER_CHECKER_MAX {
                 self.found.push(violation);
             }
         }
@@ -90,6 +92,20 @@ impl Panel {
         self.count
     }
 
+    /// What came of each checker, in order; known when the world is at rest.
+    pub fn outcomes(&self) -> Vec<CheckerOutcome> {
+        let outcome = |seat: &Seat| CheckerOutcome {
+            name: seat.checker.name().to_owned(),
+            verdict: match seat.found {
+                0 if seat.checker.had_something() => Verdict::Held,
+                0 => Verdict::NothingToCheck,
+                _ => Verdict::Violated,
+            },
+            found: seat.found,
+        };
+        self.seats.iter().map(outcome).collect()
+    }
+
     /// Names of the checkers and what each promises to find.
     pub fn names(&self) -> Vec<(&'static str, &'static str)> {
         self.seats.iter().map(|seat| (seat.checker.name(), seat.checker.about())).collect()
@@ -99,5 +115,52 @@ impl Panel {
 impl std::fmt::Debug for Panel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Panel").field("found", &self.found).field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Finds as much at rest as it is told to.
+    struct Finder {
+        name: &'static str,
+        finds: u64,
+        looked: bool,
+    }
+
+    impl Checker for Finder {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+
+        fn about(&self) -> &'static str {
+            "finds what it is told to"
+        }
+
+        fn wants(&self) -> Kinds {
+            Kinds::NONE
+        }
+
+        fn observe(&mut self, _: VirtualTime, _: &Observation<'_>, _: &dyn View, _: &mut Vec<Violation>) {}
+
+        fn at_rest(&mut self, at: VirtualTime, _: bool, _: &dyn View, found: &mut Vec<Violation>) {
+            found.extend((0..self.finds).map(|_| Violation { checker: self.name, at, host: None, what: "found".into() }));
+        }
+
+        fn had_something(&self) -> bool {
+            self.looked
+        }
+    }
+
+    #[test]
+    fn all_that_is_found_is_counted_and_the_first_of_each_checker_kept() {
+        let finder = |name, finds, looked| -> Box<dyn Checker> { Box::new(Finder { name, finds, looked }) };
+        let mut panel = Panel::new(vec![finder("many", 1_000, true), finder("few", 3, true), finder("none", 0, true), finder("idle", 0, false)]);
+        panel.at_rest(VirtualTime::ZERO, true, &crate::checkers::testing::Hosts::nodes(1));
+        assert_eq!((panel.count(), panel.found().len()), (1_003, 19));
+        let told: Vec<(String, Verdict, u64)> = panel.outcomes().into_iter().map(|one| (one.name, one.verdict, one.found)).collect();
+        let expected = [("many", Verdict::Violated, 1_000), ("few", Verdict::Violated, 3), ("none", Verdict::Held, 0), ("idle", Verdict::NothingToCheck, 0)];
+        assert_eq!(told, expected.map(|(name, verdict, found)| (name.to_owned(), verdict, found)));
     }
 }

@@ -16,12 +16,14 @@ use crate::scenario::Scenario;
 pub struct Refusals {
     drift_ms_max: u64,
     taken: Taken,
+    /// Whether anything has been refused.
+    refused: bool,
 }
 
 impl Refusals {
     /// Under the scenario's bound of clock drift.
     pub fn new(scenario: &Scenario) -> Self {
-        Self { drift_ms_max: scenario.replicas.drift_ms_max, taken: Taken::default() }
+        Self { drift_ms_max: scenario.replicas.drift_ms_max, taken: Taken::default(), refused: false }
     }
 
     /// Whether the reason for refusing an event is true; none: it is no documented reason.
@@ -118,6 +120,7 @@ impl Checker for Refusals {
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
             Observation::Reported { host, event, outcome: Err(reason), .. } => {
+                self.refused = true;
                 let what = match self.is_true_of(view, *host, event, reason) {
                     Some(true) => return,
                     Some(false) => format!("{event:?} was refused as {reason:?}, which is not true of it"),
@@ -126,6 +129,7 @@ impl Checker for Refusals {
                 found.push(Violation { checker: self.name(), at, host: Some(*host), what });
             }
             Observation::Refused { link, host, peer, profile, title, reason } => {
+                self.refused = true;
                 let refused = Refused { link: *link, host: *host, peer: *peer, profile, title: *title, reason: *reason };
                 if !self.is_true_of_record(view, &refused) {
                     let title = title.map_or("its erasure", |title| title.as_str());
@@ -139,6 +143,10 @@ impl Checker for Refusals {
     }
 
     fn at_rest(&mut self, _at: VirtualTime, _settled: bool, _view: &dyn View, _found: &mut Vec<Violation>) {}
+
+    fn had_something(&self) -> bool {
+        self.refused
+    }
 }
 
 #[cfg(test)]

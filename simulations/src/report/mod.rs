@@ -60,7 +60,9 @@ fn head(page: &mut String, scenario: &Scenario, outcome: &Outcome, checked: &[Ch
     let (class, verdict) = if outcome.failed() {
         ("broken", format!("Violated: {}", outcome.failed_checkers().into_iter().collect::<Vec<_>>().join(", ")))
     } else {
-        ("held", format!("Held: {} checkers found nothing, all replicas ended equal", checked.len()))
+        let idle = checked.iter().filter(|(name, _)| outcome.had_nothing(name)).count();
+        let more = if idle == 0 { String::new() } else { format!("; {idle} had nothing to check") };
+        ("held", format!("Held: {} checkers found nothing, all replicas ended equal{more}", checked.len() - idle))
     };
     let _ = write!(
         page,
@@ -131,14 +133,15 @@ fn counts(page: &mut String, outcome: &Outcome) {
 
 fn checks(page: &mut String, outcome: &Outcome, checked: &[Checked]) {
     page.push_str("<section><h2>What was checked</h2><p>Every checker looked on at every step, and once more at rest.</p>");
-    let of = |name: &str| {
-        outcome.violations.iter().filter(|violation| violation.starts_with(name) && !violation[name.len()..].starts_with('-')).count()
-    };
     let mut rows: Vec<Vec<String>> = checked
         .iter()
         .map(|(name, about)| {
-            let found = of(name);
-            vec![(*name).to_owned(), (*about).to_owned(), if found == 0 { "held".into() } else { format!("violated {found} times") }]
+            let result = match outcome.found_by(name) {
+                0 if outcome.had_nothing(name) => "nothing to check".into(),
+                0 => "held".into(),
+                found => format!("violated {} times", show_count(found)),
+            };
+            vec![(*name).to_owned(), (*about).to_owned(), result]
         })
         .collect();
     let settled =
@@ -150,8 +153,11 @@ fn checks(page: &mut String, outcome: &Outcome, checked: &[Checked]) {
         for violation in outcome.violations.iter().take(VIOLATIONS_COUNT_MAX) {
             let _ = write!(page, "<li>{}</li>", escaped(violation));
         }
-        if outcome.violations.len() > VIOLATIONS_COUNT_MAX {
-            let _ = write!(page, "<li>… and {} more</li>", outcome.violations.len() - VIOLATIONS_COUNT_MAX);
+        let (found, kept) = (outcome.found_all(), outcome.violations.len());
+        let shown = kept.min(VIOLATIONS_COUNT_MAX) as u64;
+        if found > shown {
+            let (more, found) = (show_count(found - shown), show_count(found));
+            let _ = write!(page, "<li>… and {more} more: {found} were found, {kept} are kept, the first of each checker</li>");
         }
         page.push_str("</ul>");
     }

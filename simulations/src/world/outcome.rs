@@ -15,8 +15,11 @@ impl World<'_> {
         }
         let trace_hash = self.watch.trace.hash();
         let mut violations = self.watch.violations();
+        let (checkers, found) = self.watch.checkers();
+        let kept = violations.len() as u64;
         violations.extend(self.watch.trace.finish().map(|reason| format!("trace at the end: it could not be written: {reason}")));
         violations.extend(self.unsettled.take().map(|what| format!("settling at {:?}: {what}", self.stage.at())));
+        let violations_count = found + (violations.len() as u64 - kept);
         let measure = &self.watch.measure;
         let names: Vec<String> = self.stage.hosts.iter().map(|host| host.name.clone()).collect();
         let regions: Vec<String> = self.scenario.regions.iter().map(|region| region.name.clone()).collect();
@@ -48,6 +51,8 @@ impl World<'_> {
             trace_hash,
             virtual_time: self.stage.at(),
             violations,
+            violations_count,
+            checkers,
             settled: self.settled,
             reports: measure.reports,
             accepted: measure.accepted,

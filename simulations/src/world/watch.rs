@@ -12,6 +12,7 @@ use super::trace::Trace;
 use crate::checkers::mix::is_looked_at;
 use crate::checkers::{Kinds, Panel};
 use crate::observation::{HostId, LinkId, Observation};
+use crate::outcome::CheckerOutcome;
 
 /// All of them.
 pub(super) struct Watch {
@@ -112,6 +113,12 @@ impl Watch {
     /// Acknowledged changes that are nowhere, as the checkers' ledger has it; 0 if it is not kept.
     pub(super) fn lost_by_design(&self) -> u64 {
         self.panel.lost_by_design()
+    }
+
+    /// What came of each checker, but for the ledger, which only keeps the books; and how much was found in all.
+    pub(super) fn checkers(&self) -> (Vec<CheckerOutcome>, u64) {
+        let checkers = self.panel.outcomes().into_iter().filter(|checker| checker.name != "ledger").collect();
+        (checkers, self.panel.count())
     }
 
     pub(super) fn violations(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The report: one page that stands alone, is well-formed whatever is in the outcome, and shows what was run, what it came to and how to repeat it.
 
-use leftoff_simulations::outcome::Outcome;
+use leftoff_simulations::outcome::{CheckerOutcome, Outcome, Verdict};
 use leftoff_simulations::report::page;
 use leftoff_simulations::summary;
 
@@ -78,6 +78,14 @@ fn the_page_says_what_was_run_what_it_came_to_and_how_to_repeat_it() {
     assert!(bad.contains("Violated: nothing-lost, settling") && bad.contains("… and 200 more"));
     assert!(bad.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;quoted&quot; ·[31m"));
     assert!(bad.contains("violated 700 times"));
+    let mut many = example();
+    many.violations = vec!["nothing-lost at 3.2s: gone".into(); 16];
+    many.violations_count = 1_234;
+    let checker = |name: &str, verdict, found| CheckerOutcome { name: name.into(), verdict, found };
+    many.checkers = vec![checker("nothing-lost", Verdict::Violated, 1_234), checker("nothing", Verdict::NothingToCheck, 0)];
+    let page = page(&scenario(), &many, &CHECKED, "again");
+    assert!(page.contains("violated 1,234 times") && page.contains("… and 1,218 more: 1,234 were found, 16 are kept"));
+    assert!(page.contains("nothing to check"), "who had nothing to check has not held");
     for text in ["<caption>", "scope=\"col\"", "aria-label=", "lang=\"en\"", "prefers-color-scheme: dark", "@media print"] {
         assert!(held.contains(text), "{text} is missing");
     }
@@ -109,8 +117,25 @@ fn the_summary_begins_with_what_was_run_and_ends_with_whether_it_held() {
     let mut bad = example();
     bad.violations = (0..30).map(|index| format!("nothing-lost at {index}s: gone")).collect();
     let text = summary::summary(&bad, &CHECKED[..1]);
-    assert!(text.contains("VIOLATED: nothing-lost at 9s: gone\n… and 20 more"), "{text}");
+    assert!(text.contains("VIOLATED: nothing-lost at 9s: gone\n… and 20 more: 30 were found, 30 are kept\n"), "{text}");
+    bad.violations_count = 5_000;
+    let text = summary::summary(&bad, &CHECKED[..1]);
+    assert!(text.contains("\n… and 4,990 more: 5,000 were found, 30 are kept\n"), "{text}");
     assert_eq!(bad.failed_checkers().into_iter().collect::<Vec<_>>(), ["nothing-lost"]);
+}
+
+#[test]
+fn who_had_nothing_to_check_is_not_among_those_who_held() {
+    let mut outcome = example();
+    let checker = |name: &str, verdict| CheckerOutcome { name: name.into(), verdict, found: 0 };
+    outcome.checkers = vec![checker("nothing-lost", Verdict::Held), checker("nothing", Verdict::NothingToCheck)];
+    let text = summary::summary(&outcome, &CHECKED);
+    let expected = "held: 1 checkers found nothing, and all replicas are equal (nothing-lost)\nnothing to check: nothing\n";
+    assert!(text.ends_with(expected), "{text}");
+    let page = page(&scenario(), &outcome, &CHECKED, "again");
+    assert!(page.contains("Held: 1 checkers found nothing, all replicas ended equal; 1 had nothing to check"));
+    let json = serde_json::to_value(&outcome).unwrap();
+    assert_eq!((&json["checkers"][0]["verdict"], &json["checkers"][1]["verdict"]), (&"held".into(), &"nothing to check".into()));
 }
 
 #[test]

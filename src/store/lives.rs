@@ -51,6 +51,11 @@ impl Lives {
         epoch == self.epoch || self.past.iter().any(|(past, last)| *past == epoch && seq <= *last)
     }
 
+    /// The last number of an earlier life; none of one that is not remembered, and of the present one.
+    pub(super) fn end_of(&self, epoch: Epoch) -> Option<Seq> {
+        self.past.iter().find(|(past, _)| *past == epoch).map(|(_, last)| *last)
+    }
+
     /// The same lives under other names.
     #[must_use]
     pub fn renamed(&self, name: impl Fn(Epoch) -> Epoch) -> Self {

@@ -77,7 +77,7 @@ pub(super) fn open(
 
     let present = Present::new(hasher, Ring::new(options.ring_count_max, folded));
     restore(&present, &remembered);
-    let (segments, last) = replay(&mut log, &present, engine, folded, &mut report)?;
+    let (segments, last) = replay(&mut log, &present, engine, (folded, remembered.lives.as_ref()), &mut report)?;
 
     let log_lost = remembered.identity.is_some() && remembered.clean.map_or(log_is_empty, |clean| last < clean);
     let lives = match remembered.lives.clone() {
@@ -147,7 +147,7 @@ fn replay(
     log: &mut LogReader,
     present: &Present,
     engine: &dyn Engine,
-    folded: Seq,
+    (folded, lives): (Seq, Option<&Lives>),
     report: &mut OpenReport,
 ) -> Result<(Vec<Segment>, Seq), OpenError> {
     let mut scratch = Scratch::default();
@@ -160,7 +160,7 @@ fn replay(
             continue;
         }
         let mut broken = None;
-        let findings = log.read(index, &mut |frame| {
+        let mut findings = log.read(index, &mut |frame| {
             if frame.last() <= folded || broken.is_some() {
                 return;
             }
@@ -170,6 +170,7 @@ fn replay(
             broken = present.apply(frame, &|key| folded_of(engine, key), &mut scratch, &mut |_| ()).err();
             present.publish(frame.last(), &mut scratch);
         })?;
+        log.note_early_end(index, &mut findings, folded, lives);
         last = last.max(findings.last.unwrap_or_default());
         let mut segment = log.segment(index, &findings, Seq(last.0 + 1));
         if let Some(error) = broken {

@@ -94,7 +94,7 @@ fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Dam
     let (mut last, mut torn) = (Seq(0), None);
     for index in 0..log.listed.len() {
         let (mut frames, mut records, mut broken) = (0, 0, Vec::new());
-        let findings = log.read(index, &mut |frame| {
+        let mut findings = log.read(index, &mut |frame| {
             frames += 1;
             let mut reader = Reader::new(frame.records);
             for _ in 0..frame.count {
@@ -107,6 +107,7 @@ fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Dam
                 }
             }
         })?;
+        log.note_early_end(index, &mut findings, Seq(0), None);
         report.frames += frames;
         report.records += records;
         report.log_bytes += findings.bytes as u64;

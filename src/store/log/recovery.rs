@@ -8,7 +8,7 @@ use super::segment::{
     FRAME_HEADER_BYTES, Frame, LOG_FOLDER, LOG_VERSION, SEGMENT_HEADER_BYTES, SegmentHeader, segment_number, segment_path,
 };
 use super::writer::Segment;
-use crate::store::{Damage, OpenError, Seq};
+use crate::store::{Damage, Lives, OpenError, Seq};
 
 /// Folder that damaged files are copied or moved to.
 pub(in crate::store) const QUARANTINE_FOLDER: &str = "quarantine";
@@ -108,6 +108,24 @@ impl LogReader {
             at = end;
         }
         Ok(findings)
+    }
+
+    /// Notes as damage that a segment ends before a number that it had. A file that was cut off at the border of a frame reads back well to its end:
+    /// what is missing is told by where the next segment of the same life begins, and by where the life ended, as the lives after it remember.
+    /// What lies at or before `folded` is not missed.
+    pub(in crate::store) fn note_early_end(&self, index: usize, findings: &mut SegmentFindings, folded: Seq, lives: Option<&Lives>) {
+        let head = |index: usize| self.listed.get(index).and_then(|listed| listed.header);
+        let (Some(own), Some(next)) = (head(index), head(index + 1)) else { return };
+        let known = if own.identity.epoch == next.identity.epoch {
+            Some(Seq(next.first.0.saturating_sub(1)))
+        } else {
+            lives.and_then(|lives| lives.end_of(own.identity.epoch))
+        };
+        let last = findings.last.unwrap_or(Seq(own.first.0.saturating_sub(1))).max(folded);
+        if let Some(known) = known.filter(|known| last < *known && findings.damage.is_empty()) {
+            let what = format!("the segment ends with number {}, and it had {}", last.0, known.0);
+            findings.damage.push(Damage { file: self.path(index), offset: findings.bytes as u64, bytes: 0, key: None, what });
+        }
     }
 
     /// Cuts a torn tail; a segment without a head is removed.

@@ -2,6 +2,7 @@
 
 use super::super::log::Fault;
 use super::*;
+use crate::store::log::segment::{Frame, SEGMENT_HEADER_BYTES};
 
 fn seeded(count: u64) -> Disk {
     let disk = Disk::default();
@@ -113,7 +114,7 @@ fn a_crash_while_opening_does_no_harm() {
 #[test]
 fn a_torn_tail_is_cut_and_said_so() {
     let disk = seeded(10);
-    let (store, _) = disk.open();
+    let (store, _) = disk.try_open(small(), LATER).unwrap();
     store.append(batch_of(&[(50, 1, &heartbeat(1, 1, 1))])).unwrap();
     // Segment made, head written and synced, folder synced; then the group is written and the power goes before it is synced.
     disk.files.arm(6, Fault::Crash);
@@ -175,6 +176,44 @@ fn a_damaged_head_is_told_though_nothing_but_a_mark_reads_back_after_it() {
     let (store, report) = disk.open();
     assert!(report.needs_reconciliation && report.damage.iter().any(|damage| damage.file == path), "{report:?}");
     assert!(states(&store).is_empty());
+}
+
+/// Only the newest segment can be torn: the others were synced whole before the next was begun. Cut off wherever, at the border of a frame too, or
+/// zeroed from there on, what they lack is damage.
+#[test]
+fn an_earlier_segment_that_is_cut_off_or_zeroed_is_damage_wherever_it_ends() {
+    let disk = seeded(100);
+    let segments_of = |disk: &Disk| -> Vec<String> { disk.files.paths().into_iter().filter(|path| path.ends_with(".log")).collect() };
+    let first_life = segments_of(&disk).len();
+    let (store, _) = disk.try_open(small(), LATER).unwrap();
+    for number in 100..150 {
+        record(&store, number, 1, &heartbeat(number, 1_000 + number, 1));
+    }
+    let count = states(&store).len();
+    drop(store);
+    let segments = segments_of(&disk);
+    assert!(first_life > 1 && segments.len() > first_life + 1, "{segments:?}");
+    // The first, the last one of the first life, and the first of the second.
+    for path in [&segments[0], &segments[first_life - 1], &segments[first_life]] {
+        let bytes = disk.files.read(path).unwrap();
+        let mut borders = vec![SEGMENT_HEADER_BYTES];
+        while let Some(frame) = Frame::read(&bytes[*borders.last().unwrap()..]) {
+            borders.push(borders.last().unwrap() + frame.bytes);
+        }
+        assert_eq!(borders.pop(), Some(bytes.len()), "the end is none");
+        for offset in (0..bytes.len()).step_by(41).chain(borders) {
+            let (zeroed, cut) = (disk.files.copy(), disk.files.copy());
+            zeroed.zero_from(path, offset);
+            cut.truncate(path, offset as u64).unwrap();
+            for (what, files) in [("zeroed", zeroed), ("cut off", cut)] {
+                let hurt = Disk { files, engine: disk.engine.copy() };
+                let (store, report) = hurt.try_open(small(), Fresh { epoch: Epoch(77), ..LATER }).unwrap();
+                assert!(states(&store).len() < count, "{what} at {offset} of {path}");
+                assert!(report.needs_reconciliation, "{what} at {offset} of {path}: {report:?}");
+                assert!(report.damage.iter().any(|damage| damage.file == *path), "{what} at {offset} of {path}: {report:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -279,7 +318,7 @@ fn a_disk_that_stays_full_takes_nothing_until_there_is_space() {
 #[test]
 fn a_torn_group_with_two_holes_is_cut_and_not_called_damage() {
     let disk = seeded(10);
-    let (store, _) = disk.open();
+    let (store, _) = disk.try_open(small(), LATER).unwrap();
     for number in 50..56 {
         store.append(batch_of(&[(number, 1, &heartbeat(1, 1, 1))])).unwrap();
     }

@@ -194,6 +194,13 @@ impl MemoryFiles {
         }
     }
 
+    /// Makes zeros of everything in a file from there on, as file systems leave behind that knew its size before its bytes; nothing if it has no such byte.
+    pub fn zero_from(&self, path: &str, offset: usize) {
+        if let Ok(file) = self.world().file(path) {
+            (offset..file.bytes.len).for_each(|offset| file.bytes.get_mut(offset).into_iter().for_each(|byte| *byte = 0));
+        }
+    }
+
     /// Names of all files.
     pub fn paths(&self) -> Vec<String> {
         self.world().files.keys().cloned().collect()

@@ -142,12 +142,7 @@ fn where_time_goes(text: &mut String, outcome: &Outcome) {
 fn verdict(text: &mut String, outcome: &Outcome, checked: &[Checked]) {
     if !outcome.failed() {
         let (idle, looked): (Vec<&str>, Vec<&str>) = checked.iter().map(|checked| checked.0).partition(|name| outcome.had_nothing(name));
-        let _ = write!(
-            text,
-            "held: {} checkers found nothing, and all replicas are equal ({})",
-            looked.len(),
-            looked.join(", ")
-        );
+        let _ = write!(text, "held: {} checkers found nothing, and all replicas are equal ({})", looked.len(), looked.join(", "));
         let _ = if idle.is_empty() { writeln!(text) } else { writeln!(text, "\nnothing to check: {}", idle.join(", ")) };
         return;
     }

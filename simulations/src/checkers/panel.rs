@@ -156,11 +156,17 @@ mod tests {
     #[test]
     fn all_that_is_found_is_counted_and_the_first_of_each_checker_kept() {
         let finder = |name, finds, looked| -> Box<dyn Checker> { Box::new(Finder { name, finds, looked }) };
-        let mut panel = Panel::new(vec![finder("many", 1_000, true), finder("few", 3, true), finder("none", 0, true), finder("idle", 0, false)]);
+        let mut panel =
+            Panel::new(vec![finder("many", 1_000, true), finder("few", 3, true), finder("none", 0, true), finder("idle", 0, false)]);
         panel.at_rest(VirtualTime::ZERO, true, &crate::checkers::testing::Hosts::nodes(1));
         assert_eq!((panel.count(), panel.found().len()), (1_003, 19));
         let told: Vec<(String, Verdict, u64)> = panel.outcomes().into_iter().map(|one| (one.name, one.verdict, one.found)).collect();
-        let expected = [("many", Verdict::Violated, 1_000), ("few", Verdict::Violated, 3), ("none", Verdict::Held, 0), ("idle", Verdict::NothingToCheck, 0)];
+        let expected = [
+            ("many", Verdict::Violated, 1_000),
+            ("few", Verdict::Violated, 3),
+            ("none", Verdict::Held, 0),
+            ("idle", Verdict::NothingToCheck, 0),
+        ];
         assert_eq!(told, expected.map(|(name, verdict, found)| (name.to_owned(), verdict, found)));
     }
 }

@@ -144,7 +144,7 @@ impl TrafficBudget {
         }
         let register = match record {
             Record::Register { profile, title, .. } => self.book.register_no(profile, title),
-            _ => None,
+            Record::Erased { .. } => None,
         };
         repair.look(&self.book.read(), register);
         self.end_if_repaired(at, view, found);

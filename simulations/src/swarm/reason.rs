@@ -74,8 +74,9 @@ mod tests {
         let other = Reason::of_violation("converged at 9s, host 1: p1/t9 is missing; us-west-2/1 has Progress { high: 3, end: Some(4) }");
         assert_eq!(one, other);
         assert_eq!(one.to_string(), "converged: … is missing … has Progress …");
-        let [none, some] = ["None", "Some(Facts { high: 2 })"]
-            .map(|held| Reason::of_violation(&format!("reads-are-durable at 3s, host 0: p/t: read {held}, durable is Some(Facts {{ high: 1 }})")));
+        let [none, some] = ["None", "Some(Facts { high: 2 })"].map(|held| {
+            Reason::of_violation(&format!("reads-are-durable at 3s, host 0: p/t: read {held}, durable is Some(Facts {{ high: 1 }})"))
+        });
         assert_eq!(none, some);
     }
 
@@ -85,7 +86,8 @@ mod tests {
         let fingerprint = Reason::of_violation("converged at 9s, host 1: its fingerprint is not that of us-west-2/1");
         let settling = Reason::of_violation("settling at 9s: us-west-2/1 is not up, or still syncs");
         assert!(missing != fingerprint && fingerprint != settling, "{missing}, {fingerprint}, {settling}");
-        let [one, same, other] = ["index 3 of 2 (src/a.rs:7)", "index 5 of 4 (src/a.rs:7)", "index 3 of 2 (src/a.rs:8)"].map(Reason::of_panic);
+        let [one, same, other] =
+            ["index 3 of 2 (src/a.rs:7)", "index 5 of 4 (src/a.rs:7)", "index 3 of 2 (src/a.rs:8)"].map(Reason::of_panic);
         assert!(one == same && one != other);
         assert_eq!(one.to_string(), "panic: at src/a.rs:7");
     }

@@ -88,8 +88,12 @@ pub enum DiskFault {
     Full,
     /// A write was cut short.
     ShortWrite,
-    /// Bits were flipped at the end of the log: nothing after them says that they had been synced, and so they look like a write that a crash has cut.
-    FlippedEnd,
+    /// The end of the log was hurt: nothing after that says that it had been synced, and so it looks like a write that a crash has cut.
+    EndHurt,
+    /// Files of the log were cut off.
+    Truncated,
+    /// Files of the log were zeroed from some place on.
+    Zeroed,
 }
 
 /// One past fact.

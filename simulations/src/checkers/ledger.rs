@@ -81,7 +81,12 @@ impl Ledger {
         let tampers = |kind: &FaultKind| {
             matches!(
                 kind,
-                FaultKind::LoseDisk { .. } | FaultKind::RestoreBackup { .. } | FaultKind::FlipBits { .. } | FaultKind::Poison { .. }
+                FaultKind::LoseDisk { .. }
+                    | FaultKind::RestoreBackup { .. }
+                    | FaultKind::FlipBits { .. }
+                    | FaultKind::TruncateLog { .. }
+                    | FaultKind::ZeroLog { .. }
+                    | FaultKind::Poison { .. }
             )
         };
         Self {

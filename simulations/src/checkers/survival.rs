@@ -121,7 +121,7 @@ mod tests {
             (Some(DiskFault::FailedSync), said, true),
             (Some(DiskFault::FlippedBit), "", true),
             (Some(DiskFault::FlippedBit), said, false),
-            (Some(DiskFault::FlippedEnd), "", false),
+            (Some(DiskFault::EndHurt), "", false),
             (Some(DiskFault::Lost), "", false),
         ] {
             let mut hosts = watched();

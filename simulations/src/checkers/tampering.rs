@@ -35,8 +35,8 @@ impl Tampering {
             DiskFault::Restored => {
                 *self = Self { replaced: true, damaged: self.ever_damaged, ever_damaged: self.ever_damaged, ..Self::NONE }
             }
-            DiskFault::FlippedBit => (self.flipped, self.ever_damaged) = (true, true),
-            DiskFault::FlippedEnd => (self.end_flipped, self.ever_damaged) = (true, true),
+            DiskFault::FlippedBit | DiskFault::Truncated | DiskFault::Zeroed => (self.flipped, self.ever_damaged) = (true, true),
+            DiskFault::EndHurt => (self.end_flipped, self.ever_damaged) = (true, true),
             // What was not synced is lost, and nobody was promised it. What was synced is there, and reads back.
             DiskFault::FailedSync | DiskFault::Full | DiskFault::ShortWrite => {}
         }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn what_a_start_may_lack_follows_from_what_befell_the_disk() {
-        let lenient = [&[DiskFault::Lost][..], &[DiskFault::Restored], &[DiskFault::FlippedEnd], &[DiskFault::FlippedBit, DiskFault::Lost]];
+        let lenient = [&[DiskFault::Lost][..], &[DiskFault::Restored], &[DiskFault::EndHurt], &[DiskFault::FlippedBit, DiskFault::Lost]];
         for faults in lenient {
             assert!(judged(faults, false).0, "{faults:?}");
         }
@@ -80,8 +80,15 @@ mod tests {
             assert_eq!(judged(faults, false), (false, false), "{faults:?}");
             assert_eq!(judged(faults, true), (false, true), "{faults:?}: nothing was done to it");
         }
-        assert_eq!(judged(&[DiskFault::FlippedBit], true), (true, false));
-        assert_eq!(judged(&[DiskFault::FlippedBit], false), (false, false), "either it says so or it has everything");
+        for fault in [DiskFault::FlippedBit, DiskFault::Truncated, DiskFault::Zeroed] {
+            assert_eq!(judged(&[fault], true), (true, false));
+            assert_eq!(judged(&[fault], false), (false, false), "either it says so or it has everything");
+            assert_eq!(
+                judged(&[fault, DiskFault::EndHurt], false),
+                (true, false),
+                "nothing tells it from a write that was never acknowledged"
+            );
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ fn from(to: &[Selector]) -> String {
     if to.is_empty() { String::new() } else { format!(" from {}", list(to)) }
 }
 
+/// `a file of the log cut off`, `3 files of the log zeroed`.
+fn files(count: u32, hurt: &str) -> String {
+    if count == 1 { format!("a file of the log {hurt}") } else { format!("{count} files of the log {hurt}") }
+}
+
 impl fmt::Display for FaultKind {
     /// What breaks and where, without when: `cut of eu-central-1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,10 +40,15 @@ impl fmt::Display for FaultKind {
                 if *slower > 1.0 { write!(f, ", {}x slower", trimmed(*slower, 1)) } else { Ok(()) }
             }
             Self::Stuck { hosts } => write!(f, "{} reads nothing", list(hosts)),
-            Self::Clock { hosts, offset_ms, drift_ppm } => {
+            Self::Clock { hosts, offset_ms: 0, frozen: true, .. } => write!(f, "clock of {} standing still", list(hosts)),
+            Self::Clock { hosts, offset_ms, drift_ppm, frozen } => {
                 let side = if *offset_ms < 0 { "behind" } else { "ahead" };
                 write!(f, "clock of {} {} {side}", list(hosts), time(offset_ms.unsigned_abs()))?;
-                if *drift_ppm == 0 { Ok(()) } else { write!(f, ", drifting {drift_ppm} ppm") }
+                match (*frozen, *drift_ppm) {
+                    (true, _) => f.write_str(", standing still"),
+                    (false, 0) => Ok(()),
+                    (false, drift_ppm) => write!(f, ", drifting {drift_ppm} ppm"),
+                }
             }
             Self::Crash { hosts, times: 1, down } => write!(f, "crash of {}, down {}", list(hosts), show_duration(*down)),
             Self::Crash { hosts, times, down } => write!(f, "{times} crashes of {}, down {} each", list(hosts), show_duration(*down)),
@@ -52,8 +62,12 @@ impl fmt::Display for FaultKind {
             Self::FailSync { hosts } => write!(f, "failed sync at {}", list(hosts)),
             Self::FullDisk { hosts } => write!(f, "full disk at {}", list(hosts)),
             Self::FlipBits { hosts, count } => write!(f, "{count} bits flipped at {}", list(hosts)),
+            Self::TruncateLog { hosts, count } => write!(f, "{} at {}", files(*count, "cut off"), list(hosts)),
+            Self::ZeroLog { hosts, count } => write!(f, "{} at {}", files(*count, "zeroed"), list(hosts)),
             Self::Offline { hosts } => write!(f, "{} offline", list(hosts)),
-            Self::Poison { host, ahead_ms } => write!(f, "stamps {} ahead from {host}", time(*ahead_ms)),
+            Self::Poison { host, ahead_ms, every } => {
+                write!(f, "stamps {} ahead from {host} every {}", time(*ahead_ms), show_duration(*every))
+            }
             Self::Erase { host, profile } => write!(f, "profile {profile} erased at {host}"),
             Self::Herd { hosts } => write!(f, "herd at {}", list(hosts)),
         }

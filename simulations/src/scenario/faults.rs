@@ -11,6 +11,9 @@ use super::reader::{Problems, Section, place, shown};
 use super::{Fault, FaultKind, Scenario, Selector};
 use crate::observation::HostId;
 
+/// Most strikes of one fault that comes again and again.
+const STRIKES_COUNT_MAX: u128 = 1_000_000;
+
 /// The tables of the timeline, each with where it begins.
 pub(super) fn tables<'a>(top: &mut Section<'a, '_>) -> Vec<(&'a DeTable<'a>, usize)> {
     let list = match top.raw("faults") {
@@ -75,6 +78,12 @@ fn fault(scenario: &Scenario, key: &FaultKey, section: &mut Section<'_, '_>) -> 
         section.wrong("lasts", format!("a fault of kind '{}' must last for more than 0", key.kind));
     }
     let kind = kind(scenario, key, at, section)?;
+    if let FaultKind::Flap { every, .. } | FaultKind::Poison { every, .. } = &kind {
+        let strikes = lasts.as_nanos().div_ceil(every.as_nanos().max(1));
+        if strikes > STRIKES_COUNT_MAX {
+            section.wrong("every", format!("strikes {strikes} times while it lasts, at most {STRIKES_COUNT_MAX}"));
+        }
+    }
     if !scenario.reaches(&kind) {
         let (name, why) = match kind {
             FaultKind::Bridge { .. } => ("host", "there are no two other nodes to keep apart"),
@@ -105,10 +114,14 @@ fn kind(scenario: &Scenario, key: &FaultKey, at: Duration, section: &mut Section
         "clock" => {
             let offset_ms = section.time_in("offset", MILLISECOND).round() as i64;
             let drift_ppm = section.integer("drift_ppm");
-            if offset_ms == 0 && drift_ppm == 0 {
-                section.wrong("offset", "a clock that is wrong needs an offset or a drift_ppm other than 0");
+            let frozen = section.flag("frozen");
+            if offset_ms == 0 && drift_ppm == 0 && !frozen {
+                section.wrong("offset", "a clock that is wrong needs an offset or a drift_ppm other than 0, or frozen = true");
             }
-            FaultKind::Clock { hosts, offset_ms, drift_ppm }
+            if drift_ppm != 0 && frozen {
+                section.wrong("drift_ppm", "a clock that is frozen does not drift");
+            }
+            FaultKind::Clock { hosts, offset_ms, drift_ppm, frozen }
         }
         "crash" => FaultKind::Crash { hosts, times: positive(section, "times"), down: section.time("down") },
         "rolling-restart" => FaultKind::RollingRestart { hosts, down: section.time("down") },
@@ -125,11 +138,13 @@ fn kind(scenario: &Scenario, key: &FaultKey, at: Duration, section: &mut Section
         "fail-sync" => FaultKind::FailSync { hosts },
         "full-disk" => FaultKind::FullDisk { hosts },
         "flip-bits" => FaultKind::FlipBits { hosts, count: positive(section, "count") },
+        "truncate-log" => FaultKind::TruncateLog { hosts, count: positive(section, "count") },
+        "zero-log" => FaultKind::ZeroLog { hosts, count: positive(section, "count") },
         "offline" => FaultKind::Offline { hosts: devices_only(scenario, section, "hosts", hosts) },
         "poison" => {
             let host = one(scenario, section, "host")?;
             let host = devices_only(scenario, section, "host", vec![host]).pop()?;
-            FaultKind::Poison { host, ahead_ms: section.time("ahead").as_millis() as u64 }
+            FaultKind::Poison { host, ahead_ms: section.time("ahead").as_millis() as u64, every: section.time("every") }
         }
         "erase" => {
             let profile = section.count("profile");

@@ -292,6 +292,8 @@ pub enum FaultKind {
         offset_ms: i64,
         /// Parts per million that it runs fast or slow while the fault lasts.
         drift_ppm: i64,
+        /// It stands still while the fault lasts, whatever its drift.
+        frozen: bool,
     },
     /// Killed between two I/O calls, started again after the fault's time. Repeated: a storm.
     Crash {
@@ -345,6 +347,20 @@ pub enum FaultKind {
         /// How many.
         count: u32,
     },
+    /// Files of the log end early, and the host is restarted.
+    TruncateLog {
+        /// Which.
+        hosts: Vec<Selector>,
+        /// How many files, at most.
+        count: u32,
+    },
+    /// Files of the log are zeros from some place on, and the host is restarted.
+    ZeroLog {
+        /// Which.
+        hosts: Vec<Selector>,
+        /// How many files, at most.
+        count: u32,
+    },
     /// Devices with a replica have no line.
     Offline {
         /// Which.
@@ -356,6 +372,8 @@ pub enum FaultKind {
         host: Selector,
         /// How far, in milliseconds.
         ahead_ms: u64,
+        /// Once at its beginning, and then so often while it lasts.
+        every: Duration,
     },
     /// A profile is erased at a host, while its devices go on.
     Erase {
@@ -390,6 +408,8 @@ impl FaultKind {
             Self::FailSync { .. } => "fail-sync",
             Self::FullDisk { .. } => "full-disk",
             Self::FlipBits { .. } => "flip-bits",
+            Self::TruncateLog { .. } => "truncate-log",
+            Self::ZeroLog { .. } => "zero-log",
             Self::Offline { .. } => "offline",
             Self::Poison { .. } => "poison",
             Self::Erase { .. } => "erase",
@@ -403,9 +423,9 @@ impl FaultKind {
 pub struct Checks {
     /// Bytes on all links for each change that is made, at most; none: not checked.
     pub bytes_per_update_max: Option<f64>,
-    /// Frames a link may exchange after healing until both sides are equal, at most.
+    /// Frames of records and reconciliation that a link may carry each way after faults until what they left is repaired, besides one for each change.
     pub exchanges_max: Option<u32>,
-    /// Bytes between nodes after healing for each register that a node lacked something of then, at most; none: not checked.
+    /// Bytes between nodes after faults until what they left is repaired, for each register that a node lacked something of; none: not checked.
     pub bytes_per_repaired_max: Option<f64>,
     /// The dearest checkers look at one profile in so many, chosen by a hash of its id. 1: at all of them.
     pub one_profile_in: u32,

@@ -184,16 +184,21 @@ fn fault_lines(kind: &FaultKind) -> Lines {
         | FaultKind::Offline { hosts }
         | FaultKind::Herd { hosts } => sides(hosts, &[]),
         FaultKind::Bridge { host } => vec![("host", quoted(host))],
-        FaultKind::Clock { hosts, offset_ms, drift_ppm } => {
+        FaultKind::Clock { hosts, offset_ms, drift_ppm, frozen } => {
             let sign = if *offset_ms < 0 { "-" } else { "" };
             let offset = write_duration(Duration::from_millis(offset_ms.unsigned_abs()));
-            with(sides(hosts, &[]), vec![("offset", quoted(&format!("{sign}{offset}"))), ("drift_ppm", drift_ppm.to_string())])
+            let lines = with(sides(hosts, &[]), vec![("offset", quoted(&format!("{sign}{offset}"))), ("drift_ppm", drift_ppm.to_string())]);
+            with(lines, if *frozen { vec![("frozen", "true".into())] } else { Vec::new() })
         }
         FaultKind::Crash { hosts, times, down } => with(sides(hosts, &[]), vec![("times", times.to_string()), ("down", time(*down))]),
         FaultKind::RollingRestart { hosts, down } => with(sides(hosts, &[]), vec![("down", time(*down))]),
         FaultKind::RestoreBackup { hosts, age, copy } => with(sides(hosts, &[]), vec![("age", time(*age)), ("copy", copy.to_string())]),
-        FaultKind::FlipBits { hosts, count } => with(sides(hosts, &[]), vec![("count", count.to_string())]),
-        FaultKind::Poison { host, ahead_ms } => vec![("host", quoted(host)), ("ahead", time(Duration::from_millis(*ahead_ms)))],
+        FaultKind::FlipBits { hosts, count } | FaultKind::TruncateLog { hosts, count } | FaultKind::ZeroLog { hosts, count } => {
+            with(sides(hosts, &[]), vec![("count", count.to_string())])
+        }
+        FaultKind::Poison { host, ahead_ms, every } => {
+            vec![("host", quoted(host)), ("ahead", time(Duration::from_millis(*ahead_ms))), ("every", time(*every))]
+        }
         FaultKind::Erase { host, profile } => vec![("host", quoted(host)), ("profile", profile.to_string())],
     }
 }

@@ -14,6 +14,12 @@ const FAULTS_COUNT_MAX: u64 = 6;
 /// Most devices with a replica: a world's cost grows with its hosts.
 const DEVICES_COUNT_MAX: u32 = 12;
 
+/// Part of the seeds that draw what was added later, and part of those that draw a world of days.
+const LATER_SHARE: f64 = 0.25;
+const DAYS_SHARE: f64 = 0.2;
+/// Chosen so that no seed that had failed before ([`later`] came after them) is among those: their worlds are those of their stories.
+const LATER_SALT: u64 = 0x1_234a_0000_0000;
+
 /// The scenario that a seed decides.
 pub fn draw(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed);
@@ -43,7 +49,45 @@ pub fn draw(seed: u64) -> Scenario {
         },
     };
     scenario.faults = strike::timeline(&mut dice, &scenario, FAULTS_COUNT_MAX);
+    later(&mut scenario, seed);
     scenario
+}
+
+/// What seeds did not draw at first, from a generator of its own, so that most seeds draw what they always drew.
+fn later(scenario: &mut Scenario, seed: u64) {
+    let mut dice = Dice::new(seed ^ LATER_SALT);
+    if !dice.chance(LATER_SHARE) {
+        return;
+    }
+    if dice.chance(DAYS_SHARE) {
+        days(&mut dice, scenario);
+        return;
+    }
+    let more = strike::later(&mut dice, scenario);
+    scenario.faults.extend(more);
+    scenario.faults.sort_by_key(|fault| fault.at);
+}
+
+/// A world of some days, in which registers expire: few viewers, so that it takes no longer than one of minutes.
+fn days(dice: &mut Dice, scenario: &mut Scenario) {
+    let day = Duration::from_hours(24);
+    scenario.duration = dice.time(2 * day, 5 * day);
+    scenario.settle = Duration::from_hours(1);
+    scenario.replicas.ttl_days = Some(dice.between_u32(1, 2));
+    scenario.replicas.scrub_interval = None;
+    for region in &mut scenario.regions {
+        region.nodes = region.nodes.min(2);
+    }
+    scenario.regions.truncate(3);
+    let workload = &mut scenario.workload;
+    workload.viewers = dice.between_u32(2, 8);
+    workload.devices_per_viewer = dice.between_u32(1, 2);
+    let devices = workload.viewers * workload.devices_per_viewer;
+    workload.replicas_share = f64::from(dice.between_u32(0, 3).min(devices)) / f64::from(devices);
+    workload.titles = dice.between_u32(1, 4);
+    workload.watch_minutes = dice.between(10, 60) as f64;
+    workload.heartbeat = Duration::from_secs(dice.between(5, 30));
+    scenario.faults = strike::of_days(dice, scenario);
 }
 
 /// A scenario like the given one, with sizes, probabilities and faults that the seed decides.

@@ -130,7 +130,9 @@ fn shorter(duration: Duration, least: Duration) -> Duration {
 fn fewer(kind: &mut FaultKind) {
     match kind {
         FaultKind::Crash { times, .. } => *times = (*times / 2).max(1),
-        FaultKind::FlipBits { count, .. } => *count = (*count / 2).max(1),
+        FaultKind::FlipBits { count, .. } | FaultKind::TruncateLog { count, .. } | FaultKind::ZeroLog { count, .. } => {
+            *count = (*count / 2).max(1);
+        }
         _ => {}
     }
 }

@@ -7,9 +7,13 @@ use super::draw;
 use crate::scenario::keys::FAULTS;
 use crate::scenario::{Fault, FaultKind, Scenario, Selector};
 
+/// Kinds that are drawn by themselves, in [`later`]: a kind more in the list would give every seed another world.
+const LATER: [&str; 2] = ["truncate-log", "zero-log"];
+
 /// A timeline of at most so many faults, in order of time. Each seed leaves most kinds out.
 pub(super) fn timeline(dice: &mut Dice, scenario: &Scenario, count_max: u64) -> Vec<Fault> {
-    let kinds: Vec<&str> = FAULTS.iter().map(|fault| fault.kind).filter(|_| dice.chance(0.35)).collect();
+    let kinds: Vec<&str> =
+        FAULTS.iter().map(|fault| fault.kind).filter(|kind| !LATER.contains(kind)).filter(|_| dice.chance(0.35)).collect();
     let count = dice.between(0, count_max);
     let mut found = Vec::new();
     for _ in 0..count {
@@ -19,6 +23,53 @@ pub(super) fn timeline(dice: &mut Dice, scenario: &Scenario, count_max: u64) -> 
     }
     found.sort_by_key(|fault| fault.at);
     found
+}
+
+/// Faults that seeds did not draw at first: logs cut off and zeroed, clocks that stand still, a hostile device that goes on.
+pub(super) fn later(dice: &mut Dice, scenario: &Scenario) -> Vec<Fault> {
+    let count = dice.between(1, 3);
+    let mut found = Vec::new();
+    for _ in 0..count {
+        let drawn = match dice.between(0, 3) {
+            0 => fault(dice, scenario, "truncate-log"),
+            1 => fault(dice, scenario, "zero-log"),
+            2 => fault(dice, scenario, "clock").map(frozen),
+            _ => fault(dice, scenario, "poison").map(|fault| goes_on(dice, fault)),
+        };
+        found.extend(drawn);
+    }
+    found
+}
+
+/// A timeline for a world of days: what lasts for hours, and nothing that comes every few seconds.
+pub(super) fn of_days(dice: &mut Dice, scenario: &Scenario) -> Vec<Fault> {
+    let kinds =
+        ["offline", "clock", "frozen", "cut", "pause", "crash", "rolling-restart", "lose-disk", "restore-backup", "truncate-log", "erase"];
+    let count = dice.between(0, 4);
+    let mut found = Vec::new();
+    for _ in 0..count {
+        found.extend(match dice.one_of(&kinds) {
+            Some(&"frozen") => fault(dice, scenario, "clock").map(frozen),
+            Some(kind) => fault(dice, scenario, kind),
+            None => None,
+        });
+    }
+    found.sort_by_key(|fault| fault.at);
+    found
+}
+
+fn frozen(mut fault: Fault) -> Fault {
+    if let FaultKind::Clock { offset_ms, drift_ppm, frozen, .. } = &mut fault.kind {
+        (*offset_ms, *drift_ppm, *frozen) = (0, 0, true);
+    }
+    fault
+}
+
+fn goes_on(dice: &mut Dice, mut fault: Fault) -> Fault {
+    if let FaultKind::Poison { every, .. } = &mut fault.kind {
+        *every = dice.time(Duration::from_secs(1), Duration::from_secs(20));
+    }
+    fault
 }
 
 /// One fault of that kind; none if there is nobody whom it could strike.
@@ -33,7 +84,11 @@ fn fault(dice: &mut Dice, scenario: &Scenario, kind: &str) -> Option<Fault> {
         _ if at_once => Duration::ZERO,
         _ => dice.time(second.min(left), left.min(scenario.duration / 2)),
     };
-    let kind = strike(dice, scenario, kind, at)?;
+    let mut kind = strike(dice, scenario, kind, at)?;
+    if let FaultKind::Poison { every, .. } = &mut kind {
+        // One strike; those that go on are drawn in `later`.
+        *every = lasts.max(second);
+    }
     scenario.reaches(&kind).then_some(Fault { at, lasts, kind })
 }
 
@@ -53,7 +108,7 @@ fn strike(dice: &mut Dice, scenario: &Scenario, kind: &str, at: Duration) -> Opt
             let most = [1_000, 60_000, 3_600_000, 86_400_000][dice.between(0, 3) as usize];
             let sign = if dice.chance(0.5) { 1 } else { -1 };
             let drift_ppm = if dice.chance(0.5) { sign * dice.between(1, 50_000).cast_signed() } else { 0 };
-            FaultKind::Clock { hosts, offset_ms: sign * dice.between(1, most).cast_signed(), drift_ppm }
+            FaultKind::Clock { hosts, offset_ms: sign * dice.between(1, most).cast_signed(), drift_ppm, frozen: false }
         }
         "crash" => FaultKind::Crash { hosts, times: dice.size(1, 12) as u32, down: dice.time(seconds(0), seconds(20)) },
         "rolling-restart" => FaultKind::RollingRestart { hosts, down: dice.time(seconds(1), seconds(10)) },
@@ -66,13 +121,15 @@ fn strike(dice: &mut Dice, scenario: &Scenario, kind: &str, at: Duration) -> Opt
         "fail-sync" => FaultKind::FailSync { hosts },
         "full-disk" => FaultKind::FullDisk { hosts },
         "flip-bits" => FaultKind::FlipBits { hosts: vec![node(dice, scenario)], count: dice.size(1, 30) as u32 },
+        "truncate-log" => FaultKind::TruncateLog { hosts: vec![node(dice, scenario)], count: dice.size(1, 3) as u32 },
+        "zero-log" => FaultKind::ZeroLog { hosts: vec![node(dice, scenario)], count: dice.size(1, 3) as u32 },
         "offline" => {
             device()?;
             FaultKind::Offline { hosts: vec!["devices".into()] }
         }
         "poison" => {
             let host = format!("device/{}", dice.between_u32(0, device()?));
-            FaultKind::Poison { host, ahead_ms: dice.size(100, 86_400_000_000) }
+            FaultKind::Poison { host, ahead_ms: dice.size(100, 86_400_000_000), every: seconds(10) }
         }
         "erase" => FaultKind::Erase { host: node(dice, scenario), profile: dice.between_u32(0, scenario.profile_count() - 1) },
         _ => FaultKind::Herd { hosts: vec![region(dice, scenario)] },
@@ -137,6 +194,8 @@ fn strikes(scenario: &Scenario, kind: &FaultKind) -> bool {
         | FaultKind::FailSync { hosts }
         | FaultKind::FullDisk { hosts }
         | FaultKind::FlipBits { hosts, .. }
+        | FaultKind::TruncateLog { hosts, .. }
+        | FaultKind::ZeroLog { hosts, .. }
         | FaultKind::Offline { hosts }
         | FaultKind::Herd { hosts } => all(hosts),
     }

@@ -11,6 +11,7 @@ use leftoff::store::{Batch, Epoch, Fresh, KeyHasher, KeyRange, OpenError, OpenRe
 
 use super::queue::Micros;
 use super::random::Random;
+use crate::observation::DiskFault;
 use crate::scenario::Replicas;
 
 /// The cluster's secret of the key hash: any will do, but the same one.
@@ -31,7 +32,7 @@ pub(super) enum Backup {
 
 /// What flipped bits of a log do to it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Flipped {
+enum Flipped {
     /// What comes after them says that they had been synced: the damage can be told.
     Proven,
     /// Nothing that comes after them says so: they look like a write that a crash has cut.
@@ -59,6 +60,17 @@ fn is_proven(segment: &[u8], flipped: &[usize]) -> bool {
         at = end;
     }
     false
+}
+
+/// How a log is damaged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hurt {
+    /// A bit is another.
+    FlippedBit,
+    /// A file ends early.
+    Truncated,
+    /// A file is as long as it was, and zeros from some place on.
+    Zeroed,
 }
 
 /// Files, engine, and what they are opened with.
@@ -139,8 +151,43 @@ impl Disk {
         (self.files, self.engine) = (MemoryFiles::new(), MemoryEngine::new());
     }
 
+    /// Damages the log in so many places; what that did to it.
+    pub(super) fn hurt_log(&mut self, hurt: Hurt, count: u32) -> Vec<DiskFault> {
+        let told = |flipped| match flipped {
+            Flipped::Proven => DiskFault::FlippedBit,
+            Flipped::End => DiskFault::EndHurt,
+        };
+        match hurt {
+            Hurt::FlippedBit => self.flip_bits(count).into_iter().map(told).collect(),
+            Hurt::Truncated => self.hurt_files(DiskFault::Truncated, count),
+            Hurt::Zeroed => self.hurt_files(DiskFault::Zeroed, count),
+        }
+    }
+
+    /// Cuts files of the log off, or makes zeros of their ends. An earlier segment is known to have gone on, as long as the newest, which says so, is
+    /// left alone.
+    fn hurt_files(&mut self, fault: DiskFault, count: u32) -> Vec<DiskFault> {
+        let paths: Vec<String> = self.files.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
+        let last = paths.iter().filter(|path| !path.starts_with("log/folded")).max();
+        let mut found = Vec::new();
+        for _ in 0..if paths.is_empty() { 0 } else { count } {
+            let path = &paths[self.random.below(paths.len() as u64) as usize];
+            let size = leftoff::store::log::FileSystem::size(&self.files, path).unwrap_or_default();
+            let offset = self.random.below(size.max(1));
+            if fault == DiskFault::Zeroed {
+                self.files.zero_from(path, offset as usize);
+            } else {
+                // Files in memory that are not struck do not fail.
+                let _ = leftoff::store::log::FileSystem::truncate(&self.files, path, offset);
+            }
+            let hits = [Some(fault), (Some(path) == last).then_some(DiskFault::EndHurt)];
+            found.extend(hits.into_iter().flatten().filter(|hit| !found.contains(hit)).collect::<Vec<_>>());
+        }
+        found
+    }
+
     /// Flips bits in the log; what that did to it.
-    pub(super) fn flip_bits(&mut self, count: u32) -> BTreeSet<Flipped> {
+    fn flip_bits(&mut self, count: u32) -> BTreeSet<Flipped> {
         let paths: Vec<String> = self.files.paths().into_iter().filter(|path| path.starts_with("log/")).collect();
         // The witness of the last fold stands beside the segments, and its name sorts after theirs.
         let last = paths.iter().filter(|path| !path.starts_with("log/folded")).max();

@@ -5,7 +5,7 @@ use leftoff::store::log::Fault as DiskStrike;
 use leftoff::time::Hlc;
 
 use super::World;
-use super::disk::Flipped;
+use super::disk::Hurt;
 use super::host::{Kind, Up};
 use super::people::Errand;
 use super::plan::{Planner, Step};
@@ -80,11 +80,13 @@ impl World<'_> {
                 self.review_all();
             }
             Step::Stuck { host, stuck } if self.changes(Lasting::Stuck, host, stuck) => self.set_stuck(host, stuck),
-            Step::Clock { host, offset_ms, drift_ppm } => {
+            Step::Clock { host, wrong } => {
                 self.changes(Lasting::Clock, host, true);
-                self.stage.hosts[host].clock.disturb(now, offset_ms, drift_ppm);
+                self.stage.hosts[host].clock.disturb(now, wrong);
             }
-            Step::ClockRight { host } if self.changes(Lasting::Clock, host, false) => self.stage.hosts[host].clock.put_right(),
+            Step::ClockRight { host, .. } if self.changes(Lasting::Clock, host, false) => self.stage.hosts[host].clock.put_right(),
+            // Another fault goes on making it wrong, by its own part.
+            Step::ClockRight { host, fault } => self.stage.hosts[host].clock.give_back(now, fault),
             Step::Crash { host, down } => self.arm_crash(host, down),
             Step::Stop { host, down } => self.stop(host, Some(down)),
             Step::Pause { host } if self.changes(Lasting::Pause, host, true) => self.pause(host),
@@ -106,13 +108,9 @@ impl World<'_> {
                     self.crash(host, Some(RESTART_US));
                 }
             }
-            Step::FlipBits { host, count, down } => {
+            Step::HurtLog { host, hurt, count, down } => {
                 self.crash(host, Some(down));
-                for flipped in self.stage.hosts[host].disk.flip_bits(count) {
-                    let fault = match flipped {
-                        Flipped::Proven => DiskFault::FlippedBit,
-                        Flipped::End => DiskFault::FlippedEnd,
-                    };
+                for fault in self.stage.hosts[host].disk.hurt_log(hurt, count) {
                     self.see(&Observation::Disk { host: HostId(host as u32), fault });
                 }
             }
@@ -120,12 +118,7 @@ impl World<'_> {
             Step::Erase { host, profile } => self.erase(host, profile),
             Step::Hold { place, holds } if self.changes(Lasting::Held, place, holds) => self.hold_place(place, holds),
             // Another fault of the kind holds on.
-            Step::Stuck { .. }
-            | Step::ClockRight { .. }
-            | Step::Pause { .. }
-            | Step::Resume { .. }
-            | Step::Full { .. }
-            | Step::Hold { .. } => {}
+            Step::Stuck { .. } | Step::Pause { .. } | Step::Resume { .. } | Step::Full { .. } | Step::Hold { .. } => {}
         }
     }
 

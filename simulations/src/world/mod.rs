@@ -337,9 +337,8 @@ fn hosts(scenario: &Scenario, seed: u64, audience: &Audience, devices: &[Embedde
             }
         };
         let is_device = device.is_some();
-        let mut clock = clock::HostClock::default();
         let skew_ms = if is_device { 1_500 } else { 10 };
-        clock.disturb(0, random.below(2 * skew_ms).cast_signed() - skew_ms.cast_signed(), 0);
+        let clock = clock::HostClock::skewed(random.below(2 * skew_ms).cast_signed() - skew_ms.cast_signed());
         hosts.push(Host {
             name,
             region: scenario.regions[place].name.clone(),

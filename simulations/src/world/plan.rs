@@ -1,5 +1,7 @@
 //! A timeline of faults as single steps, each at its time.
 
+use super::clock::Wrong;
+use super::disk::Hurt;
 use super::paths::{Effect, Rule};
 use super::queue::Micros;
 use super::random::Random;
@@ -28,12 +30,12 @@ pub(super) enum Step {
     /// A clock is set wrong.
     Clock {
         host: usize,
-        offset_ms: i64,
-        drift_ppm: i64,
+        wrong: Wrong,
     },
-    /// A clock is put right.
+    /// A clock is put right: what the fault has made wrong.
     ClockRight {
         host: usize,
+        fault: usize,
     },
     /// Killed between two I/O calls.
     Crash {
@@ -71,8 +73,10 @@ pub(super) enum Step {
         host: usize,
         full: bool,
     },
-    FlipBits {
+    /// The log is damaged, while the host is down.
+    HurtLog {
         host: usize,
+        hurt: Hurt,
         count: u32,
         down: Micros,
     },
@@ -102,7 +106,7 @@ impl Step {
             | Self::Restore { host, .. }
             | Self::FailSync { host, .. }
             | Self::Full { host, .. }
-            | Self::FlipBits { host, .. } => Some(*host),
+            | Self::HurtLog { host, .. } => Some(*host),
             _ => None,
         }
     }
@@ -249,10 +253,11 @@ impl Planner<'_> {
                     self.push(until, Step::Stuck { host, stuck: false });
                 }
             }
-            FaultKind::Clock { hosts, offset_ms, drift_ppm } => {
+            FaultKind::Clock { hosts, offset_ms, drift_ppm, frozen } => {
+                let wrong = Wrong { fault: index, offset_ms: *offset_ms, drift_ppm: *drift_ppm, frozen: *frozen };
                 for host in self.hosts_of(hosts) {
-                    self.push(at, Step::Clock { host, offset_ms: *offset_ms, drift_ppm: *drift_ppm });
-                    self.push(until, Step::ClockRight { host });
+                    self.push(at, Step::Clock { host, wrong });
+                    self.push(until, Step::ClockRight { host, fault: index });
                 }
             }
             FaultKind::Crash { hosts, times, down } => {
@@ -301,11 +306,9 @@ impl Planner<'_> {
                     self.push(until, Step::Full { host, full: false });
                 }
             }
-            FaultKind::FlipBits { hosts, count } => {
-                for host in self.hosts_of(hosts) {
-                    self.push(at, Step::FlipBits { host, count: *count, down: lasts.max(DOWN_MIN) });
-                }
-            }
+            FaultKind::FlipBits { hosts, count } => self.plan_hurt(hosts, Hurt::FlippedBit, *count, at, lasts),
+            FaultKind::TruncateLog { hosts, count } => self.plan_hurt(hosts, Hurt::Truncated, *count, at, lasts),
+            FaultKind::ZeroLog { hosts, count } => self.plan_hurt(hosts, Hurt::Zeroed, *count, at, lasts),
             FaultKind::Offline { hosts } => {
                 let (from, to) = self.sets(hosts, &[]);
                 // Each by itself: two devices without a line do not reach each other either.
@@ -319,9 +322,11 @@ impl Planner<'_> {
                 drop(to);
                 self.push(until, Step::Lift { fault: index, part: None });
             }
-            FaultKind::Poison { host, ahead_ms } => {
+            FaultKind::Poison { host, ahead_ms, every } => {
                 for host in self.hosts_of(std::slice::from_ref(host)) {
-                    self.push(at, Step::Poison { host, ahead_ms: *ahead_ms });
+                    for strike in (at..until).step_by(super::micros(*every).max(1_000) as usize) {
+                        self.push(strike, Step::Poison { host, ahead_ms: *ahead_ms });
+                    }
                 }
             }
             FaultKind::Erase { host, profile } => {
@@ -341,6 +346,13 @@ impl Planner<'_> {
             }
         }
         self.push(until, Step::Ends(index));
+    }
+
+    /// Logs are damaged while their hosts are down.
+    fn plan_hurt(&mut self, hosts: &[Selector], hurt: Hurt, count: u32, at: Micros, lasts: Micros) {
+        for host in self.hosts_of(hosts) {
+            self.push(at, Step::HurtLog { host, hurt, count, down: lasts.max(DOWN_MIN) });
+        }
     }
 
     /// One after the other stops hearing the others during the first half, and hears them again, in another order, during the second.

@@ -46,7 +46,8 @@ impl World<'_> {
     /// add up while they last together.
     fn ahead(&self) -> Duration {
         let ahead = |fault: &Fault| match fault.kind {
-            FaultKind::Clock { offset_ms, drift_ppm, .. } => {
+            FaultKind::Clock { offset_ms, drift_ppm, frozen, .. } => {
+                let drift_ppm = if frozen { 0 } else { drift_ppm };
                 let crept_ms = fault.lasts.as_millis() as i64 / 1_000_000 * drift_ppm
                     + fault.lasts.as_millis() as i64 % 1_000_000 * drift_ppm / 1_000_000;
                 Duration::from_millis(offset_ms.max(0).saturating_add(crept_ms.max(0)).unsigned_abs())

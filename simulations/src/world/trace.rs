@@ -79,7 +79,7 @@ pub const TRACE_EVENTS: [TraceEvent; 17] = [
         "disk",
         "a disk failed",
         false,
-        "0 lost, 1 restored, 2 flipped bits, 3 failed sync, 4 full, 6 flipped bits at the log's end",
+        "0 lost, 1 restored, 2 flipped bits, 3 failed sync, 4 full, 6 the log's end hurt, 7 log cut off, 8 log zeroed",
         "the observation",
     ),
     event("fault", "a fault of the timeline begins or ends", false, "twice its index from 0, and 1 more when it begins", "the observation"),

@@ -24,6 +24,10 @@ struct Seen {
     /// Progress that arrived at a node from a peer and is older than what was hidden there.
     stops: BTreeMap<HostId, u64>,
     disks: Vec<DiskFault>,
+    /// What is wrong with stores that are opened.
+    damaged: Vec<String>,
+    /// When a hostile device made something durable, in seconds.
+    poisoned: Vec<u64>,
     tombstones_at: BTreeSet<HostId>,
     /// Reasons of links that ended.
     ends: BTreeMap<String, u64>,
@@ -44,10 +48,11 @@ impl Checker for Witness {
         Kinds::ALL
     }
 
-    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, _view: &dyn View, _found: &mut Vec<Violation>) {
+    fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, _found: &mut Vec<Violation>) {
         let mut all = self.0.borrow_mut();
         match seen {
             Observation::Reported { .. } => *all.reports.entry(at.as_secs()).or_default() += 1,
+            Observation::Applied { host, from: None, .. } if view.is_hostile(*host) => all.poisoned.push(at.as_secs()),
             Observation::Applied { host, record: Record::Register { profile, title, .. }, unshared: true, .. } => {
                 all.apart.entry((profile.as_str().into(), title.as_str().into())).or_default().insert(*host);
             }
@@ -57,6 +62,7 @@ impl Checker for Witness {
             Observation::Refused { reason, .. } => all.refused.push(*reason),
             Observation::Hid { .. } => all.hid += 1,
             Observation::Stopped { host, how: Stop::Crash | Stop::Graceful } => *all.stops.entry(*host).or_default() += 1,
+            Observation::Started { damage, .. } if !damage.is_empty() => all.damaged.push((*damage).to_owned()),
             Observation::Disk { fault, .. } => all.disks.push(*fault),
             Observation::LinkEnded { reason, .. } => *all.ends.entry((*reason).to_owned()).or_default() += 1,
             _ => {}
@@ -129,6 +135,29 @@ fn disks_are_lost_and_set_back() {
     assert_eq!(seen_in("disk-lost").0.disks, [DiskFault::Lost]);
     assert_eq!(seen_in("old-backup-restored").0.disks, [DiskFault::Restored]);
     assert_eq!(seen_in("folder-set-back").0.disks, [DiskFault::Restored; 2]);
+}
+
+#[test]
+fn logs_are_cut_off_and_zeroed_and_their_hosts_say_so_and_get_back_what_they_lost() {
+    let (seen, outcome) = seen_in("log-truncated");
+    let files: Vec<DiskFault> = seen.disks.iter().copied().filter(|fault| *fault != DiskFault::EndHurt).collect();
+    assert_eq!(files, [DiskFault::Truncated, DiskFault::Zeroed]);
+    assert_eq!(seen.damaged.len(), 2, "one of the files was not the newest: {:?}", seen.damaged);
+    assert!(outcome.faults.iter().all(|fault| fault.unequal_max > 0 && fault.converged.is_some()), "{:?}", outcome.faults);
+}
+
+#[test]
+fn clocks_stand_still_and_their_hosts_refuse_the_others_until_they_go_on() {
+    let (seen, outcome) = seen_in("clock-frozen");
+    assert!(seen.refused.contains(&RefusedReason::TooFarAhead), "{:?}", seen.refused);
+    assert!(outcome.faults[0].unequal_max > 0, "{:?}", outcome.faults);
+}
+
+#[test]
+fn a_hostile_device_strikes_again_and_again_while_its_fault_lasts() {
+    let (seen, _) = seen_in("far-future-stamps");
+    let seconds: BTreeSet<u64> = seen.poisoned.iter().copied().collect();
+    assert!(seconds.range(60..300).count() > 10 && seconds.range(360..600).count() > 10, "{seconds:?}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn faults_that_cannot_be_are_told() {
         ),
         (
             "kind = \"clock\"\nlasts = \"1s\"\nhosts = \"all\"\n",
-            "x.toml:3: faults[0].offset: a clock that is wrong needs an offset or a drift_ppm other than 0",
+            "x.toml:3: faults[0].offset: a clock that is wrong needs an offset or a drift_ppm other than 0, or frozen = true",
         ),
         (
             "kind = \"cut\"\nlasts = \"1s\"\nhosts = \"us-east-1/0\"\nto = \"us-east-1/0\"\n",

@@ -116,6 +116,19 @@ fn every_key_written_out_reads_to_itself() {
         offset = "-1d 3ms"
         drift_ppm = -20
         [[faults]]
+        kind = "clock"
+        lasts = "1min"
+        hosts = "devices"
+        frozen = true
+        [[faults]]
+        kind = "truncate-log"
+        hosts = "moon/1"
+        [[faults]]
+        kind = "zero-log"
+        lasts = "3s"
+        hosts = "moon/1"
+        count = 2
+        [[faults]]
         kind = "crash"
         hosts = "nodes"
         times = 3
@@ -154,6 +167,7 @@ fn every_key_written_out_reads_to_itself() {
         lasts = "2s"
         host = "device/7"
         ahead = "20d"
+        every = "300ms"
         [[faults]]
         kind = "erase"
         host = "moon/2"
@@ -163,7 +177,7 @@ fn every_key_written_out_reads_to_itself() {
         hosts = ["moon", "eu-west-1"]
     "#;
     let scenario = parse("every.toml", "every", text).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(scenario.faults.len(), 19, "one of each kind");
+    assert_eq!(scenario.faults.len(), 22, "one of each kind, and a clock that stands still");
     let written = scenario.to_toml();
     assert_eq!(parse("written.toml", "every", &written).unwrap_or_else(|error| panic!("{error}\n{written}")), scenario, "{written}");
 }

@@ -182,18 +182,25 @@ pub(super) enum Way {
     Reconcile,
 }
 
-/// How the changes of the side with `hello` and `lives` reach the side that sent `resume`.
-pub(super) fn way(hello: &Hello, lives: &Lives, resume: &Resume, receiver_seq: Seq, scope: Option<&Scope>) -> Way {
+/// How the changes of the side with `hello` and `lives` reach the side that sent `resume`, which has the number `receiver_seq` and of which that side
+/// remembers `back`.
+pub(super) fn way(hello: &Hello, lives: &Lives, resume: &Resume, (receiver_seq, back): (Seq, &Resume), scope: Option<&Scope>) -> Way {
     match resume.known {
         // A cursor that these lives do not have was made from changes that a crash took back, or that came after this folder was copied.
         Some((known, seq)) if lives.have(known, seq) && seq <= hello.seq && !resume.unsettled => Way::After(seq),
         _ => match scope {
             None => Way::Everything,
-            // Between whole stores, an empty one is filled without a search. A narrow link looks into its few profiles instead.
-            Some(Scope::Everything) if hello.seq == Seq(0) || receiver_seq == Seq(0) => Way::Everything,
+            // Between whole stores, an empty one is filled without a search. A narrow link looks into its few profiles instead. One that is empty and
+            // known has lost its log: everything would go without what the other once had from it, as if it were still there.
+            Some(Scope::Everything) if is_new(hello.seq, resume) || is_new(receiver_seq, back) => Way::Everything,
             Some(_) => Way::Reconcile,
         },
     }
+}
+
+/// Whether a side is empty, and was never read by the other, which remembers this of it.
+fn is_new(seq: Seq, remembered: &Resume) -> bool {
+    seq == Seq(0) && remembered.known.is_none()
 }
 
 /// The lives of a replica's numbers, as the other side remembers them over this link.

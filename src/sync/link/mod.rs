@@ -437,9 +437,9 @@ impl Link {
         let Some(peer) = &self.peer else { return };
         let narrow = self.narrow.as_ref();
         let scope = scope_of(&self.ours, &peer.hello, narrow, self.config.dialed);
-        let out = way(&self.ours, &narrowed(&self.ours.lives, narrow), theirs, peer.hello.seq, scope.as_ref());
         let ours = peer.resume(core, self.owes_reconciliation);
-        let back = way(&peer.hello, &peer.lives, &ours, self.ours.seq, scope.as_ref());
+        let out = way(&self.ours, &narrowed(&self.ours.lives, narrow), theirs, (peer.hello.seq, &ours), scope.as_ref());
+        let back = way(&peer.hello, &peer.lives, &ours, (self.ours.seq, theirs), scope.as_ref());
         // One of the two begins; which does not matter, as long as both know.
         let leads = self.ours.replica < peer.claimed;
         let required = out == Way::Reconcile || back == Way::Reconcile;

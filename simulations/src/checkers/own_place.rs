@@ -168,6 +168,7 @@ impl Checker for OwnPlace {
 #[cfg(test)]
 mod tests {
     use leftoff::progress::{EventKind, PlaybackEvent, Version};
+    use leftoff::time::WallTime;
 
     use crate::checkers::testing::Hosts;
     use crate::observation::{HostId, Observation};
@@ -284,5 +285,23 @@ mod tests {
         let event = PlaybackEvent::new("p", "film", "tv", EventKind::Heartbeat, 4_000);
         hosts.see(&Observation::Reported { host: HostId(0), event: &event, sent_at: None, outcome: Ok(newest) });
         assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
+    }
+
+    #[test]
+    fn what_is_repeated_to_a_clock_that_stands_still_is_late() {
+        let run = |then: Version| {
+            let (mut hosts, newest) = two_places();
+            let at = |kind, ms| PlaybackEvent { at_ms: Some(ms), ..PlaybackEvent::new("p", "film", "pad", kind, 0) };
+            let (first, seek, on) = (at(EventKind::Seek, 40_000), at(EventKind::Seek, 50_000), at(EventKind::Heartbeat, 60_000));
+            for (event, sent_ms, counted) in
+                [(&first, 40_000, newest), (&seek, 50_000, newest), (&seek, 52_000, Version::FIRST), (&on, 60_000, then)]
+            {
+                let sent_at = Some(WallTime::from_millis(sent_ms));
+                hosts.see(&Observation::Reported { host: HostId(0), event, sent_at, outcome: Ok(counted) });
+            }
+            hosts.found()
+        };
+        assert!(run(two_places().1).is_empty(), "the heartbeat counts where the move had led");
+        assert_eq!(run(Version::FIRST), ["own-place"], "and not where its repetition did");
     }
 }

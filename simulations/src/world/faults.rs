@@ -5,7 +5,6 @@ use leftoff::store::log::Fault as DiskStrike;
 use leftoff::time::Hlc;
 
 use super::World;
-use super::disk::Hurt;
 use super::host::{Kind, Up};
 use super::people::Errand;
 use super::plan::{Planner, Step};

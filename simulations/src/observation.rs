@@ -255,6 +255,11 @@ pub enum Observation<'a> {
         /// How.
         how: Stop,
     },
+    /// A host that was stopped in its tracks goes on.
+    Resumed {
+        /// Which.
+        host: HostId,
+    },
     /// A host serves, for the first time or again.
     Started {
         /// Which.

@@ -228,17 +228,20 @@ impl Core {
         if !grant.holds(record.profile()) || !grant.write {
             return Ok(Err((RefusedReason::NotEntitled, 0)));
         }
-        let (too_many, stamp) = match record {
-            Record::Register { profile, title, state } => {
-                let too_many = self.is_title_too_many(profile, title)?;
-                if !within_bounds(state) {
-                    return Ok(Err((RefusedReason::OutOfBounds, 0)));
-                }
-                (too_many, state.highest_stamp())
-            }
-            Record::Erased { erased, .. } => (false, *erased),
+        let stamp = match record {
+            Record::Register { state, .. } if !within_bounds(state) => return Ok(Err((RefusedReason::OutOfBounds, 0))),
+            Record::Register { state, .. } => state.highest_stamp(),
+            Record::Erased { erased, .. } => *erased,
         };
-        Ok(self.judge_stamp(now, stamp).and_then(|stamp| if too_many { Err((RefusedReason::OutOfBounds, 0)) } else { Ok(stamp) }))
+        let judged = self.judge_stamp(now, stamp);
+        // Last, because it looks into the store: what is refused anyway is not to cost that.
+        if judged.is_ok()
+            && let Record::Register { profile, title, .. } = record
+            && self.is_title_too_many(profile, title)?
+        {
+            return Ok(Err((RefusedReason::OutOfBounds, 0)));
+        }
+        Ok(judged)
     }
 
     fn judge_stamp(&self, now: WallTime, stamp: Hlc) -> Judged {

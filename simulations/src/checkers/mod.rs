@@ -90,7 +90,7 @@ impl Kinds {
     pub const FRAME_ARRIVED: Self = Self(1 << 9);
     /// [`Observation::Refused`].
     pub const REFUSED: Self = Self(1 << 10);
-    /// [`Observation::Stopped`], [`Observation::Started`] and [`Observation::Disk`].
+    /// [`Observation::Stopped`], [`Observation::Resumed`], [`Observation::Started`] and [`Observation::Disk`].
     pub const LIVES: Self = Self(1 << 11);
     /// [`Observation::Fault`] and [`Observation::Healed`].
     pub const FAULTS: Self = Self(1 << 12);
@@ -138,7 +138,7 @@ impl Kinds {
             Observation::FrameSent { .. } => Self::FRAME_SENT,
             Observation::FrameArrived { .. } => Self::FRAME_ARRIVED,
             Observation::Refused { .. } => Self::REFUSED,
-            Observation::Stopped { .. } | Observation::Started { .. } | Observation::Disk { .. } => Self::LIVES,
+            Observation::Stopped { .. } | Observation::Resumed { .. } | Observation::Started { .. } | Observation::Disk { .. } => Self::LIVES,
             Observation::Fault { .. } | Observation::Healed => Self::FAULTS,
         }
     }

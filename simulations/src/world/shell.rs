@@ -389,6 +389,7 @@ impl World<'_> {
         at.up = Up::Yes;
         let deferred = std::mem::take(&mut at.deferred);
         let now = self.stage.now();
+        self.see(&Observation::Resumed { host: HostId(host as u32) });
         for event in deferred {
             if let Event::Timer { conn, generation, side } = event
                 && let Some(conn) = self.stage.conns.get_mut(conn)

@@ -48,7 +48,7 @@ const fn event(name: &'static str, about: &'static str, has_peer: bool, number: 
 }
 
 /// The names in the column `event`, in the order of their numbers in the hash, from 1.
-pub const TRACE_EVENTS: [TraceEvent; 17] = [
+pub const TRACE_EVENTS: [TraceEvent; 18] = [
     event(
         "applied",
         "a record became durable and visible",
@@ -84,7 +84,11 @@ pub const TRACE_EVENTS: [TraceEvent; 17] = [
     ),
     event("fault", "a fault of the timeline begins or ends", false, "twice its index from 0, and 1 more when it begins", "the observation"),
     event("healed", "all faults are over", false, "0", "the observation"),
+    event("resumed", "a process that was stopped in its tracks goes on", false, "0", "the observation"),
 ];
+
+/// In the hash: a record that became durable and is shown without a closer look at it. In the lines it is one like any other.
+const PASSED: u8 = u8::MAX;
 
 /// Bytes gathered before they are hashed: a hash of many at once costs less than of a few many times.
 const GATHERED_BYTES: usize = 4 << 10;
@@ -231,7 +235,7 @@ impl Trace {
             Observation::Hid { host, .. } => (3, Some(*host), None, 0),
             Observation::Erased { host, .. } => (4, Some(*host), None, 0),
             Observation::Applied { host, seq, .. } => (1, Some(*host), None, seq.0),
-            Observation::Passed { host, seq, .. } => (18, Some(*host), None, seq.0),
+            Observation::Passed { host, seq, .. } => (PASSED, Some(*host), None, seq.0),
             Observation::Flushing { .. } => return,
             Observation::Restamped { host, offset_ms } => (5, Some(*host), None, offset_ms.cast_unsigned()),
             Observation::Acknowledged { host, seq } => (6, Some(*host), None, seq.0),
@@ -264,11 +268,11 @@ impl Trace {
             Observation::Disk { host, fault } => (15, Some(*host), None, *fault as u64),
             Observation::Fault { index, begins } => (16, None, None, (*index as u64) << 1 | u64::from(*begins)),
             Observation::Healed => (17, None, None, 0),
+            Observation::Resumed { host } => (18, Some(*host), None, 0),
         };
         self.feed(at, event, host, peer, number);
         if self.is_read() {
-            // The first is an applied record's, which may also be shown without a closer look at it.
-            let name = TRACE_EVENTS.get(usize::from(event) - 1).map_or("applied", |known| known.name);
+            let name = if event == PASSED { TRACE_EVENTS[0].name } else { TRACE_EVENTS[usize::from(event) - 1].name };
             let (length, reported);
             let what: &dyn std::fmt::Debug = match seen {
                 Observation::FrameArrived { body, .. } => {

@@ -57,6 +57,11 @@ pub enum Planted {
     DriftInSeconds,
 }
 
+/// Whether any is switched on.
+pub fn is_any_on() -> bool {
+    Planted::ALL.into_iter().any(is_on)
+}
+
 impl Planted {
     /// All of them.
     pub const ALL: [Self; 23] = [

@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         usize::try_from(length).ok().filter(|length| *length <= bound).ok_or(DecodeError::Invalid { field })
     }
 
-    fn stamp(&mut self, field: &'static str) -> Result<Hlc, DecodeError> {
+    pub(super) fn stamp(&mut self, field: &'static str) -> Result<Hlc, DecodeError> {
         let low = self.array::<7>(field)?;
         let mut wide = [0; 8];
         wide[..7].copy_from_slice(&low);
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value given as a signed difference from `base`, in `0..=bound`.
-    fn near(&mut self, base: u64, bound: u64, field: &'static str) -> Result<u64, DecodeError> {
+    pub(super) fn near(&mut self, base: u64, bound: u64, field: &'static str) -> Result<u64, DecodeError> {
         let coded = self.varint(field)?;
         let difference = (coded >> 1).cast_signed() ^ -((coded & 1).cast_signed());
         base.checked_add_signed(difference).filter(|value| *value <= bound).ok_or(DecodeError::Invalid { field })
@@ -263,14 +263,14 @@ fn uuid_text(bytes: [u8; 16]) -> [u8; 36] {
     text
 }
 
-const EPOCH: u8 = 1;
-const ACTIVITY: u8 = 2;
-const DURATION: u8 = 4;
-const SERIES: u8 = 8;
-const HIDDEN: u8 = 16;
-const SPEED: u8 = 32;
-const STEPPED_BACK: u8 = 64;
-const NO_INDEX: u8 = 255;
+pub(super) const EPOCH: u8 = 1;
+pub(super) const ACTIVITY: u8 = 2;
+pub(super) const DURATION: u8 = 4;
+pub(super) const SERIES: u8 = 8;
+pub(super) const HIDDEN: u8 = 16;
+pub(super) const SPEED: u8 = 32;
+pub(super) const STEPPED_BACK: u8 = 64;
+pub(super) const NO_INDEX: u8 = 255;
 
 /// How device and series ids are written inside a register: written out, or by a dictionary of the store.
 pub trait IdCodec {

@@ -6,5 +6,6 @@
 mod bytes;
 mod golden;
 mod merge;
+mod onward;
 mod rows;
 mod states;

@@ -10,6 +10,7 @@ mod activity;
 pub mod codec;
 mod event;
 mod id;
+mod onward;
 mod place;
 #[cfg(leftoff_planted)]
 mod planted;
@@ -26,6 +27,7 @@ pub use activity::{Activity, PlaybackState, Speed, SpeedError};
 pub use codec::DecodeError;
 pub use event::{DeviceOffset, Event, EventKind, PlaybackEvent, Refusal, event_time};
 pub use id::{AccountId, DeviceId, IdError, PartyId, ProfileId, SeriesId, SessionId, TitleId};
+pub(crate) use onward::gone_on;
 pub use place::{Place, Places, Position, Version};
 pub use playhead::{Playhead, Report, View};
 pub use policy::{Policy, ResumePoint};

@@ -157,16 +157,11 @@ impl Present {
         observe: &mut dyn FnMut(&Applied<'_>),
     ) -> Result<(), DecodeError> {
         let key = key_of(&self.hasher, packed.profile, packed.title)?;
-        // A node hears of most changes from several others: what is here word for word is known without being read.
-        if !applying.frame.unshared && !self.forgetting.anything() && self.table.slot(key.slot()).is(key, packed) {
-            observe(&applying.applied(key, false, None));
-            return Ok(());
-        }
-        let delta = scratch.ids.progress(packed.state)?;
-        if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
-            return Ok(());
-        }
         if applying.frame.unshared {
+            let delta = scratch.ids.progress(packed.state)?;
+            if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
+                return Ok(());
+            }
             let (profile, title) = (packed.profile_id()?, packed.title_id()?);
             let mut unshared = lock(&self.unshared);
             let entry = unshared.entry(key).or_insert_with(|| UnsharedDelta { profile, title, progress: Progress::default() });
@@ -176,27 +171,44 @@ impl Present {
             observe(&applying.applied(key, true, None));
             return Ok(());
         }
+        let mut slot = self.table.slot(key.slot());
+        let spot = slot.active.locate(key);
+        if let Some(spot) = spot.filter(|_| !self.forgetting.anything()) {
+            // A node hears of most changes from several others: what is here word for word is known without being read.
+            if slot.is(spot, packed) {
+                drop(slot);
+                observe(&applying.applied(key, false, None));
+                return Ok(());
+            }
+            let arrival = Arrival::new(applying.seq, applying.origin);
+            if let Some((highest, grown)) = slot.go_on(spot, packed, arrival, &mut scratch.encoded) {
+                drop(slot);
+                self.note_stamp(highest);
+                if grown != 0 {
+                    self.table.note(grown, 0);
+                }
+                scratch.changes.push(applying.change(key, false));
+                observe(&applying.applied(key, true, None));
+                return Ok(());
+            }
+        }
+        let delta = scratch.ids.progress(packed.state)?;
+        if !self.forgetting.keeps(key.profile_hash(), packed.profile, &delta) {
+            return Ok(());
+        }
         // Only what is shared: the stamps of a device whose clock is wrong must not outlive their correction.
         self.note_stamp(delta.highest_stamp());
         let arrival = Arrival::new(applying.seq, applying.origin);
-        let mut slot = self.table.slot(key.slot());
         let before = slot.active.len();
         let joining = Joining { ids: &scratch.ids, forgetting: &self.forgetting, folded: applying.folded };
-        let (joined, grown) = slot.join(key, packed, &delta, arrival, joining, &mut scratch.encoded)?;
+        let (joined, grown) = slot.join((key, spot), packed, &delta, arrival, joining, &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
         drop(slot);
         if grown != 0 {
             self.table.note(grown, added);
         }
         if joined.changed {
-            scratch.changes.push(Change {
-                key,
-                seq: applying.seq,
-                origin: applying.origin,
-                made_there: applying.frame.made_there,
-                is_ours: applying.is_ours(),
-                tombstone: false,
-            });
+            scratch.changes.push(applying.change(key, false));
         }
         observe(&applying.applied(key, joined.changed, joined.opened));
         Ok(())
@@ -217,14 +229,7 @@ impl Present {
         if changed {
             self.drop_erased(hash)?;
             lock(&self.sweeps).profiles.push(hash);
-            scratch.changes.push(Change {
-                key,
-                seq: applying.seq,
-                origin: applying.origin,
-                made_there: applying.frame.made_there,
-                is_ours: applying.is_ours(),
-                tombstone: true,
-            });
+            scratch.changes.push(applying.change(key, true));
         }
         observe(&applying.applied(key, changed, None));
         Ok(())
@@ -341,6 +346,10 @@ struct Applying<'a> {
 impl Applying<'_> {
     const fn is_ours(&self) -> bool {
         !matches!(self.frame.origin, Origin::Peer(_))
+    }
+
+    const fn change(&self, key: RegisterKey, tombstone: bool) -> Change {
+        Change { key, seq: self.seq, origin: self.origin, made_there: self.frame.made_there, is_ours: self.is_ours(), tombstone }
     }
 
     const fn applied(&self, key: RegisterKey, changed: bool, opened: Option<crate::progress::Version>) -> Applied<'_> {

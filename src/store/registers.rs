@@ -34,6 +34,13 @@ struct Run {
     dead: usize,
 }
 
+/// Where a register lies, until the next one is put in or taken out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spot {
+    run: usize,
+    index: usize,
+}
+
 /// Registers by key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registers {
@@ -125,16 +132,42 @@ impl Registers {
         (run, ((fraction * count as u128) >> 64) as usize)
     }
 
-    fn locate(&self, key: RegisterKey) -> Option<(usize, usize)> {
+    /// Where a register lies, if it is there.
+    pub(super) fn locate(&self, key: RegisterKey) -> Option<Spot> {
         let (run, guess) = self.place(key);
         let index = find(&self.runs.get(run)?.elements, words(key), guess).ok()?;
-        Some((run, index))
+        Some(Spot { run, index })
+    }
+
+    pub(super) fn at(&self, Spot { run, index }: Spot) -> Option<EntryRef<'_>> {
+        let run = self.runs.get(run)?;
+        run.elements.get(index).map(|element| run.entry(element))
     }
 
     pub(super) fn get(&self, key: RegisterKey) -> Option<EntryRef<'_>> {
-        let (run, index) = self.locate(key)?;
-        let run = self.runs.get(run)?;
-        run.elements.get(index).map(|element| run.entry(element))
+        self.at(self.locate(key)?)
+    }
+
+    /// Puts other bytes in the place of those that lie there.
+    pub(super) fn replace(&mut self, Spot { run, index }: Spot, packed: &[u8], arrival: Arrival, floor: FloorDay) {
+        if let Some(run) = self.runs.get_mut(run)
+            && let Some(element) = run.elements.get_mut(index)
+        {
+            (element.arrival, element.floor) = (arrival, floor);
+            let start = element.offset as usize;
+            if usize::from(element.length) == packed.len()
+                && let Some(bytes) = run.bytes.get_mut(start..start + packed.len())
+            {
+                bytes.copy_from_slice(packed);
+                return;
+            }
+            run.dead += usize::from(element.length);
+            element.length = 0;
+            let (offset, length) = run.keep(packed);
+            if let Some(element) = run.elements.get_mut(index) {
+                (element.offset, element.length) = (offset, length);
+            }
+        }
     }
 
     /// Puts a register in; what was there under the key is replaced.
@@ -144,22 +177,10 @@ impl Registers {
         } else if self.runs.len() == 1 && self.count == SINGLE_RUN_COUNT_MAX {
             self.spread();
         }
-        let (run, guess) = self.place(key);
-        let Some(run) = self.runs.get_mut(run) else { return };
+        let (number, guess) = self.place(key);
+        let Some(run) = self.runs.get_mut(number) else { return };
         match find(&run.elements, words(key), guess) {
-            Ok(index) => {
-                let before = run.elements[index];
-                let start = before.offset as usize;
-                if usize::from(before.length) == packed.len() && start + packed.len() <= run.bytes.len() {
-                    run.bytes[start..start + packed.len()].copy_from_slice(packed);
-                    run.elements[index] = Element { arrival, floor, ..before };
-                } else {
-                    run.dead += usize::from(before.length);
-                    run.elements[index].length = 0;
-                    let (offset, length) = run.keep(packed);
-                    run.elements[index] = Element { arrival, offset, length, floor, ..before };
-                }
-            }
+            Ok(index) => self.replace(Spot { run: number, index }, packed, arrival, floor),
             Err(index) => {
                 let (offset, length) = run.keep(packed);
                 reserve(&mut run.elements, 1);
@@ -183,7 +204,7 @@ impl Registers {
 
     /// Takes a register out; answers the length of its bytes.
     pub(super) fn remove(&mut self, key: RegisterKey) -> Option<usize> {
-        let (run, index) = self.locate(key)?;
+        let Spot { run, index } = self.locate(key)?;
         let run = self.runs.get_mut(run)?;
         self.count -= 1;
         let length = usize::from(run.elements.remove(index).length);

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::forgetting::{FloorDay, Forgetting, is_at_or_above};
 use super::interner::Interner;
 use super::packed::PackedRef;
-use super::registers::Registers;
+use super::registers::{Registers, Spot};
 use super::{KeyRange, RegisterKey, SLOT_COUNT, Seq, Slot};
-use crate::progress::{DecodeError, ProfileId, Progress, TitleId, Version};
+use crate::progress::{DecodeError, ProfileId, Progress, TitleId, Version, gone_on};
+use crate::time::Hlc;
 
 /// Index of where a register last came from: an entry of the store's list of origins.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -120,10 +121,11 @@ pub(super) struct Joined {
 }
 
 impl SlotState {
-    /// Joins a delta, already decoded as `delta`, in. Answers what that did, and by how many bytes the table grew or shrank.
+    /// Joins a delta, already decoded as `delta`, to what lies at `spot`, which is where the active registers have its key. Answers what that did, and
+    /// by how many bytes the table grew or shrank.
     pub(super) fn join(
         &mut self,
-        key: RegisterKey,
+        (key, spot): (RegisterKey, Option<Spot>),
         packed: PackedRef<'_>,
         delta: &Progress,
         arrival: Arrival,
@@ -132,7 +134,9 @@ impl SlotState {
     ) -> Result<(Joined, isize), DecodeError> {
         let newest = delta.newest().map(|place| place.version);
         let opened_above = |known: &Progress| newest.filter(|version| known.newest().is_none_or(|place| place.version < *version));
-        if let Some(entry) = self.active.get(key) {
+        if let Some(spot) = spot
+            && let Some(entry) = self.active.at(spot)
+        {
             let known_ref = PackedRef::read(entry.packed)?;
             let mut known = ids.progress(known_ref.state)?;
             let mut floor = entry.floor;
@@ -156,7 +160,7 @@ impl SlotState {
             scratch.extend_from_slice(known_ref.profile);
             scratch.extend_from_slice(known_ref.title);
             known.encode(scratch);
-            self.active.insert(key, scratch, arrival, floor);
+            self.active.replace(spot, scratch, arrival, floor);
             self.joined = self.joined.max(arrival.seq());
             return Ok((Joined { changed: true, opened }, scratch.len().cast_signed() - before.cast_signed()));
         }
@@ -177,9 +181,30 @@ impl SlotState {
         Ok((Joined { changed: true, opened }, entry_bytes(scratch.len()).cast_signed()))
     }
 
-    /// Whether a register's changes are these, byte for byte.
-    pub(super) fn is(&self, key: RegisterKey, packed: PackedRef<'_>) -> bool {
-        self.active.get(key).is_some_and(|entry| packed.is_packed_as(entry.packed))
+    /// Puts a delta where it lies if that has only gone on to it, which needs no decoding: see [`gone_on`]. The highest stamp of the delta, and by how
+    /// many bytes the table grew or shrank.
+    ///
+    /// Not where something may have been forgotten: that is judged by what the states hold.
+    pub(super) fn go_on(&mut self, spot: Spot, packed: PackedRef<'_>, arrival: Arrival, scratch: &mut Vec<u8>) -> Option<(Hlc, isize)> {
+        #[cfg(leftoff_planted)]
+        if crate::planted::is_any_on() {
+            return None;
+        }
+        let entry = self.active.at(spot)?;
+        let known = PackedRef::read(entry.packed).ok().filter(|known| known.profile == packed.profile && known.title == packed.title)?;
+        let highest = gone_on(known.state, packed.state)?;
+        let grown = packed.state.len().cast_signed() - known.state.len().cast_signed();
+        let floor = entry.floor;
+        scratch.clear();
+        packed.put(scratch);
+        self.active.replace(spot, scratch, arrival, floor);
+        self.joined = self.joined.max(arrival.seq());
+        Some((highest, grown))
+    }
+
+    /// Whether the changes that lie there are these, byte for byte.
+    pub(super) fn is(&self, spot: Spot, packed: PackedRef<'_>) -> bool {
+        self.active.at(spot).is_some_and(|entry| packed.is_packed_as(entry.packed))
     }
 
     /// What the slot holds of a register.

@@ -10,6 +10,7 @@ use leftoff::store::KeyRange;
 use super::mix::{Map, Mix};
 use super::{Checker, Kinds, Violation};
 use crate::observation::{HostId, Observation, View, VirtualTime};
+use crate::scenario::Scenario;
 
 /// Bytes of an encoded id by which it is looked for in a frame, before all of it is compared.
 const WINDOW: usize = 5;
@@ -23,18 +24,19 @@ type Needle = (Box<[u8]>, ProfileId);
 /// frame, so that a body is searched and not believed. Ids of fewer than four bytes would be found by chance and are left to the stores.
 #[derive(Debug)]
 pub struct Entitlement {
+    /// Whether there is a device, which may not hold everything.
+    has_devices: bool,
     known: HashSet<Box<str>, BuildHasherDefault<Mix>>,
     /// Encoded ids by the number that their first bytes are.
     needles: Map<u64, Vec<Needle>>,
     /// Which numbers there may be, by their low bits: nearly every place of a body is passed over by one look here.
     sieve: Vec<u64>,
-    /// Whether there is a host that may not hold everything.
-    narrow: bool,
 }
 
-impl Default for Entitlement {
-    fn default() -> Self {
-        Self { known: HashSet::default(), needles: Map::default(), sieve: vec![0; 1 << 10], narrow: false }
+impl Entitlement {
+    /// For the hosts of this scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        Self { has_devices: scenario.device_count() > 0, known: HashSet::default(), needles: Map::default(), sieve: vec![0; 1 << 10] }
     }
 }
 
@@ -100,7 +102,7 @@ impl Checker for Entitlement {
     }
 
     fn wants(&self) -> Kinds {
-        Kinds::REPORTED.and(Kinds::APPLIED).and(Kinds::FRAME_ARRIVED)
+        if self.has_devices { Kinds::REPORTED.and(Kinds::APPLIED).and(Kinds::FRAME_ARRIVED) } else { Kinds::NONE }
     }
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
@@ -133,7 +135,6 @@ impl Checker for Entitlement {
 
     fn at_rest(&mut self, at: VirtualTime, _settled: bool, view: &dyn View, found: &mut Vec<Violation>) {
         for host in view.hosts().into_iter().filter(|host| !view.is_node(*host)) {
-            self.narrow = true;
             let Some(core) = view.core(host) else { continue };
             let mut foreign = Vec::new();
             let scanned = core.store().scan(KeyRange::ALL, &mut |item| {
@@ -153,7 +154,7 @@ impl Checker for Entitlement {
     }
 
     fn had_something(&self) -> bool {
-        self.narrow
+        self.has_devices
     }
 }
 

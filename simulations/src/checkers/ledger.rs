@@ -113,12 +113,17 @@ impl Ledger {
         self.losses.count()
     }
 
+    /// Whether a profile is looked at.
+    pub fn looks_at(&self, profile: &str) -> bool {
+        is_looked_at(profile, self.one_in)
+    }
+
     /// The number of a profile; none if it is not looked at.
     pub fn profile_no(&mut self, profile: &ProfileId) -> Option<ProfileNo> {
         if let Some(known) = self.numbers.get(profile) {
             return *known;
         }
-        let number = is_looked_at(profile, self.one_in).then(|| {
+        let number = self.looks_at(profile.as_str()).then(|| {
             self.profiles.push(Named { id: profile.clone(), titles: Map::default() });
             ProfileNo(self.profiles.len() as u32 - 1)
         });

@@ -138,7 +138,9 @@ impl Kinds {
             Observation::FrameSent { .. } => Self::FRAME_SENT,
             Observation::FrameArrived { .. } => Self::FRAME_ARRIVED,
             Observation::Refused { .. } => Self::REFUSED,
-            Observation::Stopped { .. } | Observation::Resumed { .. } | Observation::Started { .. } | Observation::Disk { .. } => Self::LIVES,
+            Observation::Stopped { .. } | Observation::Resumed { .. } | Observation::Started { .. } | Observation::Disk { .. } => {
+                Self::LIVES
+            }
             Observation::Fault { .. } | Observation::Healed => Self::FAULTS,
         }
     }
@@ -187,7 +189,7 @@ pub fn all(scenario: &Scenario) -> Vec<Box<dyn Checker>> {
         Box::new(stamps::Stamps::new(scenario)),
         Box::new(refusals::Refusals::new(scenario)),
         Box::new(numbers::Numbers::default()),
-        Box::new(entitlement::Entitlement::default()),
+        Box::new(entitlement::Entitlement::new(scenario)),
         Box::new(bounds::Bounds::default()),
         Box::new(traffic::TrafficBudget::new(scenario, book.clone())),
         Box::new(convergence::Convergence::new(book)),

@@ -66,6 +66,9 @@ impl OwnPlace {
     }
 
     fn key(&self, host: HostId, event: &PlaybackEvent) -> Option<Key> {
+        if !self.book.read().looks_at(&event.profile_id) {
+            return None;
+        }
         let profile = ProfileId::new(&event.profile_id).ok()?;
         let register = self.book.register_no(&profile, &TitleId::new(&event.title_id).ok()?)?;
         Some((host, register, DeviceId::new(&event.device_id).ok()?))

@@ -36,7 +36,7 @@ struct Story {
 /// A register that may be unequal.
 struct Dirty {
     ids: Ids,
-    /// What was found when it was last looked at, if nothing has happened since that could change it.
+    /// What was found when it was last looked at, if no change was made since. What other nodes send cannot make it unequal.
     equal: Option<bool>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Divergence {
 }
 
 impl Divergence {
-    /// Whether a change of this register at a node has to be noted.
+    /// Whether a change of this register, made at a node, has to be noted.
     pub(super) fn wants(&mut self, key: RegisterKey) -> bool {
         let known = self.dirty.get_mut(&key);
         let is_new = known.is_none();
@@ -105,7 +105,7 @@ impl Divergence {
         }
     }
 
-    /// Registers unequal now; those that are equal are looked at again when they change.
+    /// Registers unequal now; those that are equal are looked at again when a node changes them.
     pub(super) fn sample(&mut self, stage: &Stage) -> u64 {
         let all_up = all_up(stage);
         let lives = lives(stage);
@@ -118,7 +118,8 @@ impl Divergence {
         let mut unequal = 0;
         self.dirty.retain(|_, known| {
             let (profile, title) = &known.ids;
-            let equal = *known.equal.get_or_insert_with(|| is_equal(stage, profile, title));
+            let equal = known.equal == Some(true) || is_equal(stage, profile, title);
+            known.equal = Some(equal);
             unequal += u64::from(!equal);
             !(equal && all_up)
         });

@@ -126,15 +126,12 @@ impl Measure {
             return;
         }
         let key = applied.key;
-        let wants = self.divergence.wants(key);
-        let measures = self.propagation.measures(key);
-        if !wants && !measures {
-            return;
-        }
         let place = found.place;
-        // From here, or from a device: its changes are news of this region.
+        // Otherwise it is from here, or from a device: its changes are news of this region.
         let from_peer = matches!(applied.origin, Origin::Peer(peer) if stage.node_ids.contains(&peer));
-        if !wants && from_peer && !self.propagation.awaits(key, place) {
+        let wants = !from_peer && self.divergence.wants(key);
+        let measures = self.propagation.measures(key) && (!from_peer || self.propagation.awaits(key, place));
+        if !wants && !measures {
             return;
         }
         let Ok(Record::Register { profile, title, state }) = applied.record() else { return };

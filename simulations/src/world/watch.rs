@@ -1,12 +1,12 @@
 //! Those who look on: checkers, trace, figures.
 
+use leftoff::progress::codec::Reader;
 use leftoff::replica::RefusedReason;
 use leftoff::store::Applied;
 use leftoff::sync::message::{Ack, RefusalReason};
 
 use super::measure::Measure;
 use super::memory::Memory;
-use super::propagation::ByHash;
 use super::stage::Stage;
 use super::trace::Trace;
 use crate::checkers::mix::is_looked_at;
@@ -21,14 +21,12 @@ pub(super) struct Watch {
     panel: Panel,
     /// One profile in so many is looked at closely.
     one_in: u64,
-    /// Which are, by the hash of a profile that all nodes share.
-    looked_at: ByHash<bool>,
     memory: Memory,
 }
 
 impl Watch {
     pub(super) fn new(trace: Trace, measure: Measure, panel: Panel, one_in: u32) -> Self {
-        Self { trace, measure, panel, one_in: u64::from(one_in), looked_at: ByHash::default(), memory: Memory::default() }
+        Self { trace, measure, panel, one_in: u64::from(one_in), memory: Memory::default() }
     }
 
     /// Shows what happened to everyone.
@@ -49,14 +47,10 @@ impl Watch {
     }
 
     /// Whether a record at a node is of a profile that is looked at closely.
-    fn looks_at(&mut self, applied: &Applied<'_>) -> bool {
-        if self.one_in <= 1 || applied.is_tombstone() {
-            return true;
-        }
-        let one_in = self.one_in;
-        // Bytes that do not decode are not applied.
-        let look = || applied.record().is_ok_and(|record| is_looked_at(record.profile(), one_in));
-        *self.looked_at.entry(applied.key.profile_hash()).or_insert_with(look)
+    fn looks_at(&self, applied: &Applied<'_>) -> bool {
+        // A record begins with its kind and its profile; bytes that do not decode are not applied.
+        let profile = || Reader::new(applied.encoded().get(1..)?).id("profile").ok();
+        self.one_in <= 1 || applied.is_tombstone() || profile().is_some_and(|profile| is_looked_at(profile.as_ref(), self.one_in))
     }
 
     /// Shows a record that became durable.

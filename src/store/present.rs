@@ -172,16 +172,16 @@ impl Present {
             return Ok(());
         }
         let mut slot = self.table.slot(key.slot());
-        let spot = slot.active.locate(key);
-        if let Some(spot) = spot.filter(|_| !self.forgetting.anything()) {
+        let known = slot.active.locate(key);
+        let arrival = Arrival::new(applying.seq, applying.origin);
+        if let Some(known) = known.filter(|_| !self.forgetting.anything()) {
             // A node hears of most changes from several others: what is here word for word is known without being read.
-            if slot.is(spot, packed) {
+            if slot.is(known, packed) {
                 drop(slot);
                 observe(&applying.applied(key, false, None));
                 return Ok(());
             }
-            let arrival = Arrival::new(applying.seq, applying.origin);
-            if let Some((highest, grown)) = slot.go_on(spot, packed, arrival, &mut scratch.encoded) {
+            if let Some((highest, grown)) = slot.go_on(known, packed, arrival, &mut scratch.encoded) {
                 drop(slot);
                 self.note_stamp(highest);
                 if grown != 0 {
@@ -198,10 +198,9 @@ impl Present {
         }
         // Only what is shared: the stamps of a device whose clock is wrong must not outlive their correction.
         self.note_stamp(delta.highest_stamp());
-        let arrival = Arrival::new(applying.seq, applying.origin);
         let before = slot.active.len();
         let joining = Joining { ids: &scratch.ids, forgetting: &self.forgetting, folded: applying.folded };
-        let (joined, grown) = slot.join((key, spot), packed, &delta, arrival, joining, &mut scratch.encoded)?;
+        let (joined, grown) = slot.join((key, known), packed, &delta, arrival, joining, &mut scratch.encoded)?;
         let added = slot.active.len().cast_signed() - before.cast_signed();
         drop(slot);
         if grown != 0 {

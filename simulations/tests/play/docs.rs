@@ -75,6 +75,7 @@ fn every_event_that_a_trace_shows_is_a_documented_one() {
         [workload]\nviewers = 8\nwatch = \"1min\"\nreplicas_share = \"50 %\"\nreads = 1\nhides = 2\nerasures = 1\n\
         [[faults]]\nkind = \"crash\"\nat = \"20s\"\nlasts = \"40s\"\nhosts = \"nodes\"\n\
         [[faults]]\nkind = \"lose-disk\"\nat = \"70s\"\nhosts = \"us-east-1/0\"\n\
+        [[faults]]\nkind = \"pause\"\nat = \"85s\"\nlasts = \"5s\"\nhosts = \"us-east-1/0\"\n\
         [[faults]]\nkind = \"poison\"\nat = \"30s\"\nlasts = \"1s\"\nhost = \"device/0\"\n";
     let scenario = parse("x.toml", "x", text).unwrap_or_else(|error| panic!("{error}"));
     let trace = Rc::new(RefCell::new(Vec::new()));

@@ -1,8 +1,8 @@
 //! A sequence number is never used twice: a replica's numbers only grow, across crashes and restarts, until its history is lost or its folder set back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use leftoff::store::{Epoch, ReplicaId, Seq};
+use leftoff::store::{ReplicaId, Seq, Store};
 
 use super::mix::Map;
 use super::{Checker, Kinds, Violation};
@@ -11,21 +11,30 @@ use crate::observation::{DiskFault, HostId, Observation, View, VirtualTime};
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    /// Where the last number is kept of each replica, and the earliest epoch that its present one goes on from.
-    lives: BTreeMap<(ReplicaId, Epoch), usize>,
-    last: Vec<(Epoch, Seq)>,
-    /// The same of the lives that hosts are in.
+    /// Where the last number of each replica is kept, whatever lives it has had.
+    replicas: BTreeMap<ReplicaId, usize>,
+    last: Vec<Seq>,
+    /// The same of the replicas that hosts are.
     present: Map<HostId, usize>,
+    /// Hosts whose folder was set back since they were last started, and hosts whose log was hurt.
+    set_back: BTreeSet<HostId>,
+    hurt: BTreeSet<HostId>,
 }
 
 impl Numbers {
-    fn begin(&mut self, host: HostId, id: ReplicaId, epoch: Epoch) -> usize {
-        let life = *self.lives.entry((id, epoch)).or_insert_with(|| {
-            self.last.push((epoch, Seq::default()));
+    fn begin(&mut self, host: HostId, store: &Store) -> usize {
+        let index = *self.replicas.entry(store.id()).or_insert_with(|| {
+            self.last.push(Seq::default());
             self.last.len() - 1
         });
-        self.present.insert(host, life);
-        life
+        // What came after a copy is another's past, and so is what a damaged log has lost, if the store says so: such numbers are told apart by the
+        // lives that they were used in. What the store says of a disk that nobody has touched is no excuse.
+        let says_lost = store.lives().oldest() == store.epoch();
+        if self.set_back.remove(&host) | (self.hurt.remove(&host) && says_lost) {
+            self.last[index] = Seq::default();
+        }
+        self.present.insert(host, index);
+        index
     }
 }
 
@@ -44,31 +53,29 @@ impl Checker for Numbers {
 
     fn observe(&mut self, at: VirtualTime, seen: &Observation<'_>, view: &dyn View, found: &mut Vec<Violation>) {
         match seen {
-            Observation::Started { host, replica, .. } => {
+            Observation::Started { host, .. } => {
                 if let Some(core) = view.core(*host) {
-                    self.begin(*host, *replica, core.store().lives().oldest());
+                    self.begin(*host, core.store());
                 }
             }
             Observation::Applied { host, seq, .. } | Observation::Passed { host, seq, .. } => {
-                let life = match self.present.get(host) {
-                    Some(life) => *life,
+                let index = match self.present.get(host) {
+                    Some(index) => *index,
                     None => match view.core(*host) {
-                        Some(core) => self.begin(*host, core.store().id(), core.store().lives().oldest()),
+                        Some(core) => self.begin(*host, core.store()),
                         None => return,
                     },
                 };
-                let (epoch, last) = &mut self.last[life];
+                let last = &mut self.last[index];
                 if *seq <= *last {
-                    let what = format!("number {} of epoch {:x} after {}: used before", seq.0, epoch.0, last.0);
+                    let what = format!("number {} after {}: used before", seq.0, last.0);
                     found.push(Violation { checker: "numbers-are-used-once", at, host: Some(*host), what });
                 }
                 *last = (*seq).max(*last);
             }
-            // What came after the copy is another's past: its numbers are told apart by the lives that they were used in.
-            Observation::Disk { host, fault: DiskFault::Restored } => {
-                if let Some(life) = self.present.remove(host) {
-                    self.lives.retain(|_, known| *known != life);
-                }
+            Observation::Disk { host, fault: DiskFault::Restored } => _ = self.set_back.insert(*host),
+            Observation::Disk { host, fault: DiskFault::FlippedBit | DiskFault::EndHurt | DiskFault::Truncated | DiskFault::Zeroed } => {
+                self.hurt.insert(*host);
             }
             _ => {}
         }
@@ -84,7 +91,7 @@ mod tests {
     use leftoff::time::Hlc;
 
     use crate::checkers::testing::{Hosts, NOW, ids, node};
-    use crate::observation::{HostId, Observation, Same};
+    use crate::observation::{DiskFault, HostId, Observation, Same};
 
     fn apply(hosts: &mut Hosts, seq: u64) {
         let (profile, title) = ids("p");
@@ -112,6 +119,24 @@ mod tests {
         assert!(!is_found(&hosts));
         apply(&mut hosts, 2);
         assert!(is_found(&hosts));
+    }
+
+    #[test]
+    fn a_restart_counts_on_unless_the_folder_was_set_back_or_a_damaged_log_has_lost_its_past() {
+        // A replica in memory that is made anew says that it has no past.
+        for (fault, is_excused) in
+            [(None, false), (Some(DiskFault::FailedSync), false), (Some(DiskFault::Restored), true), (Some(DiskFault::FlippedBit), true)]
+        {
+            let mut hosts = Hosts::nodes(1);
+            apply(&mut hosts, 7);
+            if let Some(fault) = fault {
+                hosts.see(&Observation::Disk { host: HostId(0), fault });
+            }
+            let replica = hosts.cores[&0].store().id();
+            hosts.see(&Observation::Started { host: HostId(0), replica, damage: "" });
+            apply(&mut hosts, 5);
+            assert_eq!(is_found(&hosts), !is_excused, "{fault:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod device;
 mod hostile;
 mod leases;
+mod lost;
 mod refusals;
 mod settle;
 mod world;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::world::{Grants, Replica, World, cursor};
 use crate::progress::{EventKind, ProfileId, TitleId};
 use crate::replica::{AckMode, CoreOptions};
-use crate::store::log::FileSystem;
 use crate::store::{Batch, PeerCursor, StoreOptions};
 use crate::sync::message::{RefusalReason, RefusedKey, Role};
 use crate::sync::{LinkConfig, LinkError, LinkEvent};
@@ -283,33 +282,6 @@ fn a_node_set_back_to_a_copy_of_its_folder_gets_back_what_it_had_and_keeps_what_
         let held: Vec<usize> = world.replicas.iter().map(|replica| replica.everything().len()).collect();
         assert_eq!(held, [90, 90], "clean: {clean}");
         world.run_until_equal();
-    }
-}
-
-#[test]
-fn a_node_whose_log_was_cut_off_gets_back_what_its_peer_had_from_it() {
-    // Cut within the log's only segment, which looks like a torn write, and to nothing at all, which looks like a new replica.
-    for kept_percent in [60, 30, 10, 0] {
-        let mut world = two();
-        let (_, engine) = world.replicas[0].copy();
-        world.fill(0, 0..30, 1_000);
-        world.fill(1, 500..510, 1_000);
-        let pair = world.link(0, 1);
-        world.run_until_quiet(pair);
-        world.pairs.clear();
-        // As if nothing had been folded yet.
-        let (files, _) = world.replicas[0].copy();
-        for path in files.paths() {
-            let size = files.size(&path).unwrap();
-            if path.ends_with(".log") { files.truncate(&path, size * kept_percent / 100) } else { files.remove(&path) }.unwrap();
-        }
-        world.replicas[0].set_back((files, engine));
-        let left = world.replicas[0].everything().len();
-        assert!(left < 40, "{left} at {kept_percent} %");
-        let pair = world.link(0, 1);
-        world.run_until_quiet(pair);
-        let held: Vec<usize> = world.replicas.iter().map(|replica| replica.everything().len()).collect();
-        assert_eq!(held, [40, 40], "{left} were left");
     }
 }
 

@@ -164,11 +164,13 @@ mod tests {
     use leftoff::store::Record;
     use leftoff::time::Hlc;
 
-    use crate::checkers::testing::{Hosts, NOW};
+    use crate::checkers::testing::{Hosts, NOW, scenario};
     use crate::observation::{HostId, LinkId, Observation};
 
     fn world() -> Hosts {
-        let mut hosts = Hosts::nodes(2);
+        let mut scenario = scenario();
+        scenario.workload.replicas_share = 1.0;
+        let mut hosts = Hosts::of(&scenario, 2);
         hosts.devices.insert(1, vec!["alice-1", "3f8a0c5e-0000-4000-8000-000000000001"]);
         for profile in ["alice-1", "alice-10", "3f8a0c5e-0000-4000-8000-000000000002"] {
             hosts.watch(0, profile, EventKind::Play, 100);

@@ -168,7 +168,9 @@ fn positive(section: &mut Section<'_, '_>, name: &str) -> u32 {
 
 fn selectors(scenario: &Scenario, section: &mut Section<'_, '_>, name: &str, required: bool) -> Vec<Selector> {
     let written = section.selectors(name);
-    if required && written.is_empty() {
+    let names_some = matches!(section.raw(name), Some((DeValue::Array(list), _)) if !list.is_empty());
+    // What it names may be no name; then that has been told.
+    if required && written.is_empty() && !names_some {
         section.wrong(name, format!("must name somebody; hosts are {}", scenario.selectors()));
     }
     let mut found = Vec::new();

@@ -20,20 +20,34 @@ const COLUMNS: [&str; 8] = ["provider", "measured", "src", "dst", "rtt_min_ms", 
 #[non_exhaustive]
 pub enum LatencyError {
     /// The file cannot be read.
-    #[error("{file}: cannot be read as CSV: {source}")]
+    #[error("{file}: cannot be read as CSV, and is named by {named}: {source}")]
     Read {
         /// The file.
         file: String,
+        /// What names it: an option, a key, or nothing but its place.
+        named: &'static str,
         /// Why.
         source: csv::Error,
     },
+    /// A line is no line of the table.
+    #[error("{file}:{line}: {what}")]
+    Row {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// A column is missing.
-    #[error("{file}: has no column '{column}'; needed are {}", COLUMNS.join(", "))]
+    #[error("{file}:1: has no column '{column}'; it has '{}', and needed are {}, with commas between", there.chars().take(80).collect::<String>(), COLUMNS.join(", "))]
     Column {
         /// The file.
         file: String,
         /// The one that is missing.
         column: &'static str,
+        /// The columns there are.
+        there: String,
     },
     /// A number is none, or out of bounds.
     #[error("{file}:{line}: {column}: must be 0 to {RTT_MS_MAX} (milliseconds), not '{found}'")]
@@ -48,7 +62,7 @@ pub enum LatencyError {
         found: String,
     },
     /// The file has nothing of that provider (and day).
-    #[error("{file}: has no measurement of provider '{provider}'{}; it has {there}", measured.as_deref().map_or(String::new(), |day| format!(" of '{day}'")))]
+    #[error("{file}: has no measurement of provider '{provider}'{}; it has {there}: {} must be one of them", measured.as_deref().map_or(String::new(), |day| format!(" of '{day}'")), if measured.is_some() { "network.latency.measured" } else { "network.latency.provider" })]
     Set {
         /// The file.
         file: String,
@@ -97,30 +111,46 @@ pub fn resolve(scenario: &mut Scenario, named: Option<&Path>, folder: &Path) -> 
             "measured latencies are not there ({DEFAULT_FILE}): latencies come from the distance; --latency FILE names a file of them"
         )));
     }
-    let sets = sets(&path, provider)?;
+    let by = match named {
+        Some(_) => "--latency",
+        None if file.is_empty() => "its default place",
+        None => "network.latency.file",
+    };
+    let (sets, providers) = sets(&path, by, provider)?;
     let regions: Vec<&str> = scenario.regions.iter().map(|region| region.name.as_str()).collect();
-    let pairs = choose(&path, provider, measured.as_deref(), &regions, &sets)?;
+    let pairs = choose(&path, (provider, &providers), measured.as_deref(), &regions, &sets)?;
     if let Latency::Measured { pairs: found, .. } = &mut scenario.network.latency {
         *found = pairs;
     }
     Ok(None)
 }
 
-fn sets(path: &Path, provider: &str) -> Result<Sets, LatencyError> {
+/// The measurements of a provider, and all providers that there are.
+fn sets(path: &Path, named: &'static str, provider: &str) -> Result<(Sets, BTreeSet<String>), LatencyError> {
     let file = path.display().to_string();
-    let read = |source| LatencyError::Read { file: file.clone(), source };
+    let row =
+        |line: Option<&csv::Position>, what| LatencyError::Row { file: file.clone(), line: line.map_or(0, csv::Position::line), what };
+    let read = |source: csv::Error| match source.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            row(pos.as_ref(), format!("has {len} columns, and the first line has {expected_len}"))
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => row(pos.as_ref(), "is not UTF-8 text".to_owned()),
+        _ => LatencyError::Read { file: file.clone(), named, source },
+    };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(read)?;
     let headers = reader.headers().map_err(read)?.clone();
     let mut columns = [0; COLUMNS.len()];
     for (index, column) in COLUMNS.iter().enumerate() {
-        columns[index] =
-            headers.iter().position(|header| header == *column).ok_or_else(|| LatencyError::Column { file: file.clone(), column })?;
+        let there = || headers.iter().collect::<Vec<_>>().join(",");
+        let missing = || LatencyError::Column { file: file.clone(), column, there: there() };
+        columns[index] = headers.iter().position(|header| header == *column).ok_or_else(missing)?;
     }
-    let mut sets = Sets::new();
+    let (mut sets, mut providers) = (Sets::new(), BTreeSet::new());
     for row in reader.records() {
         let row = row.map_err(read)?;
         let field = |index: usize| row.get(columns[index]).unwrap_or_default();
         if field(0) != provider {
+            providers.insert(field(0).to_owned());
             continue;
         }
         let mut rtt_ms = [0.0; 4];
@@ -136,10 +166,16 @@ fn sets(path: &Path, provider: &str) -> Result<Sets, LatencyError> {
         }
         sets.entry(field(1).to_owned()).or_default().insert((field(2).to_owned(), field(3).to_owned()), rtt_ms);
     }
-    Ok(sets)
+    Ok((sets, providers))
 }
 
-fn choose(path: &Path, provider: &str, day: Option<&str>, regions: &[&str], sets: &Sets) -> Result<Vec<Measured>, LatencyError> {
+fn choose(
+    path: &Path,
+    (provider, providers): (&str, &BTreeSet<String>),
+    day: Option<&str>,
+    regions: &[&str],
+    sets: &Sets,
+) -> Result<Vec<Measured>, LatencyError> {
     let file = || path.display().to_string();
     // `<=2020-06-02` stands before the day itself.
     let order = |day: &&String| (day.trim_start_matches("<=").to_owned(), !day.starts_with("<="));
@@ -165,8 +201,12 @@ fn choose(path: &Path, provider: &str, day: Option<&str>, regions: &[&str], sets
         || LatencyError::Set {
             file: file(),
             provider: provider.into(),
-            measured: day.map(str::to_owned),
-            there: if sets.is_empty() { "none of it".into() } else { sets.keys().cloned().collect::<Vec<_>>().join(", ") },
+            measured: day.filter(|_| !sets.is_empty()).map(str::to_owned),
+            there: match (sets.is_empty(), providers.is_empty()) {
+                (true, true) => "none at all".into(),
+                (true, false) => providers.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", "),
+                (false, _) => sets.keys().cloned().collect::<Vec<_>>().join(", "),
+            },
         },
         |(_, error)| error,
     ))

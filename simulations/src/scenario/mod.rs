@@ -15,6 +15,7 @@ mod faults;
 mod parse;
 mod reach;
 mod reader;
+mod syntax;
 mod write;
 
 use std::time::Duration;

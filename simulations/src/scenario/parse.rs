@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::quantity::{self, MILLISECOND, MINUTE};
 use super::reader::{Problem, Problems, ScenarioError, Section, place, shown};
-use super::{Checks, Fault, Habits, Latency, Network, Quality, Region, Replicas, Scenario, Workload, faults, places};
+use super::{Checks, Fault, Habits, Latency, Network, Quality, Region, Replicas, Scenario, Workload, faults, places, syntax};
 
 /// Largest scenario file, in bytes.
 pub(super) const FILE_BYTES_MAX: usize = 1 << 20;
@@ -27,9 +27,15 @@ pub(super) const HOSTS_COUNT_MAX: u64 = 20_000;
 pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
     let file = path.display().to_string();
     let name = path.file_stem().map_or_else(|| "scenario".into(), |stem| stem.to_string_lossy().into_owned());
-    let text = std::fs::read(path).and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other));
-    let refuse = |what: String| ScenarioError { file: file.clone(), problems: vec![Problem { line: 1, key: String::new(), what }] };
-    parse(&file, &name, &text.map_err(|error| refuse(format!("cannot be read: {error}")))?)
+    let refuse =
+        |line: usize, what: String| ScenarioError { file: file.clone(), problems: vec![Problem { line, key: String::new(), what }] };
+    let bytes = std::fs::read(path).map_err(|error| refuse(1, format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let whole = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + whole.iter().filter(|byte| **byte == b'\n').count();
+        refuse(line, "is not UTF-8 text here: write the file as UTF-8".to_owned())
+    })?;
+    parse(&file, &name, &text)
 }
 
 /// Checks the text of a scenario; `file` is for messages, `name` becomes the scenario's.
@@ -43,8 +49,15 @@ pub fn parse(file: &str, name: &str, text: &str) -> Result<Scenario, ScenarioErr
         return Err(problems.into_error(file));
     }
     let (document, errors) = DeTable::parse_recoverable(text);
+    let mut told = None;
     for error in &errors {
-        problems.push(error.span().map_or(0, |span| span.start), "", error.message().trim().replace('\n', ", "));
+        let at = error.span().map_or(0, |span| span.start);
+        let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        // What follows in the same line is what the parser makes of the first.
+        if told.replace(line) != Some(line) {
+            let (key, what) = syntax::told(text, at, error.message());
+            problems.push(at, key, what);
+        }
     }
     if !errors.is_empty() {
         return Err(problems.into_error(file));
@@ -119,9 +132,14 @@ fn regions<'a>(value: &'a DeValue<'a>, at: usize, nodes: u32, latency: &Latency,
             (DeValue::String(name), begins) => (Region { name: name.to_string(), nodes, at: None }, begins),
             (DeValue::Table(table), begins) => {
                 let mut section = Section::new("regions", path.clone(), Some((table, begins)), problems);
+                // Without a name nothing else can be told of it.
+                let is_named = section.has("name");
                 let own = if section.has("nodes") { section.count("nodes") } else { nodes };
                 let region = Region { name: section.text("name"), nodes: own, at: coordinates(&mut section) };
                 section.finish();
+                if !is_named {
+                    continue;
+                }
                 (region, begins)
             }
             (other, begins) => {

@@ -169,9 +169,15 @@ impl<'a, 'p> Section<'a, 'p> {
         let text = match text_of(key.kind, value) {
             Some(text) if !key.none.is_empty() && text == key.none => return Some(text),
             Some(text) if parsed(key.kind, &text).is_some() => text,
+            None if matches!(value, DeValue::Integer(_)) && !key.bounds.0.is_empty() && is_number(key.kind) => {
+                self.wrong(name, format!("must be {} to {}, not {}", key.bounds.0, key.bounds.1, shown(value)));
+                return Some(key.default.to_owned());
+            }
             _ => {
+                let quoted = matches!(value, DeValue::String(text) if is_number(key.kind) && text.parse::<f64>().is_ok());
+                let hint = if quoted { ": write it without quotes" } else { "" };
                 let or = if key.none.is_empty() { String::new() } else { format!(", or \"{}\"", key.none) };
-                self.wrong(name, format!("{} is not {}{or}", shown(value), expected(key.kind)));
+                self.wrong(name, format!("{} is not {}{or}{hint}", shown(value), expected(key.kind)));
                 return Some(key.default.to_owned());
             }
         };
@@ -320,6 +326,11 @@ fn parsed(kind: Kind, text: &str) -> Option<f64> {
         Kind::Size => quantity::size(text).map(|bytes| bytes as f64),
         Kind::Bandwidth => quantity::bandwidth(text).map(|bytes| bytes as f64),
     }
+}
+
+/// Whether its values stand without quotes.
+const fn is_number(kind: Kind) -> bool {
+    matches!(kind, Kind::Count | Kind::Integer | Kind::Number)
 }
 
 fn expected(kind: Kind) -> &'static str {

@@ -58,19 +58,30 @@ fn what_is_missing_is_named() {
     );
     assert_eq!(
         error("{ file = \"rtt.csv\", measured = \"1999\" }", CSV),
-        "FOLDER/rtt.csv: has no measurement of provider 'aws' of '1999'; it has 2031-01-01, <=2032-01-01"
+        "FOLDER/rtt.csv: has no measurement of provider 'aws' of '1999'; it has 2031-01-01, <=2032-01-01: network.latency.measured must be one of them"
     );
     assert!(
         error("{ file = \"rtt.csv\", provider = \"gcp\" }", CSV)
             .contains("has no round trip from 'eu-central-1' to 'eu-central-1'; it has us-east1")
     );
-    assert!(error("{ file = \"none.csv\" }", CSV).starts_with("FOLDER/none.csv: cannot be read as CSV"));
-    assert!(error("{ file = \"rtt.csv\" }", &CSV.replace("rtt_mdev_ms", "mdev")).contains("has no column 'rtt_mdev_ms'"));
+    assert!(
+        error("{ file = \"none.csv\" }", CSV).starts_with("FOLDER/none.csv: cannot be read as CSV, and is named by network.latency.file: ")
+    );
+    let columns = "provider,measured,src,dst,rtt_min_ms,rtt_avg_ms,rtt_max_ms,mdev";
+    assert!(
+        error("{ file = \"rtt.csv\" }", &CSV.replace("rtt_mdev_ms", "mdev"))
+            .starts_with(&format!("FOLDER/rtt.csv:1: has no column 'rtt_mdev_ms'; it has '{columns}', and needed are provider, measured"))
+    );
+    assert!(error("{ file = \"rtt.csv\" }", "").starts_with("FOLDER/rtt.csv:1: has no column 'provider'; it has ''"));
+    assert_eq!(
+        error("{ file = \"rtt.csv\", provider = \"gcp\" }", &CSV.replace("gcp", "azure")),
+        "FOLDER/rtt.csv: has no measurement of provider 'gcp'; it has 'aws', 'azure': network.latency.provider must be one of them"
+    );
     assert_eq!(
         error("{ file = \"rtt.csv\" }", &CSV.replace("85.5", "-3")),
         "FOLDER/rtt.csv:3: rtt_avg_ms: must be 0 to 60000 (milliseconds), not '-3'"
     );
-    assert!(error("{ file = \"rtt.csv\" }", &format!("{CSV}aws,1\n")).contains("cannot be read as CSV"));
+    assert_eq!(error("{ file = \"rtt.csv\" }", &format!("{CSV}aws,1\n")), "FOLDER/rtt.csv:8: has 2 columns, and the first line has 8");
 }
 
 #[test]

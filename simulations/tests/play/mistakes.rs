@@ -149,9 +149,61 @@ fn all_mistakes_are_told_at_once_in_order_of_lines() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_with_its_line() {
-    assert!(mistakes("[workload\n")[0].starts_with("x.toml:3: "), "{:?}", mistakes("[workload\n"));
-    assert!(mistakes("about = \"again\"\n")[0].starts_with("x.toml:3: duplicate key"), "{:?}", mistakes("about = \"again\"\n"));
+fn what_is_no_toml_is_told_with_its_line_and_key_and_what_would_be_right() {
+    let told = [
+        (
+            "about = \"again\"\n",
+            "x.toml:3: about: duplicate key: it is written twice, first in line 1; write it once, with all that belongs to it",
+        ),
+        (
+            "[workload]\nviewers = 3\n[network]\nloss = 0.1\n[workload]\n",
+            "x.toml:7: workload: duplicate key: it is written twice, first in line 3; write it once, with all that belongs to it",
+        ),
+        (
+            "[[faults]]\nkind = \"pause\"\nlasts = \"1s\"\nlasts = \"2s\"\n",
+            "x.toml:6: faults[0].lasts: duplicate key: it is written twice, first in line 5; write it once, with all that belongs to it",
+        ),
+        (
+            "workload.viewers = 3\n[workload]\n",
+            "x.toml:4: workload: duplicate key: it is written twice, first in line 3; write it once, with all that belongs to it",
+        ),
+        ("duration = 3min\n", "x.toml:3: duration: the value is missing, or stands without quotes; such as `duration = \"10min\"`"),
+        ("duration =\n", "x.toml:3: duration: the value is missing, or stands without quotes; such as `duration = \"10min\"`"),
+        ("duration 3min\n", "x.toml:3: duration: key with no value, expected `=`; such as `duration = \"10min\"`"),
+        ("[workload\n", "x.toml:3: workload: unclosed table, expected `]`"),
+        ("[workload]\nviewers = 007\n", "x.toml:4: workload.viewers: unexpected leading zero, expected nothing; such as `viewers = 100`"),
+        ("[workload]\nviewers = \"3\"\n", "x.toml:4: workload.viewers: \"3\" is not a whole number, not negative: write it without quotes"),
+        ("[workload]\nviewers = 99999999999999999999\n", "x.toml:4: workload.viewers: must be 1 to 10000000, not 99999999999999999999"),
+        ("[[faults]]\nkind = \"pause\"\nlasts = \"1s\"\nhosts = [3]\n", "x.toml:6: faults[0].hosts: 3 is not a selector of one host"),
+        (
+            "[[faults]]\nkind = \"flap\"\nlasts = \"9min\"\nevery = \"1ms\"\nhosts = \"nodes\"\n",
+            "x.toml:6: faults[0].every: must be 10ms to 1000d, not 1ms",
+        ),
+    ];
+    for (text, expected) in told {
+        assert_eq!(mistake(text), expected);
+    }
+    let open = parse("x.toml", "x", "about = \"\"\nregions = [\"eu-central-1\"\nduration = \"3min\"\n").expect_err("a list is open");
+    assert_eq!(open.problems.len(), 1, "what the parser makes of the first is not told: {open}");
+    let unnamed = parse("x.toml", "x", "about = \"\"\n[[regions]]\nnodes = 2\n").expect_err("a region has no name");
+    assert_eq!(unnamed.to_string(), "x.toml:2: regions[0].name: must be written");
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_with_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.toml");
+    std::fs::write(&path, b"about = \"x\"\nregions = [\"\xff\"]\n").unwrap();
+    let error = leftoff_simulations::scenario::read(&path).expect_err("it is no text").to_string();
+    assert!(error.ends_with("x.toml:2: is not UTF-8 text here: write the file as UTF-8"), "{error}");
+}
+
+#[test]
+fn a_fault_that_comes_again_too_often_is_told() {
+    let long = "about = \"\"\nduration = \"30d\"\nregions = [\"eu-central-1\", \"us-east-1\"]\n";
+    let flap = "[[faults]]\nkind = \"flap\"\nlasts = \"20d\"\nevery = \"10ms\"\nhosts = \"nodes\"\n";
+    let error = parse("x.toml", "x", &format!("{long}{flap}")).expect_err("it is refused").to_string();
+    assert_eq!(error, "x.toml:7: faults[0].every: strikes 172800000 times while it lasts, at most 1000000");
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Result<Scenario, ScenarioError> {
     let bytes = std::fs::read(path).map_err(|error| refuse(1, format!("cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let whole = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + whole.iter().filter(|byte| **byte == b'\n').count();
+        let line = whole.split(|byte| *byte == b'\n').count();
         refuse(line, "is not UTF-8 text here: write the file as UTF-8".to_owned())
     })?;
     parse(&file, &name, &text)

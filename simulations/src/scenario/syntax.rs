@@ -30,11 +30,9 @@ fn paths(text: &str) -> Vec<String> {
         let line = line.trim();
         if line.starts_with('[') {
             let name = line.trim_start_matches('[').split([']', '#']).next().unwrap_or_default().trim();
-            section = name.to_owned();
-            if line.starts_with("[[") {
-                section = format!("{name}[{}]", tables.iter().filter(|table| *table == name).count());
-                tables.push(name.to_owned());
-            }
+            let count = tables.iter().filter(|table| *table == name).count();
+            section = if line.starts_with("[[") { format!("{name}[{count}]") } else { name.to_owned() };
+            tables.push(name.to_owned());
             found.push(section.clone());
             continue;
         }

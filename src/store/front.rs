@@ -17,7 +17,8 @@ use super::opening::{self, Opened};
 use super::present::Present;
 use super::{
     AppendError, Appended, Applied, Batch, CloseError, Epoch, Fingerprint, Fingerprints, FlushError, FoldBudget, FoldError, FoldStep,
-    Fresh, KeyHasher, OpenError, OpenReport, PeerCursor, ProfileCache, ReadError, RegisterKey, ReplicaId, Seq, StoreFigures, StoreOptions,
+    Fresh, KeyHasher, OpenError, OpenReport, PeerCursor, ProfileCache, ReadError, RegisterKey, ReplicaId, Seq, StoreFigures, StoreFill,
+    StoreOptions,
 };
 use crate::progress::codec::put_id;
 use crate::progress::{ProfileId, Progress, TitleId};
@@ -374,14 +375,21 @@ impl Store {
         Ok(self.engine.verify()?)
     }
 
+    /// How full is what fills between flushes.
+    pub fn fill(&self) -> StoreFill {
+        let present = &self.present;
+        StoreFill { table_bytes: present.table.bytes(), pending_bytes: self.intake.pending_bytes(), ring_count: present.ring.count() }
+    }
+
     /// Figures.
     pub fn figures(&self) -> StoreFigures {
+        let StoreFill { table_bytes, pending_bytes, ring_count } = self.fill();
         let (log_segments, log_bytes) = self.intake.log_figures();
         StoreFigures {
             table_count: self.present.table.count(),
-            table_bytes: self.present.table.bytes(),
-            pending_bytes: self.intake.pending_bytes(),
-            ring_count: self.present.ring.count(),
+            table_bytes,
+            pending_bytes,
+            ring_count,
             log_segments,
             log_bytes,
             unfolded_bytes: self.fold.unfolded_log_bytes(self.log_bytes.load(Ordering::Relaxed)),

@@ -48,7 +48,7 @@ pub use lives::Lives;
 pub use options::{FoldBudget, FoldStep, Fresh, StoreOptions};
 pub use reading::Visitor;
 pub use record::{Batch, Epoch, Origin, PeerCursor, Record, ReplicaId, Seq};
-pub use report::{Damage, OpenReport, StoreFigures};
+pub use report::{Damage, OpenReport, StoreFigures, StoreFill};
 pub(crate) use ring::first_from_back;
 pub use verify::{VerifyReport, verify_folder};
 pub use view::{Appended, Applied, ScanItem, Stored, StoredProfile};

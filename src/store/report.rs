@@ -39,6 +39,17 @@ pub struct Damage {
     pub what: String,
 }
 
+/// How full is what fills between flushes: a part of [`StoreFigures`] that may be asked for at each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoreFill {
+    /// Changed registers not yet folded, in bytes, keys and overhead included.
+    pub table_bytes: usize,
+    /// Appended bytes that wait for a flush.
+    pub pending_bytes: usize,
+    /// Changes in the ring.
+    pub ring_count: usize,
+}
+
 /// Figures of a running store.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]

@@ -56,7 +56,7 @@ impl Bounds {
     /// A group is about to be written.
     fn flushing(&mut self, at: VirtualTime, host: HostId, view: &dyn View, found: &mut Vec<Violation>) {
         let Some(core) = view.core(host) else { return };
-        let (figures, options) = (core.store().figures(), core.store().options());
+        let (fill, options) = (core.store().fill(), core.store().options());
         let groups = self.groups.entry(host).or_default();
         // Nothing is asked for room twice: what is taken while there is some may exceed it, by a peer's frame at most. A device's own work is no peer's:
         // what it has kept apart is shared whole.
@@ -66,15 +66,14 @@ impl Bounds {
         } else {
             (LOG_FRAME_BYTES_MAX, options.table_bytes_max + ENTRY_TIMES * (options.pending_bytes_max + LOG_FRAME_BYTES_MAX))
         };
-        groups.was_within |= figures.table_bytes <= options.table_bytes_max;
-        let mut fills = vec![
-            ("the buffer before the log", figures.pending_bytes, options.pending_bytes_max + taken),
-            ("the ring of changes", figures.ring_count, options.ring_count_max),
+        groups.was_within |= fill.table_bytes <= options.table_bytes_max;
+        let table_max = if groups.was_within { table_max } else { usize::MAX };
+        let fills = [
+            ("the buffer before the log", fill.pending_bytes, options.pending_bytes_max + taken),
+            ("the ring of changes", fill.ring_count, options.ring_count_max),
+            ("the table of changed registers", fill.table_bytes, table_max),
         ];
-        if groups.was_within {
-            fills.push(("the table of changed registers", figures.table_bytes, table_max));
-        }
-        (groups.before, groups.last) = (groups.last, figures.pending_bytes);
+        (groups.before, groups.last) = (groups.last, fill.pending_bytes);
         Self::judge(at, host, &fills, found);
     }
 

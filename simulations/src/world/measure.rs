@@ -165,10 +165,10 @@ impl Measure {
 
     /// A group is about to be written: now the buffer before the log is at its fullest, and the table since the last fold.
     pub(super) fn flushes(&mut self, core: &Core) {
-        let (figures, options) = (core.store().figures(), core.store().options());
-        self.fill(Fill::Buffer, figures.pending_bytes, options.pending_bytes_max);
-        self.fill(Fill::Table, figures.table_bytes, options.table_bytes_max);
-        self.fill(Fill::Ring, figures.ring_count, options.ring_count_max);
+        let (fill, options) = (core.store().fill(), core.store().options());
+        self.fill(Fill::Buffer, fill.pending_bytes, options.pending_bytes_max);
+        self.fill(Fill::Table, fill.table_bytes, options.table_bytes_max);
+        self.fill(Fill::Ring, fill.ring_count, options.ring_count_max);
     }
 
     pub(super) fn peaks(&self) -> BTreeMap<String, Peak> {

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::strike;
-use crate::scenario::{Checks, Habits, Latency, Network, Quality, Region, Replicas, Scenario, Workload, places};
+use crate::scenario::{Checks, Fault, FaultKind, Habits, Latency, Network, Quality, Region, Replicas, Scenario, Workload, places};
 
 /// Most faults of one drawn timeline.
 const FAULTS_COUNT_MAX: u64 = 6;
 /// Most devices with a replica: a world's cost grows with its hosts.
 const DEVICES_COUNT_MAX: u32 = 12;
 
+/// Budgets of repairs in drawn worlds.
+const EXCHANGES_MAX: u32 = 150;
+const BYTES_PER_REPAIRED_MAX: f64 = 10_000.0;
 /// Part of the seeds that draw what was added later, and part of those that draw a world of days.
 const LATER_SHARE: f64 = 0.25;
 const DAYS_SHARE: f64 = 0.2;
@@ -50,7 +53,17 @@ pub fn draw(seed: u64) -> Scenario {
     };
     scenario.faults = strike::timeline(&mut dice, &scenario, FAULTS_COUNT_MAX);
     later(&mut scenario, seed);
+    budget(&mut scenario);
     scenario
+}
+
+/// Budgets of repairs, several times what 1,200 seeds needed at most: what exceeds them is a storm. Where stamps are ahead of clocks a repair
+/// waits until they are due, and is tried again and again; and what is compared at intervals is no repair.
+fn budget(scenario: &mut Scenario) {
+    let waits = |fault: &Fault| matches!(fault.kind, FaultKind::Clock { .. } | FaultKind::Poison { .. });
+    let is_calm = scenario.replicas.scrub_interval.is_none() && !scenario.faults.iter().any(waits);
+    scenario.checks.exchanges_max = is_calm.then_some(EXCHANGES_MAX);
+    scenario.checks.bytes_per_repaired_max = is_calm.then_some(BYTES_PER_REPAIRED_MAX);
 }
 
 /// What seeds did not draw at first, from a generator of its own, so that most seeds draw what they always drew.
@@ -127,8 +140,11 @@ pub fn vary(scenario: &Scenario, seed: u64) -> Scenario {
     // What was asked of a calm network cannot be asked of another.
     if !calm {
         varied.checks.propagation_over_ms_max = None;
-        varied.checks.bytes_per_update_max = None;
+        varied.checks.exchanges_max = None;
+        varied.checks.bytes_per_repaired_max = None;
     }
+    // What a change costs depends on how many there are: pings are the same.
+    varied.checks.bytes_per_update_max = None;
     strike::mend(&mut varied);
     varied
 }

@@ -49,6 +49,7 @@ fn seeds_differ_in_sizes_probabilities_and_faults() {
         ("with devices", count(&|s| s.device_count() > 0)),
         ("of one region", count(&|s| s.regions.len() == 1)),
         ("large", count(&|s| s.workload.viewers > 20)),
+        ("with budgets of repairs", count(&|s| s.checks.exchanges_max.is_some() && s.checks.bytes_per_repaired_max.is_some())),
         ("of days", count(&|s| s.duration > Duration::from_hours(24))),
         ("with a clock that stands still", count(&|s| s.faults.iter().any(|f| matches!(f.kind, FaultKind::Clock { frozen: true, .. })))),
     ] {

@@ -114,6 +114,12 @@ impl SledEngine {
         Ok(Self { folder: folder.to_path_buf(), db, pages, meta, set_aside, merging: Mutex::default(), damage: Mutex::default() })
     }
 
+    /// The first page as it lies in the database: its bound and its bytes.
+    #[cfg(test)]
+    pub(in crate::store) fn first_page(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        self.pages.first().unwrap().map(|(bound, page)| (bound.to_vec(), page.to_vec()))
+    }
+
     /// Marks the database as corrupt if that is what a call ran into, so that it is rebuilt when it is next opened.
     fn guard<T>(&self, result: Result<T, EngineError>) -> Result<T, EngineError> {
         if let Err(EngineError::Corrupt(what)) = &result {

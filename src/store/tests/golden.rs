@@ -55,9 +55,8 @@ fn a_page() {
     engine.merge(&[delta], &[], &super::super::forgetting::Forgetting::default(), &mut |_| ()).unwrap();
     engine.sync().unwrap();
     drop(engine);
-    let pages = sled::open(folder.path()).unwrap().open_tree("pages").unwrap();
-    let (bound, page) = pages.first().unwrap().unwrap();
-    assert_eq!(*bound, [0; 16]);
+    let (bound, page) = SledEngine::open(folder.path(), 1 << 20).unwrap().first_page().unwrap();
+    assert_eq!(bound, [0; 16]);
     assert_eq!(
         hex(&page),
         "0193b5316b08070605040302015d00036164610100000000030000400080000000000000010100000000040000400080000000000000011817161514131211\

@@ -56,6 +56,11 @@ impl Lives {
         self.past.iter().find(|(past, _)| *past == epoch).map(|(_, last)| *last)
     }
 
+    /// The last number of the life before the present one.
+    pub(super) fn ended(&self) -> Option<Seq> {
+        self.past.last().map(|(_, last)| *last)
+    }
+
     /// The same lives under other names.
     #[must_use]
     pub fn renamed(&self, name: impl Fn(Epoch) -> Epoch) -> Self {

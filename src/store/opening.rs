@@ -79,13 +79,14 @@ pub(super) fn open(
     restore(&present, &remembered);
     let (segments, last) = replay(&mut log, &present, engine, (folded, remembered.lives.as_ref()), &mut report)?;
 
-    let log_lost = remembered.identity.is_some() && remembered.clean.map_or(log_is_empty, |clean| last < clean);
+    let ends_early = remembered.lives.as_ref().and_then(Lives::ended).is_some_and(|ended| last < ended);
+    let log_lost = remembered.identity.is_some() && (ends_early || remembered.clean.map_or(log_is_empty, |clean| last < clean));
     let lives = match remembered.lives.clone() {
         Some(lives) if !log_lost && !engine_lost => lives.followed_by(fresh.epoch, last),
         _ => Lives::new(fresh.epoch),
     };
     identity.epoch = lives.epoch();
-    if log_lost && (folded > Seq(0) || remembered.clean.is_some() || !remembered.cursors.is_empty()) {
+    if log_lost && (ends_early || folded > Seq(0) || remembered.clean.is_some() || !remembered.cursors.is_empty()) {
         let what = "the log is gone, or ends before what it is known to have had".into();
         report.damage.push(Damage { file: LOG_FOLDER.into(), offset: 0, bytes: 0, key: None, what });
     }

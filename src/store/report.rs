@@ -41,6 +41,7 @@ pub struct Damage {
 
 /// How full is what fills between flushes: a part of [`StoreFigures`] that may be asked for at each.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct StoreFill {
     /// Changed registers not yet folded, in bytes, keys and overhead included.
     pub table_bytes: usize,

@@ -186,6 +186,7 @@ impl SlotState {
     ///
     /// Not where something may have been forgotten: that is judged by what the states hold.
     pub(super) fn go_on(&mut self, spot: Spot, packed: PackedRef<'_>, arrival: Arrival, scratch: &mut Vec<u8>) -> Option<(Hlc, isize)> {
+        // A bug that is planted in a join has to be met.
         #[cfg(leftoff_planted)]
         if crate::planted::is_any_on() {
             return None;

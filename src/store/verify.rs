@@ -12,7 +12,7 @@ use super::log::segment::LOG_FOLDER;
 use super::log::witness::{WITNESS, Witness, witness};
 use super::log::{FileSystem, OsFiles};
 use super::meta::Remembered;
-use super::{Damage, OpenError, Record, Seq};
+use super::{Damage, Lives, OpenError, Record, Seq};
 use crate::progress::codec::Reader;
 
 /// What a store's folder holds.
@@ -48,19 +48,25 @@ pub fn verify_folder(path: &Path, cache_bytes: u64) -> Result<VerifyReport, Open
     }
     let _lock = FolderLock::take(path)?;
     let mut report = VerifyReport::default();
-    let (last, torn) = verify_log(path, &mut report)?;
-    let engine = path.join(ENGINE_FOLDER);
-    if engine.is_dir() {
-        match SledEngine::open(&engine, cache_bytes) {
+    let folder = path.join(ENGINE_FOLDER);
+    let engine = folder.is_dir().then(|| SledEngine::open(&folder, cache_bytes));
+    let remembered = match &engine {
+        Some(Ok(engine)) => Some(Remembered::read(engine)?),
+        _ => None,
+    };
+    let (last, torn) = verify_log(path, remembered.as_ref(), &mut report)?;
+    if let Some(engine) = engine {
+        match engine {
             Ok(engine) => {
                 let verified = engine.verify()?;
                 report.pages = verified.pages;
                 report.registers = verified.registers;
                 report.damage.extend(verified.damage);
-                // A log that was closed whole and ends early now was not torn by a crash.
-                let remembered = Remembered::read(&engine)?;
+                // A log that is known to have gone on, and ends early now, was not torn by a crash.
+                let remembered = remembered.unwrap_or_default();
                 report.damage.extend(testimony(path, remembered.state.folded)?);
-                if torn.is_some() && remembered.clean.is_some_and(|clean| last < clean) {
+                let ended = remembered.lives.as_ref().and_then(Lives::ended).into_iter().chain(remembered.clean).max();
+                if torn.is_some() && ended.is_some_and(|ended| last < ended) {
                     report.damage.extend(torn);
                     report.torn_bytes = 0;
                 }
@@ -87,7 +93,7 @@ fn testimony(path: &Path, folded: Seq) -> Result<Option<Damage>, OpenError> {
 }
 
 /// Answers the last sequence number in the log, and where it ends before its file does, as damage if it should turn out to be that.
-fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Damage>), OpenError> {
+fn verify_log(path: &Path, remembered: Option<&Remembered>, report: &mut VerifyReport) -> Result<(Seq, Option<Damage>), OpenError> {
     let files: Arc<dyn FileSystem> = Arc::new(OsFiles::new(path));
     let log = LogReader::new(files)?;
     report.segments = log.listed.len();
@@ -107,7 +113,7 @@ fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Dam
                 }
             }
         })?;
-        log.note_early_end(index, &mut findings, Seq(0), None);
+        log.note_early_end(index, &mut findings, Seq(0), remembered.and_then(|remembered| remembered.lives.as_ref()));
         report.frames += frames;
         report.records += records;
         report.log_bytes += findings.bytes as u64;
@@ -121,7 +127,7 @@ fn verify_log(path: &Path, report: &mut VerifyReport) -> Result<(Seq, Option<Dam
             offset: at as u64,
             bytes: (findings.bytes - at) as u64,
             key: None,
-            what: "the store was closed whole, and its log ends here now".into(),
+            what: "the log is known to have gone on, and ends here now".into(),
         });
         report.damage.extend(broken.into_iter().map(|what| Damage { file: file.clone(), offset: 0, bytes: 0, key: None, what }));
     }

@@ -216,6 +216,23 @@ fn an_earlier_segment_that_is_cut_off_or_zeroed_is_damage_wherever_it_ends() {
     }
 }
 
+/// The life after it has written nothing, so no segment follows whose head could tell where the one that is cut off ended: the lives do.
+#[test]
+fn a_newest_segment_that_ends_before_the_last_life_did_is_damage() {
+    let disk = seeded(100);
+    drop(disk.try_open(small(), LATER).unwrap());
+    let path = disk.files.paths().into_iter().rfind(|path| path.ends_with(".log")).unwrap();
+    let size = disk.files.size(&path).unwrap();
+    for kept in [size - 1, size / 2, SEGMENT_HEADER_BYTES as u64, 0] {
+        let hurt = Disk { files: disk.files.copy(), engine: disk.engine.copy() };
+        hurt.files.truncate(&path, kept).unwrap();
+        let (_, report) = hurt.try_open(small(), Fresh { epoch: Epoch(77), ..LATER }).unwrap();
+        assert!(report.needs_reconciliation && !report.damage.is_empty(), "{kept} of {size} bytes: {report:?}");
+    }
+    let (_, report) = disk.try_open(small(), Fresh { epoch: Epoch(77), ..LATER }).unwrap();
+    assert!(!report.needs_reconciliation && report.damage.is_empty(), "{report:?}");
+}
+
 #[test]
 fn damage_forgets_cursors_and_is_gone_from_the_log_once_folded() {
     let disk = seeded(12);

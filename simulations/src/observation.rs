@@ -233,6 +233,13 @@ pub enum Observation<'a> {
         /// Its body.
         body: &'a [u8],
     },
+    /// The frame that arrived last on a link was not taken now: the host is busy, and it will be handed in again.
+    PutOff {
+        /// On which link.
+        link: LinkId,
+        /// By whom.
+        host: HostId,
+    },
     /// A record of a peer was refused.
     Refused {
         /// On which link.

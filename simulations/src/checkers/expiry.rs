@@ -26,6 +26,8 @@ const COMPARED_WITHIN_MS: u64 = 30_000;
 struct Known {
     /// The furthest that the host's own clock has shown, in milliseconds since the Unix epoch.
     own_ms: u64,
+    /// The same while it had been compared with a node's, which a device's must be before it expires anything by it.
+    compared_ms: u64,
     /// When another node's clock last agreed with it.
     agreed: Option<VirtualTime>,
     /// The floor as it was last judged.
@@ -55,6 +57,9 @@ impl Expiry {
         let true_ms = clocks::true_now(view).as_millis();
         let known = self.known.entry(host).or_default();
         known.own_ms = known.own_ms.max(shown_ms);
+        if view.core(host).is_some_and(|core| !core.keeps_apart()) {
+            known.compared_ms = known.compared_ms.max(shown_ms);
+        }
         if !view.is_node(host) {
             return;
         }
@@ -82,8 +87,7 @@ impl Expiry {
         }
         let day = |ms: u64| ms / DAY_MS;
         let true_ms = clocks::true_now(view).as_millis() + self.drift_ms_max;
-        // A device's own clock was compared with its node's before it expires anything by it.
-        let own_ms = if view.is_node(host) { 0 } else { known.own_ms };
+        let own_ms = if view.is_node(host) { 0 } else { known.compared_ms };
         let raised = day(true_ms.max(self.reached_ms).max(own_ms));
         let taken = day(known.own_ms.max(true_ms)) + 1;
         let bound = raised.min(taken).saturating_sub(u64::from(ttl_days));

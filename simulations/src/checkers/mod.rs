@@ -86,7 +86,7 @@ impl Kinds {
     pub const LINKS: Self = Self(1 << 7);
     /// [`Observation::FrameSent`].
     pub const FRAME_SENT: Self = Self(1 << 8);
-    /// [`Observation::FrameArrived`].
+    /// [`Observation::FrameArrived`] and [`Observation::PutOff`].
     pub const FRAME_ARRIVED: Self = Self(1 << 9);
     /// [`Observation::Refused`].
     pub const REFUSED: Self = Self(1 << 10);
@@ -136,7 +136,7 @@ impl Kinds {
             Observation::Read { .. } => Self::READ,
             Observation::LinkStarted { .. } | Observation::LinkEnded { .. } => Self::LINKS,
             Observation::FrameSent { .. } => Self::FRAME_SENT,
-            Observation::FrameArrived { .. } => Self::FRAME_ARRIVED,
+            Observation::FrameArrived { .. } | Observation::PutOff { .. } => Self::FRAME_ARRIVED,
             Observation::Refused { .. } => Self::REFUSED,
             Observation::Stopped { .. } | Observation::Resumed { .. } | Observation::Started { .. } | Observation::Disk { .. } => {
                 Self::LIVES

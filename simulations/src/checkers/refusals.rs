@@ -273,6 +273,29 @@ mod tests {
         }
     }
 
+    /// Host 0 answers for what it took, up to there.
+    fn answers(hosts: &mut Hosts, up_to: u64) {
+        let mut body = Vec::new();
+        Ack { up_to, refused: Vec::new() }.encode(&mut body);
+        let number = FrameType::Ack as u8;
+        hosts.see(&Observation::FrameArrived { link: LINK, host: HostId(1), peer: HostId(0), number, body: &body });
+    }
+
+    #[test]
+    fn a_frame_that_a_busy_host_was_handed_again_is_answered_for_once() {
+        let mut hosts = Hosts::nodes(2);
+        for _ in 0..3 {
+            let state = ahead(&hosts, 90_000);
+            sends(&mut hosts, 1, state);
+            hosts.see(&Observation::PutOff { link: LINK, host: HostId(0) });
+        }
+        let state = ahead(&hosts, 90_000);
+        sends(&mut hosts, 1, state);
+        answers(&mut hosts, 1);
+        is_refused(&mut hosts, 1, RefusedReason::TooFarAhead);
+        assert_eq!(hosts.found(), ["refusals-are-true"]);
+    }
+
     #[test]
     fn what_was_never_sent_or_is_answered_for_cannot_be_refused() {
         let mut hosts = Hosts::nodes(2);
@@ -280,25 +303,14 @@ mod tests {
         assert_eq!(hosts.found(), ["refusals-are-true"], "it was never sent");
 
         let mut hosts = Hosts::nodes(2);
-        let answer = |hosts: &mut Hosts, up_to| {
-            let mut body = Vec::new();
-            Ack { up_to, refused: Vec::new() }.encode(&mut body);
-            hosts.see(&Observation::FrameArrived {
-                link: LINK,
-                host: HostId(1),
-                peer: HostId(0),
-                number: FrameType::Ack as u8,
-                body: &body,
-            });
-        };
         for _ in 0..2 {
             let state = ahead(&hosts, 90_000);
             sends(&mut hosts, 1, state);
         }
-        answer(&mut hosts, 1);
+        answers(&mut hosts, 1);
         is_refused(&mut hosts, 1, RefusedReason::TooFarAhead);
         assert!(hosts.violations().is_empty(), "{:?}", hosts.violations());
-        answer(&mut hosts, 2);
+        answers(&mut hosts, 2);
         is_refused(&mut hosts, 1, RefusedReason::TooFarAhead);
         assert_eq!(hosts.found(), ["refusals-are-true"], "both are answered for");
     }

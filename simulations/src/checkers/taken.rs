@@ -19,7 +19,7 @@ use crate::observation::{HostId, LinkId, Observation, Stop, View};
 /// A frame as it arrived.
 #[derive(Debug)]
 struct Frame {
-    /// Counted from 1 on its link, as its answer counts it; or higher, if the host did not take an earlier one at once and was handed it again.
+    /// Counted from 1 on its link, as its answer counts it.
     number: u64,
     /// What the taker's clock showed.
     at: WallTime,
@@ -59,6 +59,11 @@ impl Taken {
                     while way.frames.front().is_some_and(|frame| frame.number <= up_to) {
                         way.frames.pop_front();
                     }
+                }
+            }
+            Observation::PutOff { link, host } => {
+                if let Some(way) = self.ways.get_mut(&(*link, *host)) {
+                    way.arrived -= usize::from(way.frames.pop_back().is_some()) as u64;
                 }
             }
             Observation::LinkEnded { link, host, .. } => _ = self.ways.remove(&(*link, *host)),

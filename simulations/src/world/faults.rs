@@ -112,6 +112,7 @@ impl World<'_> {
                 for fault in self.stage.hosts[host].disk.hurt_log(hurt, count) {
                     self.see(&Observation::Disk { host: HostId(host as u32), fault });
                 }
+                self.watch.measure.divergence.note_everything(&self.stage);
             }
             Step::Poison { host, ahead_ms } => self.poison(host, ahead_ms),
             Step::Erase { host, profile } => self.erase(host, profile),

@@ -236,7 +236,7 @@ impl Trace {
             Observation::Erased { host, .. } => (4, Some(*host), None, 0),
             Observation::Applied { host, seq, .. } => (1, Some(*host), None, seq.0),
             Observation::Passed { host, seq, .. } => (PASSED, Some(*host), None, seq.0),
-            Observation::Flushing { .. } => return,
+            Observation::Flushing { .. } | Observation::PutOff { .. } => return,
             Observation::Restamped { host, offset_ms } => (5, Some(*host), None, offset_ms.cast_unsigned()),
             Observation::Acknowledged { host, seq } => (6, Some(*host), None, seq.0),
             Observation::Read { host, title, register, .. } => {

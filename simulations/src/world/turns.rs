@@ -181,6 +181,9 @@ impl World<'_> {
             let handled = link.handle_frame(wall, mono, core, number, body);
             self.watch.measure.end_part("replicas: taking frames", begun);
             let handled = handled?;
+            if takes_records && matches!(handled, Handled::Busy(_)) {
+                self.watch.put_off(&self.stage, conn.id, host);
+            }
             conn.sides[to].owes |= takes_records;
             return Ok((handled, found.bytes));
         }

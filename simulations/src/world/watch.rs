@@ -83,6 +83,11 @@ impl Watch {
         }
     }
 
+    /// Shows that a frame of records was not taken now.
+    pub(super) fn put_off(&mut self, stage: &Stage, link: LinkId, host: HostId) {
+        self.check(stage, &Observation::PutOff { link, host });
+    }
+
     /// Shows which records of a peer an acknowledgement says were refused.
     pub(super) fn show_refused(&mut self, stage: &Stage, link: LinkId, (host, peer): (HostId, HostId), body: &[u8]) {
         // The link has just encoded it.

@@ -282,6 +282,11 @@ impl Deltas {
         self.merged = self.certain.len() - 1;
     }
 
+    /// Whether it is one of those that are certain, by itself.
+    pub fn has(&self, delta: &Facts) -> bool {
+        self.certain.contains(delta)
+    }
+
     /// Adds a delta that may be there in the end or not.
     pub fn add_uncertain(&mut self, delta: Facts) {
         self.uncertain.push(delta);

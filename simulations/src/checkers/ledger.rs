@@ -308,7 +308,7 @@ impl Ledger {
             Observation::Started { host, replica, damage } => {
                 self.waiting.retain(|(waiting, _)| waiting != host);
                 if let Some(core) = view.core(*host) {
-                    self.started(*host, *replica, core.store(), !damage.is_empty());
+                    self.started((*host, view.is_hostile(*host)), *replica, core.store(), !damage.is_empty());
                 }
             }
             Observation::Stopped { host, .. } => self.waiting.retain(|(waiting, _)| waiting != host),
@@ -403,7 +403,7 @@ impl Ledger {
         }
     }
 
-    fn started(&mut self, host: HostId, replica: ReplicaId, store: &Store, damaged: bool) {
+    fn started(&mut self, (host, hostile): (HostId, bool), replica: ReplicaId, store: &Store, damaged: bool) {
         let holdings = self.host_mut(host);
         holdings.started = holdings.tampering.start(damaged);
         let after = holdings.last;
@@ -411,11 +411,11 @@ impl Ledger {
             let before = std::mem::take(&mut holdings.held);
             let made_apart = std::mem::take(&mut holdings.made_apart);
             *holdings = Holdings { tampering: holdings.tampering, started: holdings.started, ..Holdings::default() };
-            self.take_stock(host, store);
+            self.take_stock((host, hostile), store);
             self.lose(&before);
             self.losses.lose(made_apart);
         } else {
-            self.absorb_after(host, after, replica, store);
+            self.absorb_after((host, hostile), after, replica, store);
         }
         let unshared = store.unshared();
         for (profile, title, delta) in &unshared {
@@ -429,7 +429,7 @@ impl Ledger {
     }
 
     /// Asks a store for all that it holds: after its disk was tampered with, nothing else can tell.
-    fn take_stock(&mut self, host: HostId, store: &Store) {
+    fn take_stock(&mut self, (host, hostile): (HostId, bool), store: &Store) {
         for (profile, erased) in store.tombstones() {
             if let Some(profile) = self.profile_no(&profile) {
                 self.erase(host, profile, erased.as_u64());
@@ -443,12 +443,12 @@ impl Ledger {
         // A store that cannot be read says so itself, to everybody; what was found until then is what it holds.
         drop(scanned);
         for (profile, title, facts) in found {
-            self.absorb(host, &profile, &title, facts);
+            self.absorb((host, hostile), &profile, &title, facts);
         }
     }
 
     /// Asks a store for what arrived after the last record that was seen.
-    fn absorb_after(&mut self, host: HostId, after: Seq, replica: ReplicaId, store: &Store) {
+    fn absorb_after(&mut self, (host, hostile): (HostId, bool), after: Seq, replica: ReplicaId, store: &Store) {
         // Nobody's id: nothing came from there, so nothing is left out.
         let nobody = ReplicaId(replica.0.map(|byte| !byte));
         let mut feed = Feed::after(after);
@@ -458,7 +458,7 @@ impl Ledger {
             let mut reader = Reader::new(&records);
             while let Ok(record) = Record::decode(&mut reader) {
                 match record {
-                    Record::Register { profile, title, state } => self.absorb(host, &profile, &title, Facts::from(&state)),
+                    Record::Register { profile, title, state } => self.absorb((host, hostile), &profile, &title, Facts::from(&state)),
                     Record::Erased { profile, erased } => {
                         if let Some(profile) = self.profile_no(&profile) {
                             self.erase(host, profile, erased.as_u64());
@@ -472,7 +472,7 @@ impl Ledger {
         }
     }
 
-    fn absorb(&mut self, host: HostId, profile: &ProfileId, title: &TitleId, facts: Facts) {
+    fn absorb(&mut self, (host, hostile): (HostId, bool), profile: &ProfileId, title: &TitleId, facts: Facts) {
         let Some(register) = self.register_no(profile, title) else { return };
         let (apart, expires) = (self.apart, self.expires);
         let held = self.host_mut(host).held.entry(register).or_default();
@@ -486,7 +486,9 @@ impl Ledger {
             .enumerate()
             .any(|(index, other)| index != host.0 as usize && other.held.get(&register).is_some_and(|other| other.holds(&facts)));
         let deltas = &mut self.deltas[register.0 as usize];
-        if !known && deltas.expected(Some(&facts), 0, 0).is_none_or(|all| !all.holds(&facts)) {
+        let is_new = !known && deltas.expected(Some(&facts), 0, 0).is_none_or(|all| !all.holds(&facts));
+        // Others that hold more may lose it with their disks: then this is what is left.
+        if is_new || (apart && !hostile && !deltas.has(&facts)) {
             deltas.add(facts.clone(), apart, expires);
             if apart {
                 self.losses.was_not_promised(register, facts.clone());
